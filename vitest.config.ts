@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 60_000,
+    pool: 'forks',
+    maxWorkers: 2,
+    // DuckDB's client runs on libuv's threads, whose number is read once, when a process begins.
+    env: { UV_THREADPOOL_SIZE: '16' },
+  },
+})
