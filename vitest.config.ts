@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config'
+import { closingLine } from './test/support/closing-line.ts'
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
+    reporters: ['default', closingLine],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 60_000,
