@@ -3,17 +3,29 @@
  * on the command line, has a code from here or from the kind whose function refused. `docs/errors.md` is printed from it.
  */
 export const ERRORS = {
-  NOT_FOUND: { status: 404, when: 'An argument names a model, intent, query or upload that is not there, or not yours to see.' },
-  BAD_MODEL_ID: { status: 400, when: 'A model id is not 1 to 63 lower-case letters, digits and hyphens, a letter first.' },
+  NOT_FOUND: {
+    status: 404,
+    when: 'An argument names a model, intent, query or upload that is not there, or not yours to see.',
+  },
+  BAD_MODEL_ID: {
+    status: 400,
+    when: 'A model id is not 1 to 63 lower-case letters, digits and hyphens, a letter first.',
+  },
   NAME_TAKEN: { status: 409, when: 'The model id was given before; ids are never given twice.' },
   UNKNOWN_KIND: { status: 400, when: 'No kind of that name is known to this server.' },
   ENGINE_NOT_SUPPORTED: { status: 400, when: 'The kind has no implementation for that engine.' },
-  BAD_VALUE: { status: 400, when: 'An argument or cell cannot be the type it should be; cells name row, line and column.' },
+  BAD_VALUE: {
+    status: 400,
+    when: 'An argument or cell cannot be the type it should be; cells name row, line and column.',
+  },
   BAD_CURSOR: { status: 400, when: 'A cursor is not one of ours, or is of another field or order.' },
   PAGE_SIZE_OUT_OF_RANGE: { status: 400, when: '`first` or `last` is outside 1 to 1000.' },
   SNAPSHOT_NOT_YET: { status: 409, when: 'The version asked for was not published within the wait.' },
   SNAPSHOT_GONE: { status: 410, when: 'The version asked for is no longer kept.' },
-  IDEMPOTENCY_CONFLICT: { status: 409, when: 'The idempotency key was used before with another function or other arguments.' },
+  IDEMPOTENCY_CONFLICT: {
+    status: 409,
+    when: 'The idempotency key was used before with another function or other arguments.',
+  },
   INTENT_STARTED: { status: 409, when: 'The intent is no longer QUEUED and cannot be cancelled.' },
   WRONG_FORMAT: { status: 415, when: 'The bytes are neither Parquet, Arrow, CSV nor NDJSON.' },
   BAD_FILE: { status: 422, when: 'The file begins as its format says and cannot be read to its end.' },
@@ -23,13 +35,19 @@ export const ERRORS = {
   UPLOAD_NOT_FOUND: { status: 404, when: 'No upload of that id is kept.' },
   KEY_CONFLICT: { status: 409, when: 'An append of a key that is there already, or twice in one append.' },
   MODEL_IN_USE: { status: 409, when: 'Another model reads this model, so it cannot be deleted.' },
-  KIND_CHANGED: { status: 409, when: 'The kind changed in a way that the model cannot take up; details say what differs.' },
+  KIND_CHANGED: {
+    status: 409,
+    when: 'The kind changed in a way that the model cannot take up; details say what differs.',
+  },
   FUNCTION_TIMEOUT: { status: 408, when: 'The function was not done within its time limit.' },
   STATEMENT_NOT_ALLOWED: { status: 400, when: 'The statement is not exactly one SELECT.' },
   ACCESS_DENIED: { status: 403, when: 'The statement reaches for something outside the snapshot.' },
   QUERY_TIMEOUT: { status: 408, when: 'The query was not done within its time limit.' },
   QUERY_TOO_EXPENSIVE: { status: 400, when: 'The query needs more memory than it may have.' },
-  RESULT_TOO_LARGE: { status: 400, when: 'The result is larger than may be returned; page it or start it as a query run.' },
+  RESULT_TOO_LARGE: {
+    status: 400,
+    when: 'The result is larger than may be returned; page it or start it as a query run.',
+  },
   UNAUTHENTICATED: { status: 401, when: 'The request does not say who you are.' },
   FORBIDDEN: { status: 403, when: 'You may not do that.' },
   QUERY_TOO_DEEP: { status: 400, when: 'The GraphQL document nests deeper than the limit.' },

@@ -1,0 +1,197 @@
+import type { EngineName } from '../kinds/context.ts'
+import type { Kind, Kinds } from '../kinds/kind.ts'
+import type { Row, Value } from '../kinds/types.ts'
+import type { ImportFormat } from './files.ts'
+import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan } from './plan.ts'
+
+/**
+ *   manager ─▶ Writer ── apply(changes) ──▶ scratch ── snapshot(dir) ──▶ files of version N   (immutable from then on)
+ *   API     ─▶ Readers ─ open(files of N) ─▶ SnapshotReader ── rows, aggregate, query …        (any number, never wait)
+ *
+ * One interface, as many engines as there are; what an engine cannot do it does not offer to a kind (Kind.engines).
+ */
+export interface Engine {
+  readonly name: EngineName
+  /** The one read-write database of a model, in `dir`, which is the scratch folder of this epoch and empty. */
+  openWriter(options: WriterOptions): Promise<Writer>
+  /** The readers of this process; one per process. */
+  openReaders(): Promise<Readers>
+  /** What an uploaded file holds; BAD_FILE where it cannot be read. */
+  describeFile(path: string, format: ImportFormat): Promise<FileDescription>
+  /** The blocks of a snapshot file, for those who fetch only what changed; an engine whose files have none offers none. */
+  blockManifest?(path: string): Promise<BlockManifest>
+}
+
+/** Sha256 (hex) of each block of `blockSize` bytes; the first is the file's headers, the last may be shorter. */
+export interface BlockManifest {
+  bytes: number
+  blockSize: number
+  blocks: string[]
+}
+
+/** `type` is a logical type where the file's maps to one, else the file's own name for it; `rows` null where unknown. */
+export interface FileDescription {
+  columns: { name: string; type: string; nullable: boolean }[]
+  rows: number | null
+}
+
+export interface WriterOptions {
+  kind: Kind
+  kinds: Kinds
+  dir: string
+  /** The newest published version to begin from, null for the empty model. */
+  from: SnapshotFiles | null
+}
+
+/** The files of one version, as absolute paths by name: `model.duckdb`. */
+export type SnapshotFiles = Readonly<Record<string, string>>
+
+/** A version of another model, for functions and imports that read it. */
+export interface SnapshotRef {
+  /**
+   * What it is attached as, so that a `.sql` function can say `FROM salesModel.sales`: the name of the argument that
+   * chose it, or `source`, `source_2` … for the models that a function with `runsOn` reads.
+   */
+  alias: string
+  model: string
+  kind: string
+  version: number
+  files: SnapshotFiles
+}
+
+/** One change of a model's tables, as an intent says it; rows and filters have been checked. */
+export type Change =
+  | { is: 'append' | 'upsert'; table: string; rows: readonly Row[] }
+  | { is: 'update'; table: string; where: Filter; set: Row }
+  | { is: 'delete'; table: string; where: Filter }
+  | { is: 'import'; table: string; mode: ImportMode; source: ImportSource }
+  | { is: 'function'; name: string; args: Readonly<Record<string, unknown>>; reads: readonly SnapshotRef[] }
+  /** All tables of another model of the same kind: how a scenario begins. */
+  | { is: 'copy'; from: SnapshotRef }
+
+export type ImportMode = 'APPEND' | 'UPSERT' | 'REPLACE'
+/** `columns`: column to fill → the source's column. Left out: columns of the same name. */
+export type ImportSource =
+  | { is: 'file'; path: string; format: ImportFormat; columns?: Readonly<Record<string, string>> }
+  | { is: 'snapshot'; snapshot: SnapshotRef; table: string; columns?: Readonly<Record<string, string>> }
+
+/** An intent as an engine needs it. */
+export interface Work {
+  intentId: string
+  seq: bigint
+  /** Canonical TIMESTAMP. */
+  submittedAt: string
+  change: Change
+  signal: AbortSignal
+  /** Called at each step of a function or an import; `progress` 0 to 1 where it is known. */
+  onStep(step: string, progress: number | null): void
+}
+
+export type WorkOutcome =
+  /** `result` is the function's, or `{table, inserted, updated, deleted}` (counts as BIGINT) of a row write. */
+  | { ok: true; result: Row }
+  /** The intent was refused and has left nothing behind. */
+  | { ok: false; error: Error }
+
+/** What a table is in a version. */
+export interface TableRows {
+  name: string
+  rows: number
+}
+
+export interface Writer {
+  /** The version and lastSeq that the database itself says it holds. */
+  readonly version: number
+  readonly lastSeq: bigint
+  /**
+   * Applies the work in order, each whole or not at all, and leaves the database at `version`. Outcomes are in the
+   * order of the work. It throws only where the surroundings failed (disk, memory, a database that is broken): then
+   * nothing is known, and the writer must be closed and opened anew from the newest published version.
+   * One call at a time.
+   */
+  apply(work: readonly Work[], version: number): Promise<WorkOutcome[]>
+  /** Writes the present state as files of its own into `dir` (made, and empty), synced to disk, and says what is in them. */
+  snapshot(dir: string): Promise<{ files: SnapshotFile[]; tables: TableRows[] }>
+  close(): Promise<void>
+}
+
+export interface SnapshotFile {
+  name: string
+  bytes: number
+  /** Of a DUCKDB file: of its block manifest; of every other: of its bytes. Hex. */
+  sha256: string
+}
+
+export interface Readers {
+  /**
+   * Opens a version; costs milliseconds. The reader stays right until closed, whatever becomes of the files. Rejects
+   * with SnapshotMissing where a file is not there (any more). Without files it is version 0, the empty model.
+   */
+  open(options: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader>
+  /** Closes what is still open, too. */
+  close(): Promise<void>
+}
+
+/**
+ * Reads one version. Every method may be called many times at once; too many at once are refused with UNAVAILABLE. An
+ * aborted signal stops the read, which then rejects with the signal's reason.
+ */
+export interface SnapshotReader {
+  /** Rows with at least `columns` and the columns of `orderBy`, so that cursors can be made. */
+  rows(plan: RowsPlan, signal?: AbortSignal): Promise<Row[]>
+  /**
+   * The rows that have one of the keys, each once, in no order; with at least `columns` and `keyColumns`. A key holds a
+   * value for each of `keyColumns`; nulls are equal.
+   */
+  readByKeys(
+    table: string,
+    columns: readonly string[],
+    keyColumns: readonly string[],
+    keys: readonly (readonly Value[])[],
+    signal?: AbortSignal,
+  ): Promise<Row[]>
+  count(table: string, where: Filter, signal?: AbortSignal): Promise<bigint>
+  /** Sums of integers may be larger than 64 bits; a sum past 38 digits, or a DOUBLE past its range, is BAD_VALUE. */
+  aggregate(plan: AggregatePlan, signal?: AbortSignal): Promise<AggregateRow[]>
+  /** How many groups the plan has, over all pages. */
+  countGroups(plan: AggregatePlan, signal?: AbortSignal): Promise<bigint>
+  /**
+   * A page of a query function, whose arguments have been coerced; QUERY_TIMEOUT past its time limit. `after` is the
+   * position of the last row of the page before.
+   */
+  query(
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+    page: QueryPage,
+    signal?: AbortSignal,
+  ): Promise<QueryRows>
+  /** What changed from `older`, a reader of the same process and kind, to this. */
+  diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]>
+  tables(): Promise<TableRows[]>
+  /** A table as one Parquet file at `path` (temp name, synced, renamed). */
+  exportParquet(table: string, path: string): Promise<{ bytes: number; rows: number }>
+  /** Waits for the reads under way; those that come later are refused. */
+  close(): Promise<void>
+}
+
+/** `before` is null for what was ADDED, `after` for what was REMOVED; both hold the plan's columns. */
+export interface DiffRow {
+  change: 'ADDED' | 'REMOVED' | 'CHANGED'
+  key: readonly Value[]
+  before: Row | null
+  after: Row | null
+}
+
+export interface QueryPage {
+  limit: number
+  after?: readonly Value[]
+  /** Whether `total` is wanted. */
+  count: boolean
+}
+export interface QueryRows {
+  rows: Row[]
+  /** The values of the query's orderBy for each row, for cursors. */
+  positions: (readonly Value[])[]
+  page: Row
+  total: bigint | null
+}

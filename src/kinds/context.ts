@@ -1,0 +1,57 @@
+import type { Row, Value } from './types.ts'
+
+export type EngineName = 'DUCKDB' | 'ARROW'
+export const ENGINE_NAMES: readonly EngineName[] = ['DUCKDB', 'ARROW']
+
+/** Parameters by name, bound and never pasted: `$name` in the text. Lists bind as DuckDB lists. */
+export type Parameters = Readonly<Record<string, Value | readonly Value[]>>
+
+/** SQL over a model's tables, for implementations on the DuckDB engine. Values go in and come out in canonical form. */
+export interface Sql {
+  /** Runs one or more statements. */
+  run(text: string, params?: Parameters): Promise<void>
+  /** The rows of one SELECT. */
+  all(text: string, params?: Parameters): Promise<Row[]>
+}
+
+/** A version of another model, attached read-only while the function runs. */
+export interface ReadModel {
+  /** The argument that named it, or `source`, `source_2` … for a function with `runsOn`; `.sql` files say `FROM alias.table`. */
+  readonly alias: string
+  readonly model: string
+  readonly kind: string
+  readonly version: number
+  /** The quoted name of one of its tables, to be put into SQL text: `FROM ${sales.table('sales')}`. */
+  table(name: string): string
+}
+
+/**
+ * All that a function may know. Clock and randomness come from the intent, so that applying it again gives the same
+ * rows; whatever else it reads is a version of a model that was written into the ledger before it began.
+ */
+export interface FunctionContext<A = Readonly<Record<string, unknown>>> {
+  readonly args: A
+  readonly intentId: string
+  /** The function's own name. */
+  readonly name: string
+  /** The intent's submittedAt, canonical TIMESTAMP. */
+  readonly now: string
+  /** Uniform in [0, 1), seeded by the intent's id. */
+  random(): number
+  readonly sql: Sql
+  /** The models it may read: those that its arguments name, and for a function with `runsOn` all reads of that kind. */
+  readonly reads: readonly ReadModel[]
+  /** The filter of a `where` argument as SQL over the table, with its parameters: `WHERE ${filter.text}`. */
+  where(table: string, filter: unknown): { text: string; params: Parameters }
+  /** One step of the algorithm: a span, a progress mark, and a place where an abort is noticed. */
+  step<T>(name: string, fn: () => Promise<T>): Promise<T>
+  readonly signal: AbortSignal
+}
+
+/** What a query function may know: its arguments and the snapshot. */
+export interface QueryContext<A = Readonly<Record<string, unknown>>> {
+  readonly args: A
+  readonly sql: Pick<Sql, 'all'>
+  /** The quoted name of a table of the snapshot. */
+  table(name: string): string
+}

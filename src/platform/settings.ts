@@ -1,0 +1,94 @@
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { z } from 'zod'
+import { UsageError } from './errors.ts'
+
+const port = z.coerce.number().int().min(0).max(65535)
+const directory = z
+  .string()
+  .min(1)
+  .transform(path => resolve(path))
+
+/** Every setting: what it is, in one table, from which `teatree --help` is printed too. */
+const SETTINGS = {
+  PORT: { type: port.default(4000), what: 'port to listen on; 0 takes a free one', standard: '4000' },
+  HOST: { type: z.string().min(1).default('127.0.0.1'), what: 'address to listen on', standard: '127.0.0.1' },
+  TEATREE_DATA_DIR: {
+    type: directory.default(resolve('.teatree')),
+    what: 'model files, snapshots, embedded database',
+    standard: '.teatree',
+  },
+  TEATREE_DATABASE_URL: {
+    type: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }).optional(),
+    what: 'PostgreSQL 15 or newer; without it one of its own in the data directory',
+    standard: 'none',
+  },
+  TEATREE_STORE_URL: {
+    type: z.url({ protocol: /^(file|s3)$/, error: 'must be file:///path or s3://bucket/prefix' }).optional(),
+    what: 'object store for archives and uploads: file:///path or s3://bucket/prefix, then with the AWS_* variables',
+    standard: 'file:// in the data directory',
+  },
+  TEATREE_KINDS: { type: directory.optional(), what: 'directory of further model kinds', standard: 'none' },
+  TEATREE_MANAGERS: {
+    type: z.coerce.number().int().min(1).max(256).default(availableParallelism()),
+    what: 'local manager processes',
+    standard: 'one per core',
+  },
+  TEATREE_AUTH: {
+    type: z.enum(['off'], { error: 'must be off: this release serves a loopback HOST only' }).default('off'),
+    what: 'who may call; off is for a loopback HOST alone',
+    standard: 'off',
+  },
+} as const
+
+export interface Settings {
+  port: number
+  host: string
+  dataDir: string
+  /** Undefined: the embedded one. */
+  databaseUrl: string | undefined
+  storeUrl: string
+  kindsDir: string | undefined
+  managers: number
+  auth: 'off'
+}
+
+/** Lines for `--help`: name, default, what it is. */
+export const settingsHelp = (): string =>
+  Object.entries(SETTINGS)
+    .map(([name, { what, standard }]) => `  ${name.padEnd(22)} ${what} (default: ${standard})`)
+    .join('\n')
+
+/** What is let be among TEATREE_*: the tests' own, and what Kubernetes sets for a service of that name. */
+const OTHERS = /^TEATREE_(TEST_|SERVICE_|PORT)/
+
+/**
+ * The settings in `env`. An unknown TEATREE_* name, a bad value, or a HOST that others can reach without TEATREE_AUTH
+ * is a UsageError of one line that names it.
+ */
+export function readSettings(env: NodeJS.ProcessEnv): Settings {
+  for (const name of Object.keys(env))
+    if (name.startsWith('TEATREE_') && !(name in SETTINGS) && !OTHERS.test(name))
+      throw new UsageError(`${name} is not a setting; teatree --help lists them all`)
+  const read = <N extends keyof typeof SETTINGS>(name: N): z.output<(typeof SETTINGS)[N]['type']> => {
+    // An empty variable is one that is not set, as in most shells' habits.
+    const result = SETTINGS[name].type.safeParse(env[name] === '' ? undefined : env[name])
+    if (!result.success) throw new UsageError(`${name}: ${result.error.issues[0]?.message ?? 'bad value'}`)
+    return result.data as z.output<(typeof SETTINGS)[N]['type']>
+  }
+  const host = read('HOST')
+  if (!/^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host))
+    throw new UsageError(`HOST=${host} can be reached by others, and TEATREE_AUTH=off protects nothing: use 127.0.0.1`)
+  const dataDir = read('TEATREE_DATA_DIR')
+  return {
+    port: read('PORT'),
+    host,
+    dataDir,
+    databaseUrl: read('TEATREE_DATABASE_URL'),
+    storeUrl: read('TEATREE_STORE_URL') ?? pathToFileURL(resolve(dataDir, 'store')).href,
+    kindsDir: read('TEATREE_KINDS'),
+    managers: read('TEATREE_MANAGERS'),
+    auth: read('TEATREE_AUTH'),
+  }
+}
