@@ -1,0 +1,260 @@
+import { createRequire } from 'node:module'
+import { makeWorkerUtils, run as runWorker } from 'graphile-worker'
+import { createClient } from 'graphql-ws'
+import { PgBoss } from 'pg-boss'
+import WebSocket from 'ws'
+import { graphql, submit } from '../src/commands/client.ts'
+import { makeCompany } from '../src/demo/company.ts'
+import { seeded } from '../src/demo/random.ts'
+import { makeSales } from '../src/demo/sales.ts'
+import { median, ms, quantile, table } from './figures.ts'
+import { type BenchPlatform, createModel, importSales, startBenchPlatform } from './platform.ts'
+
+const ROUNDS = 5
+const PER_ROUND = 60
+
+/** Each times one thing, from its start to its end, in milliseconds. */
+interface Contestant {
+  name: string
+  time(): Promise<number>
+  close(): Promise<void>
+}
+
+/**
+ * One row appended to a model of a million rows: from sending the GraphQL mutation to the receipt of its completion by
+ * a WebSocket subscriber; and to the receipt, by a subscriber of the goals model, of the page whose attainment holds it.
+ * Beside it, on the same PostgreSQL: pg-boss from send to handler, and graphile-worker from add to start.
+ */
+export async function run(args: string[]): Promise<void> {
+  const rows = Number(args[0] ?? 1_000_000)
+  await using platform = await startBenchPlatform()
+  const version = (name: string) => createRequire(import.meta.url)(`${name}/package.json`).version
+  process.stdout.write(
+    `${platform.versions} · pg-boss ${version('pg-boss')} · graphile-worker ${version('graphile-worker')} · ${rows} rows\n`,
+  )
+  const { sales, goals } = await fill(platform, rows)
+  const contestants = [
+    await appendToSubscriber(platform, sales),
+    await appendToGoals(platform, sales, goals),
+    await pgBoss(platform.peerUrl),
+    await graphileWorker(platform.peerUrl),
+  ]
+  const samples = contestants.map(() => [] as number[][])
+  for (let round = 0; round <= ROUNDS; round++)
+    for (const [index, contestant] of contestants.entries()) {
+      const times: number[] = []
+      for (let count = 0; count < PER_ROUND; count++) times.push(await contestant.time())
+      // The first round warms up.
+      if (round > 0) samples[index]?.push(times)
+    }
+  for (const contestant of contestants) await contestant.close()
+  const p50 = samples.map(rounds => median(rounds.map(times => quantile(times, 0.5))))
+  const p99 = samples.map(rounds => quantile(rounds.flat(), 0.99))
+  const ratio = (of: number[], index: number, peer: number) => `${((of[index] ?? 0) / (of[peer] ?? 1)).toFixed(1)}x`
+  process.stdout.write(
+    `\n${ROUNDS} rounds of ${PER_ROUND}; p50 is the median of the rounds' medians, p99 over all\n\n${table(
+      ['milliseconds', 'p50', 'p99', 'p50 / pg-boss', 'p50 / graphile', 'p99 / graphile'],
+      contestants.map(({ name }, index) => [
+        name,
+        ms(p50[index] ?? 0),
+        ms(p99[index] ?? 0),
+        ratio(p50, index, 2),
+        ratio(p50, index, 3),
+        ratio(p99, index, 3),
+      ]),
+    )}`,
+  )
+}
+
+async function fill({ server }: BenchPlatform, rows: number): Promise<{ sales: string; goals: string }> {
+  const sales = await createModel(server, { kind: 'sales' })
+  const goals = await createModel(server, { kind: 'goals', reads: [sales] })
+  const columns = [
+    'orderId',
+    'line',
+    'date',
+    'siteId',
+    'productId',
+    'customerId',
+    'salespersonId',
+    'quantity',
+    'amount',
+  ] as const
+  const generated = makeSales(seeded(1), makeCompany(seeded(1)), {
+    rows,
+    from: '2024-01-01',
+    to: '2026-01-01',
+    prefix: 'O',
+  })
+  const csv = (async function* () {
+    yield Buffer.from(`${columns.join(',')}\n`)
+    let text = ''
+    for (const row of generated) {
+      text += `${columns.map(column => row[column] ?? '').join(',')}\n`
+      if (text.length < 1 << 18) continue
+      yield Buffer.from(text)
+      text = ''
+    }
+    yield Buffer.from(text)
+  })()
+  await importSales(server, sales, csv)
+  const input = {
+    salesModel: sales,
+    basisPeriod: { from: '2024-01-01', to: '2025-01-01' },
+    goalPeriod: { from: '2025-01-01', to: '2026-01-01' },
+    grain: ['SITE'],
+  }
+  await submit(server, {
+    name: 'computeGoals',
+    types: '$model: ID!, $input: ComputeGoalsInput!',
+    variables: { model: goals, input },
+  })
+  return { sales, goals }
+}
+
+let order = 0
+function appendOne(
+  { server }: BenchPlatform,
+  model: string,
+  date = '2025-06-01',
+): Promise<{ appendSales: { id: string } }> {
+  const rows = [
+    {
+      orderId: `BENCH-${++order}`,
+      line: 1,
+      date,
+      siteId: 'S01',
+      productId: 'T001',
+      customerId: 'C0001',
+      quantity: '1',
+      amount: '1',
+    },
+  ]
+  return graphql(
+    server,
+    'mutation ($model: ID!, $rows: [SaleInput!]!) { appendSales(model: $model, rows: $rows) { id } }',
+    { model, rows },
+  )
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what a subscription yields has the shape that its text asks for
+type Page = any
+
+/** Follows a subscription; `next(found)` settles with the first page from now on that `found` accepts. */
+async function follow(url: string, query: string, model: string) {
+  const client = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket })
+  let found: (page: Page) => boolean = () => true
+  let settle: () => void = () => {}
+  const first = new Promise<void>(resolve => {
+    settle = resolve
+  })
+  client.subscribe(
+    { query, variables: { model } },
+    { next: ({ data }) => found(data) && settle(), error: () => {}, complete: () => {} },
+  )
+  await first
+  return {
+    until: (accept: (page: Page) => boolean) =>
+      new Promise<void>(resolve => {
+        found = accept
+        settle = resolve
+      }),
+    close: async () => client.dispose(),
+  }
+}
+
+async function appendToSubscriber(platform: BenchPlatform, sales: string): Promise<Contestant> {
+  const query = 'subscription ($model: ID!) { completions(model: $model) { edges { node { ... on Intent { id } } } } }'
+  const subscriber = await follow(platform.url, query, sales)
+  return {
+    name: 'append to subscriber',
+    async time() {
+      const heard = new Set<string>()
+      let id: string | undefined
+      const started = performance.now()
+      const ended = subscriber.until(({ completions }) => {
+        for (const { node } of completions.edges) heard.add(node.id)
+        return id !== undefined && heard.has(id)
+      })
+      id = (await appendOne(platform, sales)).appendSales.id
+      // The notice may have been faster than the answer to the mutation.
+      if (!heard.has(id)) await ended
+      return performance.now() - started
+    },
+    close: subscriber.close,
+  }
+}
+
+async function appendToGoals(platform: BenchPlatform, sales: string, goals: string): Promise<Contestant> {
+  const query = `subscription ($model: ID!) { completions(model: $model) { snapshot { ... on GoalsSnapshot {
+    attainment { nodes { goalAmount actualAmount } } } } } }`
+  const subscriber = await follow(platform.url, query, goals)
+  const read = 'query ($model: ID!) { goalsModel(id: $model) { snapshot { attainment { nodes { actualAmount } } } } }'
+  const actual = async () =>
+    (await graphql<Page>(platform.server, read, { model: goals })).goalsModel.snapshot.attainment.nodes[0].actualAmount
+  return {
+    name: 'append to goals subscriber',
+    async time() {
+      const before = await actual()
+      const started = performance.now()
+      const ended = subscriber.until(
+        ({ completions }) => completions.snapshot.attainment.nodes[0].actualAmount !== before,
+      )
+      await appendOne(platform, sales)
+      await ended
+      return performance.now() - started
+    },
+    close: subscriber.close,
+  }
+}
+
+async function pgBoss(url: string): Promise<Contestant> {
+  const boss = new PgBoss({ connectionString: url, useListenNotify: true, schedule: false })
+  boss.on('error', () => {})
+  await boss.start()
+  await boss.createQueue('bench', { notify: true })
+  let handled: () => void = () => {}
+  await boss.work('bench', async () => handled())
+  return {
+    name: 'pg-boss send to handler',
+    async time() {
+      const started = performance.now()
+      const done = new Promise<number>(resolve => {
+        handled = () => resolve(performance.now() - started)
+      })
+      await boss.send('bench', {})
+      return done
+    },
+    close: () => boss.stop({ graceful: false, close: true }),
+  }
+}
+
+async function graphileWorker(url: string): Promise<Contestant> {
+  let handled: () => void = () => {}
+  const quiet = { logger: undefined as never }
+  const { Logger } = await import('graphile-worker')
+  quiet.logger = new Logger(() => () => {}) as never
+  const runner = await runWorker({
+    connectionString: url,
+    concurrency: 1,
+    noHandleSignals: true,
+    ...quiet,
+    taskList: { bench: async () => handled() },
+  })
+  const utils = await makeWorkerUtils({ connectionString: url, ...quiet })
+  return {
+    name: 'graphile-worker add to start',
+    async time() {
+      const started = performance.now()
+      const done = new Promise<number>(resolve => {
+        handled = () => resolve(performance.now() - started)
+      })
+      await utils.addJob('bench', {})
+      return done
+    },
+    async close() {
+      await utils.release()
+      await runner.stop()
+    },
+  }
+}

@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { graphql, type Server, submit, upload } from '../src/commands/client.ts'
+import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts'
+
+const PROGRAM = fileURLToPath(new URL('../bin/teatree.js', import.meta.url))
+
+/** A platform to be measured, as a process of its own, and the PostgreSQL that it shares with its peers. */
+export interface BenchPlatform extends AsyncDisposable {
+  server: Server
+  url: string
+  /** For peers: a database of their own on the same PostgreSQL. */
+  peerUrl: string
+  versions: string
+}
+
+export async function startBenchPlatform(): Promise<BenchPlatform> {
+  const stack = new AsyncDisposableStack()
+  const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-bench-')), path =>
+    rm(path, { recursive: true, force: true }),
+  )
+  const postgres = stack.adopt(await startEmbeddedPostgres({ dir: join(dir, 'postgres'), log: () => {} }), p =>
+    p.stop(),
+  )
+  const peerUrl = await database(postgres.url, 'peers')
+  const env = {
+    ...process.env,
+    PORT: '0',
+    TEATREE_DATA_DIR: join(dir, 'data'),
+    TEATREE_DATABASE_URL: await database(postgres.url, 'platform'),
+  }
+  const child = spawn(process.execPath, [PROGRAM, 'serve'], { env, stdio: ['ignore', 'pipe', 'ignore'] })
+  stack.defer(() => stop(child))
+  for await (const line of createInterface({ input: child.stdout })) {
+    const url = /(http:\/\/\S+)\/graphql/.exec(line)?.[1]
+    if (url === undefined) continue
+    const versions = await serverVersion(postgres.url)
+    return {
+      server: { url: `${url}/graphql` },
+      url,
+      peerUrl,
+      versions,
+      [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    }
+  }
+  throw new Error('the platform did not start')
+}
+
+async function database(url: string, name: string): Promise<string> {
+  await withClient(url, client => client.query(`CREATE DATABASE ${name}`))
+  const made = new URL(url)
+  made.pathname = `/${name}`
+  return made.href
+}
+
+const serverVersion = async (url: string): Promise<string> =>
+  withClient(url, async client => `PostgreSQL ${(await client.query('SHOW server_version')).rows[0].server_version}`)
+
+async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return
+  const exit = once(child, 'exit')
+  child.kill('SIGTERM')
+  await exit
+}
+
+/** Makes a model, and answers with its id. */
+export async function createModel(server: Server, input: Record<string, unknown>): Promise<string> {
+  const text = 'mutation ($input: CreateModelInput!) { createModel(input: $input) { id } }'
+  return (await graphql<{ createModel: { id: string } }>(server, text, { input })).createModel.id
+}
+
+/** Uploads CSV text and imports it into `sales`. */
+export async function importSales(server: Server, model: string, csv: AsyncIterable<Uint8Array>): Promise<void> {
+  const id = await upload(server, csv)
+  await submit(server, {
+    name: 'importSales',
+    types: '$model: ID!, $source: ImportSource!',
+    variables: { model, source: { upload: { id } } },
+  })
+}

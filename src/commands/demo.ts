@@ -1,0 +1,179 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { type Company, makeCompany } from '../demo/company.ts'
+import { seeded } from '../demo/random.ts'
+import { Day, makeSales } from '../demo/sales.ts'
+import { UsageError } from '../platform/errors.ts'
+import type { Settings } from '../platform/settings.ts'
+import { graphql, type Server, submit, upload } from './client.ts'
+import { type AttainmentRow, attainmentTable } from './demo-table.ts'
+import { showProgress } from './progress.ts'
+import { startPlatform } from './serve.ts'
+import { stopSignal } from './stop.ts'
+
+const SALES = 'demo-sales'
+const GOALS = 'demo-goals'
+const SEED = 20_130_101
+/** The trickle: a new order about this often. */
+const ORDER_MS = 1500
+
+interface DemoOptions {
+  rows: string
+  once?: boolean
+}
+
+/** The periods of the demo on a day: last year is the basis, this year has the goals. */
+function periods(today: Date) {
+  const year = today.getUTCFullYear()
+  const nextMonth = new Date(Date.UTC(year, today.getUTCMonth() + 1, 1)).toISOString().slice(0, 10)
+  return {
+    basis: `${year - 1}-01-01`,
+    goal: `${year}-01-01`,
+    end: `${year + 1}-01-01`,
+    nextMonth,
+    today: today.toISOString().slice(0, 10),
+  }
+}
+
+/**
+ * `teatree demo`: the platform with a made-up tea trader: a year of sales and this year's so far, goals computed from
+ * them, and unless `--once` a trickle of orders, so that there is something live to look at. Started again on the same
+ * data it goes on from there.
+ */
+export async function demo(settings: Settings, options: DemoOptions): Promise<void> {
+  const rows = Number(options.rows)
+  if (!Number.isInteger(rows) || rows < 100 || rows > 50_000_000)
+    throw new UsageError('--rows takes a whole number from 100 to 50000000')
+  const stopped = stopSignal(['SIGTERM', 'SIGINT'])
+  await using stack = new AsyncDisposableStack()
+  const { url } = await startPlatform(stack, settings)
+  const server = { url: `${url}/graphql` }
+  const company = makeCompany(seeded(SEED))
+  const today = new Date()
+  const { model } = await graphql<{ model: { id: string } | null }>(server, '{ model(id: "demo-goals") { id } }')
+  if (!model) await fill(server, company, rows, today)
+  await report(server, today)
+  process.stdout.write(`
+GraphiQL          ${url}/graphql
+The sales model   ${SALES}: salesModel(id: "${SALES}") { snapshot { salesAggregate(groupBy: [{ column: date, bucket: MONTH }]) { nodes { group { date } sum { amount } } } } }
+The goals model   ${GOALS}: goalsModel(id: "${GOALS}") { snapshot { attainment(by: [SITE]) { nodes { siteId goalAmount actualAmount ratio } } } }
+Live              subscription { completions(model: "${GOALS}") { snapshot { version ... on GoalsSnapshot { attainment { nodes { goalAmount actualAmount } } } } } }
+`)
+  if (options.once) return
+  process.stdout.write('\nNew orders come in every second or two; Ctrl-C stops.\n')
+  await trickle(server, company, stopped)
+}
+
+async function fill(server: Server, company: Company, rows: number, today: Date): Promise<void> {
+  const { basis, goal, end, today: until } = periods(today)
+  await graphql(server, 'mutation ($input: CreateModelInput!) { createModel(input: $input) { id } }', {
+    input: { id: SALES, name: 'Tea trade: sales', kind: 'sales' },
+  })
+  await graphql(server, 'mutation ($input: CreateModelInput!) { createModel(input: $input) { id } }', {
+    input: { id: GOALS, name: 'Tea trade: goals', kind: 'goals', reads: [SALES] },
+  })
+  await importRows(server, 'Sites', company.sites)
+  await importRows(server, 'Products', company.products)
+  await importRows(server, 'Customers', company.customers)
+  await importRows(server, 'Salespersons', company.salespersons)
+  await importRows(
+    server,
+    'Sales',
+    makeSales(seeded(SEED + 1), company, { rows, from: basis, to: until, prefix: 'ORD-' }),
+  )
+  const progress = showProgress('Computing goals')
+  const intent = await submit(
+    server,
+    {
+      name: 'computeGoals',
+      types: '$model: ID!, $input: ComputeGoalsInput!',
+      variables: {
+        model: GOALS,
+        input: {
+          salesModel: SALES,
+          basisPeriod: { from: basis, to: goal },
+          goalPeriod: { from: goal, to: end },
+          interval: 'MONTH',
+          grain: ['SITE', 'SALESPERSON'],
+          growth: '0.05',
+        },
+      },
+    },
+    state => progress.at(state.step ?? state.status.toLowerCase(), state.progress),
+  )
+  progress.done(`${String(intent.result?.cells)} cells, ${String(intent.result?.total)} in all`)
+}
+
+/** Columns that the kind knows; what else the company's objects say (sizes, shares) stays with the generator. */
+const COLUMNS: Record<string, readonly string[]> = {
+  Sites: ['siteId', 'name', 'region', 'country'],
+  Products: ['productId', 'name', 'category', 'listPrice'],
+  Customers: ['customerId', 'name'],
+  Salespersons: ['salespersonId', 'name', 'siteId'],
+  Sales: ['orderId', 'line', 'date', 'siteId', 'productId', 'customerId', 'salespersonId', 'quantity', 'amount'],
+}
+
+async function importRows(server: Server, table: string, rows: Iterable<object>): Promise<void> {
+  const progress = showProgress(`Importing ${table.toLowerCase()}`)
+  const columns = COLUMNS[table] ?? []
+  const id = await upload(server, csv(columns, rows), {
+    onBytes: sent => progress.at(`${(sent / 2 ** 20).toFixed(1)} MiB`, null),
+  })
+  const variables = { model: SALES, source: { upload: { id } } }
+  const intent = await submit(
+    server,
+    { name: `import${table}`, types: '$model: ID!, $source: ImportSource!', variables },
+    state => progress.at(state.step ?? state.status.toLowerCase(), state.progress),
+  )
+  progress.done(`${String(intent.result?.inserted)} rows, version ${intent.version}`)
+}
+
+async function* csv(columns: readonly string[], rows: Iterable<object>): AsyncGenerator<Uint8Array> {
+  let text = `${columns.join(',')}\n`
+  for (const row of rows) {
+    const cells = columns.map(column => (row as Record<string, unknown>)[column])
+    text += `${cells.map(cell => (cell === null ? '' : `"${String(cell).replaceAll('"', '""')}"`)).join(',')}\n`
+    if (text.length < 1 << 16) continue
+    yield Buffer.from(text)
+    text = ''
+  }
+  if (text) yield Buffer.from(text)
+}
+
+/** Goal and actual by site, of this year up to the end of this month. */
+async function report(server: Server, today: Date): Promise<void> {
+  const { goal, nextMonth } = periods(today)
+  const data = await graphql<{
+    goalsModel: { snapshot: { attainment: { nodes: AttainmentRow[] } } }
+    salesModel: { snapshot: { sites: { nodes: { siteId: string; name: string }[] } } }
+  }>(
+    server,
+    `query ($from: Date!, $to: Date!) {
+      goalsModel(id: "${GOALS}") { snapshot { attainment(from: $from, to: $to, by: [SITE]) { nodes { siteId goalAmount actualAmount ratio } } } }
+      salesModel(id: "${SALES}") { snapshot { sites(first: 1000) { nodes { siteId name } } } }
+    }`,
+    { from: goal, to: nextMonth },
+  )
+  const names = new Map(data.salesModel.snapshot.sites.nodes.map(({ siteId, name }) => [siteId, name]))
+  process.stdout.write(`\nGoals and actuals from ${goal} to the end of this month, by site\n\n`)
+  process.stdout.write(attainmentTable(data.goalsModel.snapshot.attainment.nodes, names))
+}
+
+/** Orders of today, one every second or two, until the platform is told to stop. */
+async function trickle(server: Server, company: Company, stopped: Promise<unknown>): Promise<void> {
+  const random = seeded(Date.now())
+  const stop = new AbortController()
+  stopped.then(() => stop.abort())
+  for (let count = 1; !stop.signal.aborted; count++) {
+    await wait(ORDER_MS * (0.5 + random.next()), undefined, { signal: stop.signal }).catch(() => {})
+    if (stop.signal.aborted) return
+    const rows = new Day(random, company, new Date(), 1).order(`LIVE-${Date.now()}-${count}`, random.integer(1, 4))
+    await graphql(
+      server,
+      'mutation ($model: ID!, $rows: [SaleInput!]!) { appendSales(model: $model, rows: $rows) { id } }',
+      {
+        model: SALES,
+        rows,
+      },
+    )
+  }
+}

@@ -1,0 +1,73 @@
+import { Manager } from '../jobs/manager.ts'
+import type { FromManager, ToManager } from '../jobs/messages.ts'
+import { UsageError } from '../platform/errors.ts'
+import type { Settings } from '../platform/settings.ts'
+import { openParts } from './parts.ts'
+import { stopSignal } from './stop.ts'
+
+/** A manager of a launcher on this machine: it holds what it is told to over its IPC channel, until that closes. */
+export async function localManager(settings: Settings, name: string): Promise<void> {
+  if (!process.send) throw new UsageError('manager --local is started by serve alone; use manager --model ID')
+  const tell = (message: FromManager) => process.connected && process.send?.(message)
+  await using stack = new AsyncDisposableStack()
+  const parts = await openParts(stack, settings, {
+    name,
+    databaseUrl: databaseUrl(settings),
+    role: 'manage',
+    connections: 8,
+  })
+  const manager = stack.adopt(
+    new Manager({ ...parts, dataDir: settings.dataDir, onReleased: model => tell({ is: 'released', model }) }),
+    held => held.close(),
+  )
+  const stopped = Promise.withResolvers<void>()
+  // The channel also closes when the launcher is killed: then nobody would tell this process to stop.
+  process.once('disconnect', stopped.resolve)
+  process.on('message', (message: ToManager) => {
+    if (message.is === 'stop') stopped.resolve()
+    if (message.is === 'hold')
+      manager.hold(message.model).then(
+        held => tell({ is: held ? 'held' : 'released', model: message.model }),
+        error => {
+          parts.log.error({ model: message.model, err: error }, 'model not held')
+          tell({ is: 'released', model: message.model })
+        },
+      )
+    if (message.is === 'metrics')
+      parts.telemetry.metricsText().then(text => tell({ is: 'metrics', request: message.request, text }))
+  })
+  tell({ is: 'ready', owner: manager.owner })
+  // A terminal's Ctrl-C reaches the whole group; the launcher says when to stop.
+  await Promise.race([stopped.promise, stopSignal(['SIGTERM'])])
+}
+
+/** One model's manager as a process of its own: what a pod runs. Ends when it is told to, or the model is gone. */
+export async function modelManager(settings: Settings, model: string): Promise<void> {
+  await using stack = new AsyncDisposableStack()
+  const name = `manager-${model}`
+  const parts = await openParts(stack, settings, {
+    name,
+    databaseUrl: databaseUrl(settings),
+    role: 'manage',
+    connections: 8,
+  })
+  const released = Promise.withResolvers<void>()
+  const manager = stack.adopt(
+    new Manager({
+      ...parts,
+      dataDir: settings.dataDir,
+      idleMs: Number.POSITIVE_INFINITY,
+      onReleased: () => released.resolve(),
+    }),
+    held => held.close(),
+  )
+  if (!(await manager.hold(model)))
+    throw new UsageError(`model ${model} is not there, or another manager holds it; try again when its lease has ended`)
+  await Promise.race([released.promise, stopSignal(['SIGTERM', 'SIGINT'])])
+}
+
+function databaseUrl(settings: Settings): string {
+  if (settings.databaseUrl === undefined)
+    throw new UsageError('a manager needs TEATREE_DATABASE_URL: the embedded database belongs to serve')
+  return settings.databaseUrl
+}

@@ -1,0 +1,61 @@
+import { mkdir } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { duckdbEngine } from '../engine/duckdb/index.ts'
+import type { Engine } from '../engine/engine.ts'
+import { Queue } from '../jobs/queue.ts'
+import type { Kinds } from '../kinds/kind.ts'
+import { loadKinds } from '../kinds/registry.ts'
+import { createLog, type Log } from '../platform/log.ts'
+import { type ObjectStore, openObjectStore } from '../platform/objects/index.ts'
+import { Database } from '../platform/postgres.ts'
+import type { Settings } from '../platform/settings.ts'
+import { startTelemetry, type Telemetry } from '../platform/telemetry/index.ts'
+
+export const VERSION: string = createRequire(import.meta.url)('../../package.json').version
+
+/** What every process of the platform is made of, whether it serves or manages. */
+export interface Parts {
+  settings: Settings
+  log: Log
+  telemetry: Telemetry
+  db: Database
+  queue: Queue
+  objects: ObjectStore
+  kinds: Kinds
+  engines: ReadonlyMap<string, Engine>
+  duckdb: Engine
+}
+
+/** Opens the parts, in this order; `stack` releases them in reverse, whatever fails on the way. */
+export async function openParts(
+  stack: AsyncDisposableStack,
+  settings: Settings,
+  as: { name: string; databaseUrl: string; role: 'serve' | 'manage'; connections: number },
+): Promise<Parts> {
+  const log = createLog({ name: as.name })
+  const telemetry = stack.adopt(
+    await startTelemetry({ service: `teatree-${as.role}`, version: VERSION, env: process.env, log }),
+    t => t.stop(),
+  )
+  const kinds = await loadKinds(settings.kindsDir === undefined ? {} : { directory: settings.kindsDir })
+  await mkdir(settings.dataDir, { recursive: true })
+  const objects = stack.adopt(openObjectStore(settings.storeUrl), store => store.close())
+  const onError = (error: Error) => log.warn({ err: error }, 'the control database')
+  const db = stack.adopt(
+    new Database({ url: as.databaseUrl, name: `teatree ${as.name}`, connections: as.connections, onError }),
+    database => database.close(),
+  )
+  const queue = stack.adopt(
+    await Queue.start({
+      url: as.databaseUrl,
+      name: `teatree ${as.name}`,
+      supervise: as.role === 'serve',
+      listen: as.role === 'manage',
+      connections: 4,
+      onError,
+    }),
+    open => open.close(),
+  )
+  const duckdb = duckdbEngine({ log })
+  return { settings, log, telemetry, db, queue, objects, kinds, engines: new Map([[duckdb.name, duckdb]]), duckdb }
+}

@@ -1,0 +1,151 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Log } from '../platform/log.ts'
+import type { Database } from '../platform/postgres.ts'
+import { releaseAll } from './lease.ts'
+import type { FromManager, ToManager } from './messages.ts'
+
+/** Sees that a model has a manager. The dispatcher asks; how a manager comes to run is the launcher's. */
+export interface Launcher {
+  /** Whether a manager of this launcher holds the model, or is about to. */
+  holds(model: string): boolean
+  hold(model: string): void
+  /** Prometheus text of each manager, by its name. */
+  metrics(): Promise<Record<string, string>>
+  close(): Promise<void>
+}
+
+interface Process {
+  name: string
+  child: ChildProcess
+  /** The owner of its leases, once it is ready. */
+  owner: string | null
+  models: Set<string>
+}
+
+/** A manager that does not end by itself is killed after this; longer than a line's own grace. */
+const STOP_MS = 9000
+const METRICS_MS = 1000
+
+/**
+ * Managers as child processes on this machine, so that a crash in native code takes down a manager and neither the API
+ * nor readers. They are started when they are first needed, hold many models each, and stay warm.
+ *
+ *   none ─ hold ─▶ starting ─ ready ─▶ running ─ exit ─▶ its leases are released at once, its models dispatched anew
+ */
+export class LocalLauncher implements Launcher {
+  readonly #db: Database
+  readonly #log: Log
+  readonly #program: string
+  readonly #env: NodeJS.ProcessEnv
+  readonly #processes: (Process | null)[]
+  readonly #onLost: (model: string) => void
+  readonly #metrics = new Map<number, (text: string) => void>()
+  #requests = 0
+  #closing = false
+
+  constructor(deps: {
+    db: Database
+    log: Log
+    /** The script that is run with the argument `manager`. */
+    program: string
+    env: NodeJS.ProcessEnv
+    managers: number
+    onLost(model: string): void
+  }) {
+    this.#db = deps.db
+    this.#log = deps.log
+    this.#program = deps.program
+    this.#env = deps.env
+    this.#processes = Array.from({ length: deps.managers }, () => null)
+    this.#onLost = deps.onLost
+  }
+
+  holds(model: string): boolean {
+    return this.#processes.some(process => process?.models.has(model))
+  }
+
+  hold(model: string): void {
+    if (this.#closing || this.holds(model)) return
+    const process = this.#leastLoaded()
+    process.models.add(model)
+    this.#send(process, { is: 'hold', model })
+  }
+
+  #leastLoaded(): Process {
+    const load = (process: Process | null) => process?.models.size ?? 0
+    const loads = this.#processes.map(load)
+    const slot = loads.indexOf(Math.min(...loads))
+    return this.#processes[slot] ?? this.#start(slot)
+  }
+
+  #start(slot: number): Process {
+    const name = `manager-${slot + 1}`
+    const child = fork(this.#program, ['manager', '--local', name], {
+      env: this.#env,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    const process: Process = { name, child, owner: null, models: new Set() }
+    this.#processes[slot] = process
+    child.on('message', message => this.#told(process, message as FromManager))
+    child.on('error', error => this.#log.error({ manager: name, err: error }, 'manager process'))
+    child.once('exit', (code, signal) => this.#ended(slot, process, code, signal))
+    return process
+  }
+
+  #told(process: Process, message: FromManager): void {
+    if (message.is === 'ready') process.owner = message.owner
+    if (message.is === 'released') process.models.delete(message.model)
+    if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
+  }
+
+  #ended(slot: number, process: Process, code: number | null, signal: string | null): void {
+    if (this.#processes[slot] === process) this.#processes[slot] = null
+    if (this.#closing) return
+    this.#log.warn({ manager: process.name, code, signal, models: process.models.size }, 'manager ended')
+    const { owner } = process
+    // The process is dead for certain, so nobody has to wait until its leases end by themselves.
+    const released = owner === null ? Promise.resolve() : releaseAll(this.#db, owner)
+    released
+      .catch(error => this.#log.warn({ err: error }, 'the leases of a dead manager end by themselves'))
+      .finally(() => {
+        for (const model of process.models) this.#onLost(model)
+      })
+  }
+
+  #send(process: Process, message: ToManager): void {
+    if (process.child.connected)
+      process.child.send(message, error => error && this.#log.debug({ err: error }, 'manager not told'))
+  }
+
+  async metrics(): Promise<Record<string, string>> {
+    const running = this.#processes.filter(process => process !== null)
+    const texts = running.map(async process => [process.name, await this.#metricsOf(process)] as const)
+    return Object.fromEntries((await Promise.all(texts)).filter(([, text]) => text !== ''))
+  }
+
+  async #metricsOf(process: Process): Promise<string> {
+    const request = this.#requests++
+    const { promise, resolve } = Promise.withResolvers<string>()
+    this.#metrics.set(request, resolve)
+    this.#send(process, { is: 'metrics', request })
+    const text = await Promise.race([promise, wait(METRICS_MS, '', { ref: false })])
+    this.#metrics.delete(request)
+    return text
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    await Promise.all(
+      this.#processes.map(async process => {
+        if (!process || process.child.exitCode !== null || process.child.signalCode !== null) return
+        const exit = once(process.child, 'exit')
+        this.#send(process, { is: 'stop' })
+        const late = setTimeout(() => process.child.kill('SIGKILL'), STOP_MS)
+        await exit
+        clearTimeout(late)
+      }),
+    )
+  }
+}

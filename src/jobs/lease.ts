@@ -1,0 +1,81 @@
+import type { Database } from '../platform/postgres.ts'
+
+/** How long a lease lasts without being renewed, on the database's clock. */
+export const LEASE_SECONDS = 10
+export const RENEW_SECONDS = 3
+/** A manager gives a lease up this long before it could be lost, on its own monotonic clock. */
+const SAFE_MS = (LEASE_SECONDS - 2) * 1000
+
+/**
+ * The lease of a model: one manager at a time, told apart by its epoch. The database's clock alone decides when one
+ * has ended; whatever an older epoch still tries is refused by "where epoch = mine" in every write of a manager.
+ *
+ *   acquire ─▶ epoch E ─▶ renew … renew ─▶ release
+ *                  └─ not renewed for 10 s ─▶ another acquires epoch E + 1
+ */
+export class Leases {
+  readonly #db: Database
+  readonly owner: string
+  readonly #now: () => number
+  readonly #safeUntil = new Map<string, number>()
+
+  /** `now` in milliseconds of a monotonic clock. */
+  constructor(db: Database, owner: string, now: () => number = () => performance.now()) {
+    this.#db = db
+    this.owner = owner
+    this.#now = now
+  }
+
+  /** The new epoch, or null while another manager holds the model or it is not there. */
+  async acquire(model: string): Promise<number | null> {
+    const asked = this.#now()
+    const epoch = await this.#db.transaction(async tx => {
+      const [there] = await tx.query('SELECT FROM goal_model WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE', [
+        model,
+      ])
+      if (!there) return null
+      const [lease] = await tx.query<{ epoch: number }>(
+        `INSERT INTO model_lease AS l (model, owner, epoch, expires_at)
+         SELECT id, $2, epoch + 1, clock_timestamp() + make_interval(secs => $3) FROM goal_model WHERE id = $1
+         ON CONFLICT (model) DO UPDATE
+            SET owner = excluded.owner, epoch = excluded.epoch, since = clock_timestamp(), expires_at = excluded.expires_at
+          WHERE l.expires_at < clock_timestamp()
+         RETURNING epoch`,
+        [model, this.owner, LEASE_SECONDS],
+      )
+      if (!lease) return null
+      await tx.query('UPDATE goal_model SET epoch = $2 WHERE id = $1', [model, lease.epoch])
+      return lease.epoch
+    })
+    if (epoch !== null) this.#safeUntil.set(model, asked + SAFE_MS)
+    return epoch
+  }
+
+  /** Renews all leases of this owner at once; the answer holds the models that it still has. */
+  async renew(): Promise<Set<string>> {
+    const asked = this.#now()
+    const held = await this.#db.query<{ model: string }>(
+      `UPDATE model_lease SET expires_at = clock_timestamp() + make_interval(secs => $2)
+        WHERE owner = $1 AND expires_at > clock_timestamp() RETURNING model`,
+      [this.owner, LEASE_SECONDS],
+    )
+    this.#safeUntil.clear()
+    for (const { model } of held) this.#safeUntil.set(model, asked + SAFE_MS)
+    return new Set(this.#safeUntil.keys())
+  }
+
+  /** Whether no other manager can have taken the model yet. */
+  safe(model: string): boolean {
+    return this.#now() < (this.#safeUntil.get(model) ?? 0)
+  }
+
+  async release(model: string): Promise<void> {
+    this.#safeUntil.delete(model)
+    await this.#db.query('DELETE FROM model_lease WHERE model = $1 AND owner = $2', [model, this.owner])
+  }
+}
+
+/** Ends the leases of a manager that is known to be dead. */
+export async function releaseAll(db: Database, owner: string): Promise<void> {
+  await db.query('DELETE FROM model_lease WHERE owner = $1', [owner])
+}

@@ -1,0 +1,15 @@
+/** What a local manager process and its launcher say to each other; both import it from here. */
+export type ToManager =
+  | { is: 'hold'; model: string }
+  /** Finish what is under way, give everything back, end. */
+  | { is: 'stop' }
+  | { is: 'metrics'; request: number }
+
+export type FromManager =
+  /** First word of a process: it can hold models, under this owner of leases. */
+  | { is: 'ready'; owner: string }
+  | { is: 'held'; model: string }
+  /** No longer held, or not to be had: another manager has it. */
+  | { is: 'released'; model: string }
+  /** Prometheus text of the process. */
+  | { is: 'metrics'; request: number; text: string }

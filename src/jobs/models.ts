@@ -1,0 +1,280 @@
+import { randomBytes } from 'node:crypto'
+import { ENGINE_NAMES, type EngineName } from '../kinds/context.ts'
+import type { Kinds } from '../kinds/kind.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import { type Database, type Transaction, violates } from '../platform/postgres.ts'
+import { notifyModel } from './channel.ts'
+import { COPY } from './functions.ts'
+import { endIntents, type Ledger, noModel } from './ledger.ts'
+import type { Queue } from './queue.ts'
+import { columns, type Model, type PodSize } from './records.ts'
+
+export interface NewModel {
+  id?: string | null | undefined
+  name?: string | null | undefined
+  kind: string
+  engine?: EngineName | null | undefined
+  size?: PodSize | null | undefined
+  reads?: readonly string[] | null | undefined
+  from?: { model: string; version?: number | null | undefined } | null | undefined
+}
+export interface ModelChange {
+  name?: string | null | undefined
+  size?: PodSize | null | undefined
+  reads?: readonly string[] | null | undefined
+}
+export interface ModelFilter {
+  ids?: readonly string[] | null | undefined
+  kind?: string | null | undefined
+  engine?: EngineName | null | undefined
+  /** SQL's LIKE on the name. */
+  nameLike?: string | null | undefined
+}
+
+const MODEL_ID = /^[a-z][a-z0-9-]{0,62}$/
+const MAX_NAME = 200
+const MAX_READS = 100
+
+/** The models that there are: made, changed, deleted, found. */
+export class Models {
+  readonly #db: Database
+  readonly #queue: Queue
+  readonly #ledger: Ledger
+  readonly #kinds: Kinds
+
+  constructor(deps: { db: Database; queue: Queue; ledger: Ledger; kinds: Kinds }) {
+    this.#db = deps.db
+    this.#queue = deps.queue
+    this.#ledger = deps.ledger
+    this.#kinds = deps.kinds
+  }
+
+  /** Makes a model at version 0. BAD_MODEL_ID, NAME_TAKEN, UNKNOWN_KIND, ENGINE_NOT_SUPPORTED, NOT_FOUND (reads, from), BAD_VALUE. */
+  async create(input: NewModel): Promise<Model> {
+    const kind = this.#kinds.get(input.kind)
+    if (!kind)
+      throw new TeatreeError(
+        'UNKNOWN_KIND',
+        `There is no kind ${input.kind}; there are ${[...this.#kinds.keys()].join(', ')}.`,
+      )
+    const engine = input.engine ?? 'DUCKDB'
+    if (!kind.engines.includes(engine))
+      throw new TeatreeError(
+        'ENGINE_NOT_SUPPORTED',
+        `Kind ${kind.name} runs on ${kind.engines.join(', ')}, not on ${engine}.`,
+      )
+    const id = input.id ?? `${kind.name.toLowerCase()}-${randomBytes(5).toString('hex')}`
+    if (!MODEL_ID.test(id))
+      throw new TeatreeError(
+        'BAD_MODEL_ID',
+        'A model id has 1 to 63 lower-case letters, digits and hyphens, a letter first.',
+      )
+    const name = nameOf(input.name ?? id)
+    if (await this.#taken(id)) throw taken(id)
+    // The queue cannot be made within the transaction; one that no model came to is found there by the next try.
+    await this.#queue.create(id)
+    try {
+      return await this.#db.transaction(async tx => {
+        const [model] = await tx.query<Model>(
+          `INSERT INTO goal_model AS m (id, name, kind, shape, engine, size) VALUES ($1, $2, $3, $4, $5, $6) RETURNING ${columns.model('m')}`,
+          [id, name, kind.name, JSON.stringify(kind.shape), engine, input.size ?? 'SMALL'],
+        )
+        if (!model) throw new Error('the model was not inserted')
+        const tables = [...kind.tables.keys()].map(table => ({ name: table, rows: 0 }))
+        await tx.query(
+          'INSERT INTO model_version (model, version, epoch, last_seq, completions, tables) VALUES ($1, 0, 0, 0, 0, $2)',
+          [id, JSON.stringify(tables)],
+        )
+        await this.#setReads(tx, id, input.reads ?? [])
+        if (input.from) await this.#beginAsCopy(tx, model, input.from)
+        await notifyModel(tx, id)
+        return model
+      })
+    } catch (error) {
+      if (violates(error, 'goal_model_pkey')) throw taken(id)
+      throw error
+    }
+  }
+
+  async #beginAsCopy(tx: Transaction, model: Model, from: NonNullable<NewModel['from']>): Promise<void> {
+    const [source] = await tx.query<{ kind: string; version: number }>(
+      'SELECT kind, version FROM goal_model WHERE id = $1 AND deleted_at IS NULL FOR SHARE',
+      [from.model],
+    )
+    if (!source) throw noModel(from.model)
+    if (source.kind !== model.kind)
+      throw new TeatreeError('BAD_VALUE', `from: model ${from.model} is of kind ${source.kind}, not ${model.kind}.`)
+    const args = { model: from.model, version: from.version ?? source.version }
+    await this.#ledger.insert(tx, { model: model.id, function: COPY, arguments: args, alone: true })
+  }
+
+  async update(id: string, change: ModelChange): Promise<Model> {
+    const name = change.name == null ? null : nameOf(change.name)
+    return this.#db.transaction(async tx => {
+      const [model] = await tx.query<Model>(
+        `UPDATE goal_model m SET name = coalesce($2, name), size = coalesce($3, size)
+          WHERE id = $1 AND deleted_at IS NULL RETURNING ${columns.model('m')}`,
+        [id, name, change.size ?? null],
+      )
+      if (!model) throw noModel(id)
+      if (change.reads) await this.#setReads(tx, id, change.reads)
+      await notifyModel(tx, id)
+      return model
+    })
+  }
+
+  /** What a model reads must be there, and reading must not go in a circle: a version would start itself for ever. */
+  async #setReads(tx: Transaction, id: string, reads: readonly string[]): Promise<void> {
+    const wanted = [...new Set(reads)]
+    if (wanted.length > MAX_READS) throw new TeatreeError('BAD_VALUE', `reads: at most ${MAX_READS} models.`)
+    // One at a time, so that two updates cannot close a circle that neither of them sees.
+    await tx.query(`SELECT pg_advisory_xact_lock(hashtext('teatree model_read'))`)
+    const there = await tx.query<{ id: string }>(
+      'SELECT id FROM goal_model WHERE id = ANY($1) AND deleted_at IS NULL FOR SHARE',
+      [wanted],
+    )
+    const missing = wanted.find(read => !there.some(model => model.id === read))
+    if (missing !== undefined) throw noModel(missing)
+    const [circle] = await tx.query<{ id: string }>(
+      `WITH RECURSIVE below (id) AS (
+         SELECT unnest($2::text[]) UNION SELECT r.reads FROM model_read r JOIN below ON r.model = below.id)
+       SELECT id FROM below WHERE id = $1`,
+      [id, wanted],
+    )
+    if (circle) throw new TeatreeError('BAD_VALUE', `reads: model ${id} would read itself, directly or through others.`)
+    await tx.query('DELETE FROM model_read WHERE model = $1 AND NOT reads = ANY($2)', [id, wanted])
+    await tx.query('INSERT INTO model_read (model, reads) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING', [
+      id,
+      wanted,
+    ])
+  }
+
+  /** MODEL_IN_USE while another model reads it. Waiting intents are CANCELLED; its id stays taken. */
+  async delete(id: string): Promise<void> {
+    await this.#db.transaction(async tx => {
+      const [model] = await tx.query('SELECT FROM goal_model WHERE id = $1 AND deleted_at IS NULL FOR UPDATE', [id])
+      if (!model) throw noModel(id)
+      const readers = await tx.query<{ model: string }>(
+        `SELECT r.model FROM model_read r JOIN goal_model m ON m.id = r.model
+          WHERE r.reads = $1 AND m.deleted_at IS NULL ORDER BY r.model LIMIT 10`,
+        [id],
+      )
+      if (readers.length > 0)
+        throw new TeatreeError(
+          'MODEL_IN_USE',
+          `Model ${id} is read by ${readers.map(reader => reader.model).join(', ')}; change their reads first.`,
+        )
+      await endIntents(tx, id, `status IN ('QUEUED', 'RUNNING')`)
+      await tx.query('DELETE FROM model_read WHERE model = $1', [id])
+      await tx.query('DELETE FROM model_lease WHERE model = $1', [id])
+      // With the epoch, whatever its manager still tries is refused.
+      await tx.query('UPDATE goal_model SET deleted_at = clock_timestamp(), epoch = epoch + 1 WHERE id = $1', [id])
+      await tx.query('UPDATE model_version SET kept = false WHERE model = $1', [id])
+      await notifyModel(tx, id)
+    })
+    await this.#queue.drop(id)
+  }
+
+  async #taken(id: string): Promise<boolean> {
+    return (await this.#db.query('SELECT FROM goal_model WHERE id = $1', [id])).length > 0
+  }
+
+  async get(id: string): Promise<Model | null> {
+    const [model] = await this.#db.query<Model>(
+      `SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1 AND deleted_at IS NULL`,
+      [id],
+    )
+    return model ?? null
+  }
+
+  /** The models that this one reads. */
+  reads(id: string): Promise<Model[]> {
+    return this.#db.query<Model>(
+      `SELECT ${columns.model('m')} FROM model_read r JOIN goal_model m ON m.id = r.reads WHERE r.model = $1 ORDER BY m.id`,
+      [id],
+    )
+  }
+
+  /** In the order of their making; `last`: from the end, still in that order. */
+  async list(
+    where: ModelFilter,
+    page: { limit: number; last?: boolean; after?: ModelPosition; before?: ModelPosition },
+  ): Promise<Model[]> {
+    const { text, values } = condition(where)
+    const order = page.last ? 'DESC' : 'ASC'
+    const models = await this.#db.query<Model>(
+      `SELECT ${columns.model('m')} FROM goal_model m WHERE ${text}
+          AND ($5::timestamptz IS NULL OR (m.created_at, m.id) > ($5, $6))
+          AND ($7::timestamptz IS NULL OR (m.created_at, m.id) < ($7, $8))
+        ORDER BY m.created_at ${order}, m.id ${order} LIMIT $9`,
+      [
+        ...values,
+        page.after?.createdAt ?? null,
+        page.after?.id ?? null,
+        page.before?.createdAt ?? null,
+        page.before?.id ?? null,
+        page.limit,
+      ],
+    )
+    return page.last ? models.reverse() : models
+  }
+
+  async count(where: ModelFilter): Promise<number> {
+    const { text, values } = condition(where)
+    const [row] = await this.#db.query<{ count: bigint }>(`SELECT count(*) FROM goal_model m WHERE ${text}`, values)
+    return Number(row?.count ?? 0)
+  }
+
+  /** What the managers of models do: their leases, lines and archives. One for each model that is there, in no order. */
+  async managers(ids: readonly string[]): Promise<ManagerState[]> {
+    const rows = await this.#db.query<Omit<ManagerState, 'state' | 'reason'> & { leased: boolean; blocked: Model['blocked'] }>(
+      `SELECT m.id, m.epoch, m.blocked, m.retry_at AS "retryAt", l.since, l.model IS NOT NULL AS leased,
+              (SELECT count(*)::integer FROM intent i WHERE i.model = m.id AND i.status IN ('QUEUED', 'RUNNING')) AS queued,
+              (SELECT count(*)::integer FROM model_version v
+                WHERE v.model = m.id AND v.version > m.archived_version) AS "archiveLag"
+         FROM goal_model m LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
+        WHERE m.id = ANY($1) AND m.deleted_at IS NULL`,
+      [ids],
+    )
+    return rows.map(({ leased, blocked, ...rest }) => {
+      const state = blocked ? 'BLOCKED' : leased ? 'RUNNING' : rest.queued > 0 ? 'STARTING' : 'IDLE'
+      return { ...rest, reason: blocked, state }
+    })
+  }
+}
+
+export interface ModelPosition {
+  createdAt: string
+  id: string
+}
+
+export interface ManagerState {
+  id: string
+  state: 'IDLE' | 'STARTING' | 'RUNNING' | 'BLOCKED'
+  reason: Model['blocked']
+  retryAt: string | null
+  epoch: number
+  since: string | null
+  queued: number
+  archiveLag: number
+}
+
+/** Whether a text from outside names an engine. */
+export const isEngine = (text: string): text is EngineName => (ENGINE_NAMES as readonly string[]).includes(text)
+
+const taken = (id: string) =>
+  new TeatreeError('NAME_TAKEN', `The id ${id} was given before; ids are never given twice.`)
+
+function nameOf(name: string): string {
+  if (name.trim() === '' || name.length > MAX_NAME || name.includes('\0'))
+    throw new TeatreeError('BAD_VALUE', `name: 1 to ${MAX_NAME} characters.`)
+  return name
+}
+
+function condition(where: ModelFilter): { text: string; values: unknown[] } {
+  return {
+    text: `m.deleted_at IS NULL AND ($1::text IS NULL OR m.kind = $1) AND ($2::text IS NULL OR m.engine = $2)
+           AND ($3::text IS NULL OR m.name LIKE $3) AND ($4::text[] IS NULL OR m.id = ANY($4))`,
+    values: [where.kind ?? null, where.engine ?? null, where.nameLike ?? null, where.ids ?? null],
+  }
+}

@@ -1,0 +1,31 @@
+import { TeatreeError } from '../platform/errors.ts'
+import type { Database } from '../platform/postgres.ts'
+
+const MAX_LABEL = 200
+
+/** Keeps a version, and its files, until its labels are released. SNAPSHOT_GONE where it is not kept any more, BAD_VALUE. */
+export async function pinVersion(db: Database, model: string, version: number, label: string): Promise<void> {
+  if (label.trim() === '' || label.length > MAX_LABEL || label.includes('\0'))
+    throw new TeatreeError('BAD_VALUE', `label: 1 to ${MAX_LABEL} characters.`)
+  const pinned = await db.query(
+    `WITH kept AS (SELECT model, version FROM model_version WHERE model = $1 AND version = $2 AND kept FOR SHARE)
+     INSERT INTO version_pin (model, version, label) SELECT model, version, $3 FROM kept
+     ON CONFLICT (model, version, label) DO UPDATE SET label = excluded.label RETURNING label`,
+    [model, version, label],
+  )
+  if (pinned.length === 0) throw new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is not kept.`)
+}
+
+/** Takes a label off a version, or all of them; it goes with the next version that is let go. */
+export async function releaseVersion(
+  db: Database,
+  model: string,
+  version: number,
+  label: string | null,
+): Promise<void> {
+  await db.query('DELETE FROM version_pin WHERE model = $1 AND version = $2 AND ($3::text IS NULL OR label = $3)', [
+    model,
+    version,
+    label,
+  ])
+}

@@ -1,0 +1,103 @@
+import { PgBoss } from 'pg-boss'
+import type { Transaction } from '../platform/postgres.ts'
+
+/**
+ * The queues of the models, on pg-boss. A job carries an intent's id and says only "there is work": pg-boss keeps no
+ * order, does not fence, and drops what is past its retention, so order, outcome and truth are the ledger's. Jobs are
+ * sent in the transaction that accepts an intent and settled in the one that publishes it.
+ */
+export class Queue {
+  readonly #boss: PgBoss
+
+  private constructor(boss: PgBoss) {
+    this.#boss = boss
+  }
+
+  /** `supervise`: whether this process does pg-boss's maintenance; `listen`: whether it will work and wants to be woken. */
+  static async start(options: {
+    url: string
+    name: string
+    supervise: boolean
+    listen: boolean
+    connections: number
+    onError: (error: Error) => void
+  }): Promise<Queue> {
+    const boss = new PgBoss({
+      connectionString: options.url,
+      application_name: `${options.name} queue`,
+      max: options.connections,
+      schema: SCHEMA,
+      useListenNotify: options.listen,
+      supervise: options.supervise,
+      schedule: false,
+      migrate: false,
+    })
+    // Without this listener a lost connection would end the process.
+    boss.on('error', options.onError)
+    await boss.start()
+    return new Queue(boss)
+  }
+
+  /** Makes the model's queue; one that is there stays as it is. */
+  async create(model: string): Promise<void> {
+    await this.#boss.createQueue(queueOf(model), {
+      policy: 'standard',
+      notify: true,
+      // A job is only a wake-up; the line's own backoff and the reconciler decide when to try again.
+      retryLimit: 1000,
+      retryDelay: 1,
+      retryBackoff: true,
+      retryDelayMax: 60,
+      expireInSeconds: 3600,
+      deleteAfterSeconds: 3600,
+    })
+  }
+
+  async drop(model: string): Promise<void> {
+    await this.#boss.deleteQueue(queueOf(model))
+  }
+
+  /** Sends a job for each intent as part of the transaction; NOTIFY goes out with its commit. */
+  async send(tx: Transaction, model: string, intents: readonly string[]): Promise<void> {
+    const jobs = intents.map(id => ({ id, data: { intent: id } }))
+    await this.#boss.insert(queueOf(model), jobs, { db: executor(tx) })
+  }
+
+  /** A job anew for an intent whose own was lost: past pg-boss's retention, or never sent. */
+  async resend(model: string, intent: string): Promise<void> {
+    await this.#boss.send(queueOf(model), { intent })
+  }
+
+  /** Settles the jobs of intents that have ended, fetched or not, as part of the transaction that ends them. */
+  async settle(tx: Transaction, model: string, intents: readonly string[]): Promise<void> {
+    if (intents.length > 0)
+      await this.#boss.complete(queueOf(model), [...intents], null, { db: executor(tx), includeQueued: true })
+  }
+
+  /** Calls `wake` whenever jobs wait, until the answer is called. `wake` settles when what waited has been done. */
+  async work(model: string, wake: () => Promise<void>): Promise<() => Promise<void>> {
+    const queue = queueOf(model)
+    // With batchSize > 1, burstWhenBatchFull drains a backlog; without it one batch is fetched per wake-up.
+    const options = { batchSize: 500, burstWhenBatchFull: true, pollingIntervalSeconds: 2 }
+    await this.#boss.work(queue, options, async () => wake())
+    return () => this.#boss.offWork(queue, { wait: false })
+  }
+
+  async close(): Promise<void> {
+    await this.#boss.stop({ graceful: true, close: true, timeout: 5000 })
+  }
+}
+
+const SCHEMA = 'pgboss'
+const queueOf = (model: string) => `model/${model}`
+const executor = (tx: Transaction) => ({
+  executeSql: async (text: string, values: unknown[] = []) => ({ rows: await tx.query(text, values) }),
+})
+
+/** Installs pg-boss's schema, or brings it to the release that is installed here. */
+export async function installQueue(url: string): Promise<void> {
+  const boss = new PgBoss({ connectionString: url, schema: SCHEMA, max: 2, supervise: false, schedule: false })
+  boss.on('error', () => {})
+  await boss.start()
+  await boss.stop({ graceful: false, close: true })
+}

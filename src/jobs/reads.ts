@@ -1,0 +1,71 @@
+import { join } from 'node:path'
+import type { SnapshotRef } from '../engine/engine.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import type { Database } from '../platform/postgres.ts'
+import type { ReadRequest } from './functions.ts'
+import { ModelFiles } from './model-files.ts'
+
+/** The models that a model reads, with their kinds, in the order of their ids. */
+export function readModels(db: Database, model: string): Promise<{ id: string; kind: string }[]> {
+  return db.query(
+    `SELECT m.id, m.kind FROM model_read r JOIN goal_model m ON m.id = r.reads WHERE r.model = $1 ORDER BY m.id`,
+    [model],
+  )
+}
+
+/**
+ * Says which versions of other models the intent reads, in the ledger and before it is applied; from then on they are
+ * kept. An intent that runs again reads the same ones. BAD_VALUE where a model is not among the reads, SNAPSHOT_GONE
+ * or SNAPSHOT_NOT_YET where it has no such version.
+ */
+export async function pinReads(
+  db: Database,
+  dataDir: string,
+  of: { intent: string; requests: readonly ReadRequest[]; reads: readonly { id: string }[] },
+): Promise<SnapshotRef[]> {
+  const allowed = new Set(of.reads.map(({ id }) => id))
+  for (const { alias, model } of of.requests)
+    if (!allowed.has(model))
+      throw new TeatreeError('BAD_VALUE', `${alias}: model ${model} is not among the models that this one reads.`)
+  const pinned = await db.transaction(async tx => {
+    // FOR SHARE waits for one who lets versions go, and makes him wait: what is chosen here is still kept afterwards.
+    await tx.query(
+      `INSERT INTO intent_read (intent, alias, model, version)
+       SELECT $1, r.alias, v.model, v.version
+         FROM json_to_recordset($2) AS r (alias text, model text, version integer)
+         JOIN LATERAL (
+           SELECT v.model, v.version FROM model_version v JOIN goal_model m ON m.id = v.model
+            WHERE v.model = r.model AND v.version = coalesce(r.version, m.version) AND v.kept FOR SHARE OF v) v ON true
+       ON CONFLICT DO NOTHING`,
+      [of.intent, JSON.stringify(of.requests)],
+    )
+    return tx.query<{ alias: string; model: string; kind: string; version: number; epoch: number; files: string[] }>(
+      `SELECT r.alias, r.model, m.kind, r.version, v.epoch,
+              coalesce((SELECT json_agg(c.name) FROM content_index c
+                WHERE c.model = r.model AND c.version = r.version AND c.form = m.engine), '[]') AS files
+         FROM intent_read r JOIN goal_model m ON m.id = r.model JOIN model_version v USING (model, version)
+        WHERE r.intent = $1`,
+      [of.intent],
+    )
+  })
+  return Promise.all(
+    of.requests.map(async ({ alias, model, version }) => {
+      const found = pinned.find(read => read.alias === alias)
+      if (!found) throw await missing(db, model, version)
+      const files = new ModelFiles(dataDir, model).snapshotFiles(found, found.files)
+      return { alias, model, kind: found.kind, version: found.version, files }
+    }),
+  )
+}
+
+async function missing(db: Database, model: string, version: number | null): Promise<TeatreeError> {
+  const [row] = await db.query<{ version: number }>('SELECT version FROM goal_model WHERE id = $1', [model])
+  const newest = row?.version ?? 0
+  return version !== null && version > newest
+    ? new TeatreeError('SNAPSHOT_NOT_YET', `Model ${model} has no version ${version} yet; its newest is ${newest}.`)
+    : new TeatreeError('SNAPSHOT_GONE', `Version ${version ?? newest} of model ${model} is no longer kept.`)
+}
+
+/** Where an import's upload is put while it is read. */
+export const importPath = (scratch: string, intent: string, format: string) =>
+  join(scratch, `import-${intent}.${format.toLowerCase()}`)

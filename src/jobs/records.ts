@@ -1,0 +1,129 @@
+import type { EngineName } from '../kinds/context.ts'
+import type { KindShape } from '../kinds/kind.ts'
+import type { CellError } from '../platform/errors.ts'
+
+/**
+ * What the control database holds, as code sees it: instants in canonical form, seq and positions as bigint. The words
+ * are those of ARCHITECTURE.md.
+ */
+export type PodSize = 'SMALL' | 'MEDIUM' | 'LARGE' | 'XLARGE'
+export const POD_SIZES: readonly PodSize[] = ['SMALL', 'MEDIUM', 'LARGE', 'XLARGE']
+
+export interface Model {
+  id: string
+  name: string
+  kind: string
+  shape: KindShape
+  engine: EngineName
+  size: PodSize
+  createdAt: string
+  epoch: number
+  version: number
+  lastSeq: bigint
+  completions: bigint
+  archivedVersion: number
+  blocked: IntentError | null
+  retryAt: string | null
+}
+
+export type IntentStatus = 'QUEUED' | 'RUNNING' | 'PUBLISHED' | 'FAILED' | 'CANCELLED' | 'PARKED'
+export const INTENT_STATUSES: readonly IntentStatus[] = [
+  'QUEUED',
+  'RUNNING',
+  'PUBLISHED',
+  'FAILED',
+  'CANCELLED',
+  'PARKED',
+]
+
+export interface IntentError {
+  code: string
+  message: string
+  cells: readonly CellError[]
+  details: Readonly<Record<string, unknown>> | null
+}
+
+export interface Intent {
+  id: string
+  model: string
+  seq: bigint
+  function: string
+  arguments: Readonly<Record<string, unknown>>
+  alone: boolean
+  /** The model whose version started it; null for one that somebody asked for. */
+  source: string | null
+  status: IntentStatus
+  progress: number | null
+  step: string | null
+  attempts: number
+  solo: number
+  version: number | null
+  result: Readonly<Record<string, unknown>> | null
+  error: IntentError | null
+  submittedBy: string | null
+  submittedAt: string
+  startedAt: string | null
+  endedAt: string | null
+  traceparent: string
+}
+
+export interface Version {
+  model: string
+  version: number
+  epoch: number
+  lastSeq: bigint
+  /** Position of the newest completion as it was published. */
+  completions: bigint
+  publishedAt: string
+  tables: readonly { name: string; rows: number }[]
+  kept: boolean
+}
+
+export type ContentForm = 'DUCKDB' | 'PARQUET' | 'ARROW' | 'RESULT'
+export interface Content {
+  id: string
+  model: string
+  version: number
+  form: ContentForm
+  table: string | null
+  name: string
+  uri: string
+  bytes: bigint
+  rows: bigint | null
+  sha256: string
+  createdAt: string
+}
+
+/** Select lists that give these records; `t` is the table's alias in the query. */
+export const columns = {
+  model: (
+    t: string,
+  ) => `${t}.id, ${t}.name, ${t}.kind, ${t}.shape, ${t}.engine, ${t}.size, ${t}.created_at AS "createdAt",
+    ${t}.epoch, ${t}.version, ${t}.last_seq AS "lastSeq", ${t}.completions, ${t}.archived_version AS "archivedVersion",
+    ${t}.blocked, ${t}.retry_at AS "retryAt"`,
+  intent: (
+    t: string,
+  ) => `${t}.id, ${t}.model, ${t}.seq, ${t}.function, ${t}.arguments, ${t}.alone, ${t}.source, ${t}.status,
+    ${t}.progress, ${t}.step, ${t}.attempts, ${t}.solo, ${t}.version, ${t}.result, ${t}.error,
+    ${t}.submitted_by AS "submittedBy", ${t}.submitted_at AS "submittedAt", ${t}.started_at AS "startedAt",
+    ${t}.ended_at AS "endedAt", ${t}.traceparent`,
+  version: (t: string) => `${t}.model, ${t}.version, ${t}.epoch, ${t}.last_seq AS "lastSeq", ${t}.completions,
+    ${t}.published_at AS "publishedAt", ${t}.tables, ${t}.kept`,
+  content: (
+    t: string,
+  ) => `${t}.id, ${t}.model, ${t}.version, ${t}.form, ${t}.table_name AS "table", ${t}.name, ${t}.uri,
+    ${t}.bytes, ${t}.rows, ${t}.sha256, ${t}.created_at AS "createdAt"`,
+} as const
+
+/** An error as it is kept with an intent; of one that may not be shown, only that it was ours. */
+export const intentError = (error: {
+  code: string
+  message: string
+  cells?: readonly CellError[]
+  details?: Readonly<Record<string, unknown>> | undefined
+}): IntentError => ({
+  code: error.code,
+  message: error.message,
+  cells: error.cells ?? [],
+  details: error.details ?? null,
+})

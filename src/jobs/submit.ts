@@ -1,0 +1,114 @@
+import type { Kind, Kinds, Table } from '../kinds/kind.ts'
+import { coerceArguments, coercePatch, coerceRows } from '../kinds/validate.ts'
+import { parseMutationWhere } from '../kinds/where.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import { type ImportArguments, type IntentFunction, intentFunctions, readRequests, runsAlone } from './functions.ts'
+import { type Ledger, noModel } from './ledger.ts'
+import type { Models } from './models.ts'
+import type { Intent, Model } from './records.ts'
+import type { Uploads } from './uploads.ts'
+
+/** A mutation as a client sent it: arguments as GraphQL coerced them, not yet held against the kind. */
+export interface Request {
+  model: string
+  /** The mutation's name. */
+  function: string
+  arguments: Readonly<Record<string, unknown>>
+  idempotencyKey?: string | null
+  submittedBy?: string | null
+}
+
+/** The door to the ledger: what the request alone, or what is already there, shows to be wrong never reaches it. */
+export class Submitter {
+  readonly #models: Models
+  readonly #ledger: Ledger
+  readonly #uploads: Uploads
+  readonly #kinds: Kinds
+
+  constructor(deps: { models: Models; ledger: Ledger; uploads: Uploads; kinds: Kinds }) {
+    this.#models = deps.models
+    this.#ledger = deps.ledger
+    this.#uploads = deps.uploads
+    this.#kinds = deps.kinds
+  }
+
+  async submit(request: Request): Promise<Intent> {
+    const model = await this.#models.get(request.model)
+    if (!model) throw noModel(request.model)
+    const kind = this.#kinds.get(model.kind)
+    const fn = kind && intentFunctions(kind).get(request.function)
+    if (!kind || !fn)
+      throw new TeatreeError(
+        'BAD_VALUE',
+        `Model ${model.id} is of kind ${model.kind}, which has no ${request.function}.`,
+      )
+    const args = coerce(kind, fn, request.arguments)
+    await this.#checkReads(model, fn, args)
+    if (fn.is === 'write' && fn.way === 'import') await this.#checkImport(fn.table, args as unknown as ImportArguments)
+    return this.#ledger.submit({ ...request, arguments: args, alone: runsAlone(fn) })
+  }
+
+  async #checkReads(model: Model, fn: IntentFunction, args: Readonly<Record<string, unknown>>): Promise<void> {
+    if (fn.is === 'write' && fn.way !== 'import') return
+    const reads = await this.#models.reads(model.id)
+    for (const { alias, model: id } of readRequests(fn, args, reads)) {
+      const read = reads.find(candidate => candidate.id === id)
+      if (!read)
+        throw new TeatreeError('BAD_VALUE', `${alias}: model ${id} is not among the models that ${model.id} reads.`)
+      const type = fn.is === 'function' ? fn.function.arguments[alias]?.type : undefined
+      if (type?.is === 'model' && type.of !== read.kind)
+        throw new TeatreeError('BAD_VALUE', `${alias}: model ${id} is of kind ${read.kind}, not ${type.of}.`)
+    }
+  }
+
+  async #checkImport(table: Table, { source }: ImportArguments): Promise<void> {
+    const mapping = (source.upload ?? source.snapshot)?.columns ?? []
+    const unknown = mapping.find(({ column }) => !table.columns.has(column))
+    if (unknown)
+      throw new TeatreeError(
+        'BAD_VALUE',
+        `columns: ${table.name} has no column ${unknown.column}; it has ${[...table.columns.keys()].join(', ')}.`,
+      )
+    const twice = mapping.find(({ column }, index) => mapping.findIndex(other => other.column === column) < index)
+    if (twice) throw new TeatreeError('BAD_VALUE', `columns: ${twice.column} is filled twice.`)
+    if (source.upload && !(await this.#uploads.get(source.upload.id)))
+      throw new TeatreeError('UPLOAD_NOT_FOUND', `There is no upload ${source.upload.id}.`)
+    if (source.snapshot) await this.#checkSourceTable(source.snapshot)
+  }
+
+  async #checkSourceTable(source: {
+    model: string
+    table: string
+    columns?: readonly { from: string }[]
+  }): Promise<void> {
+    const model = await this.#models.get(source.model)
+    const table = this.#kinds.get(model?.kind ?? '')?.tables.get(source.table)
+    if (!table) throw new TeatreeError('BAD_VALUE', `source: model ${source.model} has no table ${source.table}.`)
+    const unknown = source.columns?.find(({ from }) => !table.columns.has(from))
+    if (unknown)
+      throw new TeatreeError('BAD_VALUE', `columns: ${source.table} of ${source.model} has no column ${unknown.from}.`)
+  }
+}
+
+/** The arguments in canonical form, as the ledger keeps them. */
+function coerce(
+  kind: Kind,
+  fn: IntentFunction,
+  raw: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  if (fn.is === 'copy') throw new TeatreeError('BAD_VALUE', 'A copy is begun by createModel alone.')
+  if (fn.is === 'function') return coerceArguments(kind, fn.function, raw)
+  switch (fn.way) {
+    case 'append':
+    case 'upsert':
+      return { rows: coerceRows(fn.table, raw.rows as readonly unknown[]) }
+    case 'update':
+      parseMutationWhere(kind, fn.table, raw.where)
+      return { where: raw.where, set: coercePatch(fn.table, raw.set) }
+    case 'delete':
+      parseMutationWhere(kind, fn.table, raw.where)
+      return { where: raw.where }
+    case 'import':
+      return { mode: raw.mode, source: raw.source }
+  }
+}

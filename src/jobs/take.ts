@@ -1,0 +1,58 @@
+import type { Database } from '../platform/postgres.ts'
+import { columns, type Intent } from './records.ts'
+
+/** Bounds of a batch. What waits beyond them is the next one. */
+export const MAX_BATCH = 500
+const MAX_BATCH_BYTES = 8 << 20
+
+/**
+ * Takes the next batch of a model's line, by seq: the waiting row writes up to the bounds, or one function or import.
+ * They are RUNNING from here on. The lock on the model's row orders this against who publishes a version of a model
+ * that this one reads (publish.ts).
+ *
+ * After a manager's death its intents run singly (`singly`), and an intent that runs alone is counted before it starts
+ * (`solo`), so that the one that takes managers down is told apart from its neighbours.
+ */
+export async function takeBatch(
+  db: Database,
+  of: { model: string; epoch: number; singly: boolean },
+): Promise<Intent[]> {
+  const taken = await db.query<Intent>(
+    `WITH line AS (SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 AND deleted_at IS NULL FOR NO KEY UPDATE),
+     waiting AS (
+       SELECT id, alone, seq, octet_length(arguments::text) AS bytes FROM intent
+        WHERE model = $1 AND status IN ('QUEUED', 'RUNNING') ORDER BY seq LIMIT $3),
+     batch AS (
+       SELECT id, row_number() OVER line AS place, bool_or(alone) OVER line AS seen, sum(bytes) OVER line AS bytes
+         FROM waiting WINDOW line AS (ORDER BY seq)),
+     chosen AS (
+       SELECT id, count(*) OVER () AS size FROM batch WHERE place = 1 OR (NOT seen AND bytes <= $4))
+     UPDATE intent i
+        SET status = 'RUNNING', started_at = coalesce(i.started_at, clock_timestamp()), attempts = i.attempts + 1,
+            solo = i.solo + CASE WHEN chosen.size = 1 THEN 1 ELSE 0 END
+       FROM chosen, line
+      WHERE i.id = chosen.id
+     RETURNING ${columns.intent('i')}`,
+    [of.model, of.epoch, of.singly ? 1 : MAX_BATCH, MAX_BATCH_BYTES],
+  )
+  return taken.sort((a, b) => (a.seq < b.seq ? -1 : 1))
+}
+
+/** Puts intents that were taken and not applied back into the line; what was counted for them is taken back. */
+export async function giveBack(db: Database, of: { model: string; epoch: number }): Promise<void> {
+  await db.query(
+    `UPDATE intent i SET status = 'QUEUED', attempts = attempts - 1, solo = greatest(solo - 1, 0), started_at = NULL,
+            step = NULL, progress = NULL
+       FROM goal_model m WHERE m.id = i.model AND m.id = $1 AND m.epoch = $2 AND i.status = 'RUNNING'`,
+    [of.model, of.epoch],
+  )
+}
+
+/** The seq up to which intents were RUNNING as the last manager ended: they are run singly. 0 where there are none. */
+export async function suspectsUpTo(db: Database, model: string): Promise<bigint> {
+  const [row] = await db.query<{ seq: bigint | null }>(
+    `SELECT max(seq) AS seq FROM intent WHERE model = $1 AND status = 'RUNNING'`,
+    [model],
+  )
+  return row?.seq ?? 0n
+}

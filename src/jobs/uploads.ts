@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Engine, FileDescription } from '../engine/engine.ts'
+import { detectFormat, type ImportFormat } from '../engine/files.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import type { ObjectStore } from '../platform/objects/index.ts'
+import type { Database } from '../platform/postgres.ts'
+import { isUuid } from './ledger.ts'
+
+export interface Upload {
+  id: string
+  key: string
+  format: ImportFormat
+  bytes: bigint
+  sha256: string
+  createdAt: string
+}
+
+/** Enough of a file to tell its format by. */
+const HEAD_BYTES = 64 << 10
+const MAX_BYTES = 64 * 2 ** 30
+
+/** Files that clients bring: streamed to the object store, and read by imports. */
+export class Uploads {
+  readonly #db: Database
+  readonly #objects: ObjectStore
+  readonly #engine: Engine
+  readonly #dataDir: string
+
+  /** `engine`: the one that reads files, whichever engine a model is on. */
+  constructor(deps: { db: Database; objects: ObjectStore; engine: Engine; dataDir: string }) {
+    this.#db = deps.db
+    this.#objects = deps.objects
+    this.#engine = deps.engine
+    this.#dataDir = deps.dataDir
+  }
+
+  /**
+   * Streams the body to the store; memory stays flat. WRONG_FORMAT by its first bytes, FILE_TOO_LARGE,
+   * UPLOAD_INCOMPLETE and CHECKSUM_MISMATCH against what was announced; nothing is kept then.
+   */
+  async receive(
+    body: AsyncIterable<Uint8Array>,
+    announced: { bytes?: number; sha256?: string },
+    signal?: AbortSignal,
+  ): Promise<Upload> {
+    const id = randomUUID()
+    const key = `uploads/${id}`
+    const { head, all } = await peek(body)
+    const format = detectFormat(head)
+    if (!format)
+      throw new TeatreeError(
+        'WRONG_FORMAT',
+        'The bytes are neither Parquet, Arrow, NDJSON nor CSV in UTF-8 with a header.',
+      )
+    const stored = await this.#objects.put(key, all, { maxBytes: MAX_BYTES, expect: announced, signal })
+    const [upload] = await this.#db.query<Upload>(
+      `INSERT INTO upload (id, key, format, bytes, sha256) VALUES ($1, $2, $3, $4, $5)
+       RETURNING id, key, format, bytes, sha256, created_at AS "createdAt"`,
+      [id, key, format, stored.bytes, stored.sha256],
+    )
+    if (!upload) throw new Error('the upload was not inserted')
+    return upload
+  }
+
+  async get(id: string): Promise<Upload | null> {
+    if (!isUuid(id)) return null
+    const [upload] = await this.#db.query<Upload>(
+      'SELECT id, key, format, bytes, sha256, created_at AS "createdAt" FROM upload WHERE id = $1',
+      [id],
+    )
+    return upload ?? null
+  }
+
+  /** Its columns and rows, found out when somebody first asks. */
+  async describe(upload: Upload): Promise<FileDescription> {
+    const [known] = await this.#db.query<{ columns: FileDescription['columns'] | null; rows: bigint | null }>(
+      'SELECT columns, rows FROM upload WHERE id = $1',
+      [upload.id],
+    )
+    if (known?.columns) return { columns: known.columns, rows: known.rows === null ? null : Number(known.rows) }
+    const folder = join(this.#dataDir, 'uploads')
+    const path = join(folder, `${upload.id}.${upload.format.toLowerCase()}`)
+    await mkdir(folder, { recursive: true })
+    try {
+      await this.#objects.getFile(upload.key, path, { expect: { sha256: upload.sha256 } })
+      const description = await this.#engine.describeFile(path, upload.format)
+      await this.#db.query('UPDATE upload SET columns = $2, rows = $3 WHERE id = $1', [
+        upload.id,
+        JSON.stringify(description.columns),
+        description.rows,
+      ])
+      return description
+    } finally {
+      await rm(path, { force: true })
+    }
+  }
+}
+
+/** The first bytes of a stream, and the stream with them. */
+async function peek(body: AsyncIterable<Uint8Array>): Promise<{ head: Uint8Array; all: AsyncIterable<Uint8Array> }> {
+  const rest = body[Symbol.asyncIterator]()
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  while (bytes < HEAD_BYTES) {
+    const { done, value } = await rest.next()
+    if (done) break
+    chunks.push(value)
+    bytes += value.length
+  }
+  const all = (async function* () {
+    try {
+      yield* chunks
+      for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
+    } finally {
+      await rest.return?.()
+    }
+  })()
+  return { head: Buffer.concat(chunks).subarray(0, HEAD_BYTES), all }
+}

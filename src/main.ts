@@ -1,0 +1,56 @@
+import { Command } from 'commander'
+import { VERSION } from './commands/parts.ts'
+import { TeatreeError, UsageError } from './platform/errors.ts'
+import { readSettings, settingsHelp } from './platform/settings.ts'
+
+/** The command line. Each command's code is loaded when it is run. Exit code 0, or 1 with one line on standard error. */
+function program(): Command {
+  const teatree = new Command('teatree')
+    .description('A GraphQL data platform for models that are computed on in near real time')
+    .version(VERSION)
+    .addHelpText('after', `\nSettings (environment):\n${settingsHelp()}`)
+  teatree
+    .command('serve')
+    .description('the whole platform in one command')
+    .action(async () => (await import('./commands/serve.ts')).serve(readSettings(process.env)))
+  teatree
+    .command('demo')
+    .description('serve, with two models that are filled and computed on, and a trickle of new sales')
+    .option('--rows <number>', 'sales to begin with', '20000')
+    .option('--once', 'fill, compute, print the result, end')
+    .action(async options => (await import('./commands/demo.ts')).demo(readSettings(process.env), options))
+  teatree
+    .command('manager')
+    .description("one model's manager in a process of its own")
+    .option('--model <id>', 'the model')
+    .option('--local <name>', 'used by serve for its own managers')
+    .action(async ({ model, local }: { model?: string; local?: string }) => {
+      const { localManager, modelManager } = await import('./commands/manager.ts')
+      if (local !== undefined) return localManager(readSettings(process.env), local)
+      if (model !== undefined) return modelManager(readSettings(process.env), model)
+      throw new UsageError('manager: say which with --model ID')
+    })
+  teatree
+    .command('migrate')
+    .description('bring the control database to this release')
+    .action(async () => (await import('./commands/migrate.ts')).migrateDatabase(readSettings(process.env)))
+  return teatree
+}
+
+/** Runs the command line and ends the process. */
+export async function run(argv: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync(argv)
+    process.exit(0)
+  } catch (error) {
+    process.stderr.write(`teatree: ${lineOf(error)}\n`)
+    process.exit(1)
+  }
+}
+
+/** One line that says what to do; a fault of ours shows its stack, since nobody else can. */
+function lineOf(error: unknown): string {
+  if (error instanceof UsageError || error instanceof TeatreeError) return error.message
+  if ((error as { code?: unknown } | null)?.code === 'EADDRINUSE') return 'the port is in use; choose another with PORT'
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -1,0 +1,41 @@
+import { Completions } from '../../src/jobs/completions.ts'
+import { Ledger } from '../../src/jobs/ledger.ts'
+import { migrate } from '../../src/jobs/migrate.ts'
+import { Models } from '../../src/jobs/models.ts'
+import { Queue } from '../../src/jobs/queue.ts'
+import type { Kinds } from '../../src/kinds/kind.ts'
+import { loadKinds } from '../../src/kinds/registry.ts'
+import { createLog, type Log } from '../../src/platform/log.ts'
+import { Database } from '../../src/platform/postgres.ts'
+import { createDatabase } from './postgres.ts'
+
+export const quiet: Log = createLog({ name: 'test', level: 'silent' })
+
+/** A control database of one's own, migrated, with what works on it; released in reverse when it is disposed of. */
+export interface Control extends AsyncDisposable {
+  url: string
+  db: Database
+  queue: Queue
+  ledger: Ledger
+  models: Models
+  completions: Completions
+  kinds: Kinds
+}
+
+export async function openControl(): Promise<Control> {
+  const stack = new AsyncDisposableStack()
+  const { url } = stack.use(await createDatabase())
+  await migrate(url, quiet)
+  const onError = () => {}
+  const db = stack.adopt(new Database({ url, name: 'test', connections: 10, onError }), open => open.close())
+  const queue = stack.adopt(
+    await Queue.start({ url, name: 'test', supervise: false, listen: true, connections: 4, onError }),
+    open => open.close(),
+  )
+  const kinds = await loadKinds({})
+  const ledger = new Ledger(db, queue)
+  const completions = stack.adopt(new Completions(db), open => open.close())
+  await completions.start(quiet)
+  const models = new Models({ db, queue, ledger, kinds })
+  return { url, db, queue, ledger, models, completions, kinds, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}

@@ -1,0 +1,66 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+
+/** One connection through the proxy. `request` is the first line of the latest HTTP request on it. */
+export interface Exchange {
+  request: string
+  up: number
+  down: number
+}
+
+/** What becomes of a chunk: it goes on; its connection is cut; or it and all that follows it this way is swallowed. */
+export type Verdict = 'pass' | 'cut' | 'swallow'
+export type Rule = (side: 'up' | 'down', chunk: Buffer, exchange: Exchange) => Verdict | Promise<Verdict>
+
+export interface TcpProxy extends AsyncDisposable {
+  readonly url: string
+}
+
+/** A TCP proxy on loopback in front of `target` that lets each chunk pass, or not, by `rule`. */
+export async function startTcpProxy(target: string, rule: Rule): Promise<TcpProxy> {
+  const { hostname, port } = new URL(target)
+  const open = new Set<Socket>()
+  const server = createServer(client => {
+    const remote = connect(Number(port), hostname)
+    const exchange: Exchange = { request: '', up: 0, down: 0 }
+    const cut = () => {
+      client.resetAndDestroy()
+      remote.destroy()
+    }
+    for (const socket of [client, remote]) {
+      open.add(socket)
+      socket.once('close', () => open.delete(socket))
+      socket.on('error', cut)
+    }
+    const relay = async (side: 'up' | 'down', from: Socket, to: Socket) => {
+      let silent = false
+      for await (const chunk of from) {
+        if (silent) continue
+        exchange.request = requestLine(side, chunk) ?? exchange.request
+        exchange[side] += chunk.length
+        const verdict = await rule(side, chunk, exchange)
+        if (verdict === 'cut') return cut()
+        silent = verdict === 'swallow'
+        if (verdict === 'pass' && !to.write(chunk)) await Promise.race([once(to, 'drain'), once(to, 'close')])
+      }
+      to.end()
+    }
+    relay('up', client, remote).catch(cut)
+    relay('down', remote, client).catch(cut)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of open) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+function requestLine(side: 'up' | 'down', chunk: Buffer): string | undefined {
+  if (side === 'down') return undefined
+  return /^(?:GET|HEAD|PUT|POST|DELETE) \S+ HTTP\/1\.1(?=\r\n)/.exec(chunk.toString('latin1', 0, 2048))?.[0]
+}
