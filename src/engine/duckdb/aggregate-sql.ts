@@ -1,0 +1,118 @@
+import type { Table } from '../../kinds/kind.ts'
+import type { Row } from '../../kinds/types.ts'
+import type { AggregatePlan, AggregateRow, Filter, Group, Measure } from '../plan.ts'
+import { behind, type OrderKey, orderByText } from './keyset.ts'
+import { checkedMeasure, havingType, measureIsNullable, measureSql, measureType } from './measures.ts'
+import { quoted } from './sql.ts'
+import { columnOf, type Scope, type Statement, tableOf } from './statement.ts'
+import { compileFilter, compileOperand, ParameterSink } from './where-sql.ts'
+
+/** A page of groups, with the columns that aggregateRow reads. Without groups it has one row, also over no rows. */
+export function compileAggregate(scope: Scope, plan: AggregatePlan): Statement {
+  const params = new ParameterSink()
+  const { text, measures } = compileGroups(scope, plan, params)
+  const order = orderKeys(tableOf(scope.kind, plan.table), plan, measures)
+  const where = plan.after ? ` WHERE ${behind(order, plan.after, params)}` : ''
+  const orderBy = order.length > 0 ? ` ORDER BY ${orderByText(order)}` : ''
+  const limit = params.value(plan.limit, 'BIGINT')
+  return { text: `SELECT * FROM (${text})${where}${orderBy} LIMIT ${limit}`, params: params.params }
+}
+
+/** How many groups there are, as `count`. */
+export function compileGroupCount(scope: Scope, plan: AggregatePlan): Statement {
+  const params = new ParameterSink()
+  const { text } = compileGroups(scope, { ...plan, measures: [], orderBy: [] }, params)
+  return { text: `SELECT count(*) AS count FROM (${text})`, params: params.params }
+}
+
+/** What the plan asks for, out of a row of its statement. */
+export function aggregateRow(kind: Scope['kind'], plan: AggregatePlan, row: Row): AggregateRow {
+  const table = tableOf(kind, plan.table)
+  const measures = measuresOf(plan)
+  const measured = (measure: Measure) =>
+    checkedMeasure(table, measure, row[measureColumn(placeOf(measures, measure))] ?? null)
+  return {
+    groups: plan.groups.map((_, index) => row[groupColumn(index)] ?? null),
+    measures: plan.measures.map(measured),
+    position: plan.orderBy.map(({ by }) => (by.is === 'group' ? (row[groupColumn(by.index)] ?? null) : measured(by))),
+  }
+}
+
+/** No column of a kind has a space in its name. */
+const groupColumn = (index: number) => `group ${index}`
+const measureColumn = (index: number) => `measure ${index}`
+
+/** All groups that `having` selects, with every measure that anything needs, unordered. */
+function compileGroups({ kind, names }: Scope, plan: AggregatePlan, params: ParameterSink) {
+  const table = tableOf(kind, plan.table)
+  const measures = measuresOf(plan)
+  const columns = [
+    ...plan.groups.map((group, index) => `${groupSql(table, group)} AS ${quoted(groupColumn(index))}`),
+    ...measures.map((measure, index) => `${measureSql(table, measure)} AS ${quoted(measureColumn(index))}`),
+  ]
+  const groupBy = plan.groups.map((_, index) => index + 1).join(', ')
+  const where = compileFilter(table, kind, plan.where, names, params)
+  const grouped =
+    `SELECT ${columns.join(', ')} FROM ${names.table(table.name)} WHERE ${where}` +
+    (groupBy === '' ? '' : ` GROUP BY ${groupBy}`)
+  const having = plan.having.map(({ measure, filter }) =>
+    compileHaving(quoted(measureColumn(placeOf(measures, measure))), havingType(table, measure), filter, params),
+  )
+  const text = having.length === 0 ? grouped : `SELECT * FROM (${grouped}) WHERE ${having.join(' AND ')}`
+  return { text, measures }
+}
+
+/** Each measure once: those asked for, those that groups are selected and ordered by; and never none at all. */
+function measuresOf(plan: AggregatePlan): Measure[] {
+  const all: Measure[] = [
+    { is: 'count' },
+    ...plan.measures,
+    ...plan.having.map(({ measure }) => measure),
+    ...plan.orderBy.flatMap(({ by }) => (by.is === 'group' ? [] : [by])),
+  ]
+  return all.filter((measure, index) => placeOf(all, measure) === index)
+}
+
+const placeOf = (measures: readonly Measure[], measure: Measure): number =>
+  measures.findIndex(other => other.is === measure.is && columnName(other) === columnName(measure))
+const columnName = (measure: Measure) => ('column' in measure ? measure.column : undefined)
+
+function groupSql(table: Table, { column, bucket }: Group): string {
+  const { type } = columnOf(table, column)
+  return bucket ? `CAST(date_trunc('${bucket}', ${quoted(column)}) AS ${type})` : quoted(column)
+}
+
+function orderKeys(table: Table, plan: AggregatePlan, measures: readonly Measure[]): OrderKey[] {
+  return plan.orderBy.map(({ by, direction, nulls }) => {
+    if (by.is !== 'group') {
+      const operand = quoted(measureColumn(placeOf(measures, by)))
+      return { operand, type: measureType(table, by), nullable: measureIsNullable(by), direction, nulls }
+    }
+    const group = plan.groups[by.index]
+    if (!group) throw new Error(`there is no group ${by.index} to order by`)
+    const { type, nullable } = columnOf(table, group.column)
+    return { operand: quoted(groupColumn(by.index)), type, nullable, direction, nulls }
+  })
+}
+
+function compileHaving(
+  operand: string,
+  type: ReturnType<typeof havingType>,
+  filter: Filter,
+  params: ParameterSink,
+): string {
+  switch (filter.is) {
+    case 'and':
+    case 'or': {
+      if (filter.of.length === 0) return filter.is === 'and' ? '(TRUE)' : '(FALSE)'
+      const parts = filter.of.map(part => compileHaving(operand, type, part, params))
+      return `(${parts.join(filter.is === 'and' ? ' AND ' : ' OR ')})`
+    }
+    case 'not':
+      return `(NOT ${compileHaving(operand, type, filter.of, params)})`
+    case 'through':
+      throw new Error('a measure has no references')
+    default:
+      return compileOperand(operand, type, filter, params)
+  }
+}

@@ -1,0 +1,89 @@
+import type { Kinds } from '../../kinds/kind.ts'
+import type { Work, WorkOutcome } from '../engine.ts'
+import { applyUnit, refsOf, type UnitContext } from './apply-unit.ts'
+import { withAttached } from './attached-models.ts'
+import { placesOf, singly, type Unit, unitsOf } from './batch-units.ts'
+import { faultOf, refusalOf } from './errors.ts'
+import type { DuckDBSql } from './sql.ts'
+import { PART_OF_BATCH, type State, writeState } from './state.ts'
+
+export interface BatchContext extends Omit<UnitContext, 'models'> {
+  kinds: Kinds
+  /** Is told what clients only learn the id of. */
+  onInternal(id: string, error: unknown): void
+}
+
+/**
+ * Applies a batch, in as few transactions as there can be: one, unless it has functions, imports or copies in it, or
+ * something fails that had begun to write. DuckDB has no savepoints:
+ *
+ *   BEGIN  a  b  c ✗  ROLLBACK  BEGIN  a  b  COMMIT  (c: refused)  BEGIN  d  e  state  COMMIT
+ *
+ * The last transaction leaves the database at `state`; those before it mark it as being in the midst of a batch.
+ * @throws what is a fault of the surroundings, and the signal's reason
+ */
+export async function applyBatch(
+  context: BatchContext,
+  batch: readonly Work[],
+  state: Pick<State, 'version' | 'lastSeq'>,
+): Promise<WorkOutcome[]> {
+  const { sql } = context.db
+  const outcomes = new Map<number, WorkOutcome>()
+
+  /** Whether it has left the database at `state`. */
+  const apply = async (units: readonly Unit[], isLast: boolean): Promise<boolean> => {
+    let under: Unit | undefined = units[0]
+    try {
+      await withAttached(sql, units.flatMap(refsOf), context.kinds, models =>
+        transaction(sql, async () => {
+          for (const unit of units) {
+            under = unit
+            const found = await applyUnit({ ...context, models }, unit)
+            for (const [index, place] of placesOf(unit).entries()) setOutcome(outcomes, place, found[index])
+          }
+          under = undefined
+          await writeState(sql, isLast ? state : { version: PART_OF_BATCH })
+        }),
+      )
+      return isLast
+    } catch (error) {
+      if (under === undefined || context.signal.aborted || faultOf(error) === 'surroundings') throw error
+      const at = units.indexOf(under)
+      if (at > 0) await apply(units.slice(0, at), false)
+      const intents = singly(under)
+      if (intents.length > 1) await apply(intents, false)
+      else for (const place of placesOf(under)) outcomes.set(place, refused(error, context))
+      return at + 1 < units.length ? apply(units.slice(at + 1), isLast) : false
+    }
+  }
+
+  let isStated = false
+  const transactions = unitsOf(batch)
+  for (const [index, units] of transactions.entries()) isStated = await apply(units, index === transactions.length - 1)
+  if (!isStated) await transaction(sql, () => writeState(sql, state))
+  return batch.map((_, place) => setOutcome(outcomes, place, outcomes.get(place)))
+}
+
+/** Runs `work` between BEGIN and COMMIT; where that fails, nothing of it is left. */
+export async function transaction(sql: DuckDBSql, work: () => Promise<void>): Promise<void> {
+  await sql.run('BEGIN')
+  try {
+    await work()
+    await sql.run('COMMIT')
+  } catch (error) {
+    // A database that is broken cannot roll back either, and it is the first error that says why.
+    await sql.run('ROLLBACK').catch(() => {})
+    throw error
+  }
+}
+
+const refused = (error: unknown, { onInternal }: BatchContext): WorkOutcome => ({
+  ok: false,
+  error: refusalOf(error, onInternal),
+})
+
+function setOutcome(outcomes: Map<number, WorkOutcome>, place: number, outcome: WorkOutcome | undefined): WorkOutcome {
+  if (!outcome) throw new Error(`the intent at place ${place} of the batch has no outcome`)
+  outcomes.set(place, outcome)
+  return outcome
+}

@@ -1,0 +1,113 @@
+import type { ReadModel } from '../../kinds/context.ts'
+import type { Kind, Table } from '../../kinds/kind.ts'
+import type { Row } from '../../kinds/types.ts'
+import type { SnapshotRef, Work, WorkOutcome } from '../engine.ts'
+import type { Unit } from './batch-units.ts'
+import { copyModel } from './copy-model.ts'
+import type { ModelDatabase } from './database.ts'
+import { runFunction } from './functions.ts'
+import { applyImport } from './imports/index.ts'
+import { interruptible } from './interruptible.ts'
+import { appendStage, deleteRows, type RowCounts, updateRows, upsertStage } from './row-writes.ts'
+import type { DuckDBSql } from './sql.ts'
+import { stageRows } from './stage.ts'
+import { tableOf } from './statement.ts'
+
+/** What a unit is applied to. */
+export interface UnitContext {
+  db: ModelDatabase
+  kind: Kind
+  /** A folder for files on the way. */
+  dir: string
+  /** The models that the unit reads, attached. */
+  models: readonly ReadModel[]
+  signal: AbortSignal
+}
+
+/** Applies the unit in the transaction under way; its outcomes, in the order of its places. @throws to be rolled back */
+export async function applyUnit(context: UnitContext, unit: Unit): Promise<WorkOutcome[]> {
+  const { db, kind, models, signal } = context
+  if (unit.is === 'single' && unit.work.change.is === 'function') {
+    const { work } = unit
+    const result = await runFunction({ ...db, kind, work, change: unit.work.change, reads: models, signal })
+    return [{ ok: true, result }]
+  }
+  return interruptible(db.connection, signal, async () => {
+    if (unit.is === 'single') return [{ ok: true, result: await applySingle(context, unit.work) }]
+    const write = unit.is === 'append' ? append : upsert
+    return write(db.sql, tableOf(kind, unit.table), unit.rows)
+  })
+}
+
+/** Which versions of other models the unit reads. */
+export function refsOf(unit: Unit): readonly SnapshotRef[] {
+  if (unit.is !== 'single') return []
+  const { change } = unit.work
+  if (change.is === 'function') return change.reads
+  if (change.is === 'copy') return [change.from]
+  return change.is === 'import' && change.source.is === 'snapshot' ? [change.source.snapshot] : []
+}
+
+async function applySingle(context: UnitContext, work: Work): Promise<Row> {
+  const { db, kind, dir, models, signal } = context
+  const { change, onStep } = work
+  const attached = (ref: SnapshotRef): ReadModel => {
+    const model = models.find(({ alias }) => alias === ref.alias)
+    if (!model) throw new Error(`nothing is attached as ${ref.alias}`)
+    return model
+  }
+  switch (change.is) {
+    case 'update': {
+      const table = tableOf(kind, change.table)
+      return rowsWritten(table, await updateRows(db.sql, kind, table, change))
+    }
+    case 'delete': {
+      const table = tableOf(kind, change.table)
+      return rowsWritten(table, await deleteRows(db.sql, kind, table, change.where))
+    }
+    case 'import': {
+      const { mode, source } = change
+      const table = tableOf(kind, change.table)
+      const counts = await applyImport({
+        sql: db.sql,
+        kind,
+        table,
+        mode,
+        source,
+        attached: async ref => attached(ref),
+        scratch: dir,
+        signal,
+        onStep,
+      })
+      return rowsWritten(table, counts)
+    }
+    case 'copy':
+      return copyModel(db.sql, kind, attached(change.from), onStep)
+    default:
+      throw new Error(`${change.is} is no change that is applied alone`)
+  }
+}
+
+async function append(sql: DuckDBSql, table: Table, rows: readonly (readonly Row[])[]): Promise<WorkOutcome[]> {
+  await stageRows(sql, table, rows)
+  const { refused } = await appendStage(sql, table, rows.length)
+  return rows.map(({ length }, intent) => {
+    const error = refused.get(intent)
+    return error
+      ? { ok: false, error }
+      : { ok: true, result: rowsWritten(table, { inserted: length, updated: 0, deleted: 0 }) }
+  })
+}
+
+async function upsert(sql: DuckDBSql, table: Table, rows: readonly (readonly Row[])[]): Promise<WorkOutcome[]> {
+  await stageRows(sql, table, rows)
+  const counts = await upsertStage(sql, table, rows.length)
+  return counts.map(count => ({ ok: true, result: rowsWritten(table, count) }))
+}
+
+const rowsWritten = (table: Table, { inserted, updated, deleted }: RowCounts): Row => ({
+  table: table.name,
+  inserted: String(inserted),
+  updated: String(updated),
+  deleted: String(deleted),
+})

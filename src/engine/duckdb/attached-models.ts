@@ -1,0 +1,63 @@
+import type { ReadModel } from '../../kinds/context.ts'
+import type { Kinds } from '../../kinds/kind.ts'
+import { TeatreeError } from '../../platform/errors.ts'
+import type { SnapshotRef } from '../engine.ts'
+import { storedShape, viewText } from './snapshot-tables.ts'
+import { type DuckDBSql, literal, quoted } from './sql.ts'
+import { tableOf } from './statement.ts'
+
+/**
+ * Attaches versions of other models read-only, each under its alias, while `use` runs. To be called outside of a
+ * transaction: what one has read can only be detached after it.
+ */
+export async function withAttached<T>(
+  sql: DuckDBSql,
+  refs: readonly SnapshotRef[],
+  kinds: Kinds,
+  use: (models: ReadModel[]) => Promise<T>,
+): Promise<T> {
+  const attached: string[] = []
+  try {
+    const models: ReadModel[] = []
+    for (const ref of refs) models.push(await attach(sql, ref, kinds, attached))
+    return await use(models)
+  } finally {
+    for (const name of attached.reverse()) await sql.run(`DETACH ${quoted(name)}`)
+  }
+}
+
+/**
+ * Where the version was made with another shape of its kind, a database of views goes by the alias, and what the version
+ * lacks reads as null or empty, in SQL that says `FROM alias.table` too.
+ */
+async function attach(sql: DuckDBSql, ref: SnapshotRef, kinds: Kinds, attached: string[]): Promise<ReadModel> {
+  const { alias, model, version } = ref
+  const kind = kinds.get(ref.kind)
+  const path = ref.files['model.duckdb']
+  if (!kind)
+    throw new TeatreeError('UNKNOWN_KIND', `model ${model} is of kind ${ref.kind}, which this server does not know`)
+  if (path === undefined) {
+    throw new TeatreeError('ENGINE_NOT_SUPPORTED', `model ${model} is not on DuckDB, and cannot be read by one that is`)
+  }
+  const named = async (name: string, file: string) => {
+    await sql.run(`ATTACH ${file} AS ${quoted(name)}${file === IN_MEMORY ? '' : ' (READ_ONLY, TYPE duckdb)'}`)
+    attached.push(name)
+  }
+  await named(alias, literal(path))
+  const stored = await storedShape(sql, alias)
+  if (JSON.stringify(stored) !== JSON.stringify(kind.shape)) {
+    const file = `${alias} file`
+    await sql.run(`DETACH ${quoted(alias)}`)
+    attached.pop()
+    await named(file, literal(path))
+    await named(alias, IN_MEMORY)
+    for (const table of kind.tables.values()) {
+      const view = `${quoted(alias)}.main.${quoted(table.name)}`
+      await sql.run(`CREATE VIEW ${view} AS ${viewText(table, stored, `${quoted(file)}.main`)}`)
+    }
+  }
+  const table = (name: string) => `${quoted(alias)}.main.${quoted(tableOf(kind, name).name)}`
+  return { alias, model, kind: kind.name, version, table }
+}
+
+const IN_MEMORY = literal(':memory:')

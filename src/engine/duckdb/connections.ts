@@ -1,0 +1,128 @@
+import { availableParallelism, totalmem } from 'node:os'
+import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api'
+import { TeatreeError } from '../../platform/errors.ts'
+import { Admission, readPlaces } from './admission.ts'
+import { interruptible } from './interruptible.ts'
+import { readError } from './read-errors.ts'
+import { DuckDBSql } from './sql.ts'
+
+export interface ReadLimits {
+  /** DuckDB's own threads; all cores where left out. */
+  threads?: number
+  /** Memory of all reads together, in bytes; 40 % of the machine's (or the container's) where left out. */
+  memoryBytes?: number
+  /** Reads at once; what the thread pool can take where left out. */
+  places?: number
+  /** Reads that may wait for a place before UNAVAILABLE is answered. */
+  maxWaiting?: number
+}
+
+export interface UseOptions {
+  /** Stops the work, which then rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+  /** Stops the work, which then rejects with QUERY_TIMEOUT; the wait for a place does not count. */
+  timeoutSeconds?: number
+  /** For releasing what was taken: waits in a full line, too. */
+  mustRun?: boolean
+  /** For SQL that a kind wrote: the quoted schema in which it finds its tables. It may SELECT, and no more. */
+  schema?: string
+}
+
+const NO_SCHEMA = 'memory.main'
+
+/** What else a statement did would stay with the connection, and meet the next one that gets it. */
+function onlySelect(type: StatementType): void {
+  if (type !== StatementType.SELECT) throw new Error(`a query runs SELECTs, and no ${StatementType[type]}`)
+}
+
+/** One DuckDB in memory, to which snapshots are attached, and its connections, each lent to one piece of work at a time. */
+export class Connections {
+  readonly #instance: DuckDBInstance
+  readonly #admission: Admission
+  readonly #idle: DuckDBConnection[] = []
+
+  private constructor(instance: DuckDBInstance, admission: Admission) {
+    this.#instance = instance
+    this.#admission = admission
+  }
+
+  static async open(limits: ReadLimits = {}): Promise<Connections> {
+    const memory = limits.memoryBytes ?? Math.floor(0.4 * availableMemory())
+    const instance = await DuckDBInstance.create(':memory:', {
+      threads: String(limits.threads ?? availableParallelism()),
+      memory_limit: `${Math.ceil(memory / 1024)}KiB`,
+      // A read that does not fit into memory is refused: what it would spill is bounded by nothing.
+      temp_directory: '',
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    })
+    const { places = readPlaces(), maxWaiting = 5_000 } = limits
+    const connections = new Connections(instance, new Admission({ places, maxWaiting }))
+    // What a kind's SQL makes of an instant must not depend on where the server stands.
+    await connections.use(sql => sql.run(`SET GLOBAL TimeZone = 'UTC'`))
+    return connections
+  }
+
+  /** Does the work on a connection of its own, one statement at a time, as soon as there is a place. */
+  use<T>(work: (sql: DuckDBSql) => Promise<T>, options: UseOptions = {}): Promise<T> {
+    return this.#admission.run(async () => {
+      const connection = this.#idle.pop() ?? (await this.#instance.connect())
+      const { schema } = options
+      try {
+        if (schema !== undefined) await new DuckDBSql(connection).run(`USE ${schema}`)
+        const sql = schema === undefined ? new DuckDBSql(connection) : new DuckDBSql(connection, onlySelect)
+        return await limited(connection, () => work(sql), options)
+      } finally {
+        await this.#giveBack(connection, schema !== undefined)
+      }
+    }, options)
+  }
+
+  async #giveBack(connection: DuckDBConnection, hasSchema: boolean): Promise<void> {
+    try {
+      // What a connection uses can be detached under it, which breaks the connection.
+      if (hasSchema) await new DuckDBSql(connection).run(`USE ${NO_SCHEMA}`)
+      this.#idle.push(connection)
+    } catch {
+      connection.closeSync()
+    }
+  }
+
+  /** Nothing may be under way. */
+  close(): void {
+    for (const connection of this.#idle.splice(0)) connection.closeSync()
+    this.#instance.closeSync()
+  }
+}
+
+/** Work on the connection that ends when the signal or the time says so, with the reason for it. */
+async function limited<T>(
+  connection: DuckDBConnection,
+  work: () => Promise<T>,
+  { signal, timeoutSeconds }: UseOptions,
+): Promise<T> {
+  const time = new AbortController()
+  const timer =
+    timeoutSeconds === undefined
+      ? undefined
+      : setTimeout(() => time.abort(tooLong(timeoutSeconds)), Math.min(timeoutSeconds * 1000, MAX_TIMER_MS))
+  try {
+    return await interruptible(connection, signal ? AbortSignal.any([signal, time.signal]) : time.signal, work)
+  } catch (error) {
+    throw readError(error)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A timer of more than this goes off at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+const tooLong = (seconds: number) =>
+  new TeatreeError('QUERY_TIMEOUT', `the query was not done within its time limit of ${seconds} s`)
+
+/** Bytes; a container's limit where there is one (Node then tells a number below the machine's). */
+function availableMemory(): number {
+  const constrained = process.constrainedMemory()
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
+}

@@ -1,0 +1,69 @@
+import type { Column, Table } from '../../kinds/kind.ts'
+import type { Row } from '../../kinds/types.ts'
+import type { DiffRow } from '../engine.ts'
+import type { DiffPlan } from '../plan.ts'
+import { behind, type OrderKey, orderByText } from './keyset.ts'
+import { quoted } from './sql.ts'
+import { columnOf, type Scope, type Statement, tableOf } from './statement.ts'
+import { compileFilter, ParameterSink, type TableNames } from './where-sql.ts'
+
+/**
+ * A page of changes, with the columns that diffRow reads: both versions' rows side by side, joined by the key. Only
+ * rows behind `after` go into the join, so that the pages get cheaper towards the end.
+ */
+export function compileDiff({ kind, names }: Scope, older: TableNames, plan: DiffPlan): Statement {
+  const table = tableOf(kind, plan.table)
+  const params = new ParameterSink()
+  const key = table.key.map(name => columnOf(table, name))
+  const side = (tables: TableNames) => {
+    const conditions = plan.after ? ` WHERE ${behind(key.map(orderKey), plan.after, params)}` : ''
+    const selected = compileFilter(table, kind, plan.where, tables, params)
+    return `(SELECT *, TRUE AS "is there", ${selected} AS "is selected" FROM ${tables.table(table.name)}${conditions})`
+  }
+  const joined = key.map(({ name, nullable }) => {
+    const equals = nullable ? 'IS NOT DISTINCT FROM' : '='
+    return `older.${quoted(name)} ${equals} newer.${quoted(name)}`
+  })
+  const changed = [...table.columns.keys()]
+    .filter(name => !table.key.includes(name))
+    .map(name => `older.${quoted(name)} IS DISTINCT FROM newer.${quoted(name)}`)
+  const differs = ['older."is there" IS NULL', 'newer."is there" IS NULL', ...changed].join(' OR ')
+  const columns = [...new Set([...plan.columns, ...table.key])]
+  const selected = (['older', 'newer'] as const).flatMap(of =>
+    ['is there', ...columns].map(name => `${of}.${quoted(name)} AS ${quoted(`${of} ${name}`)}`),
+  )
+  const order = table.key.map((name, index) => ({
+    ...orderKey(key[index] ?? columnOf(table, name)),
+    operand: `coalesce(newer.${quoted(name)}, older.${quoted(name)})`,
+  }))
+  const text =
+    `SELECT ${selected.join(', ')} FROM ${side(older)} AS older FULL JOIN ${side(names)} AS newer` +
+    ` ON ${joined.join(' AND ')} WHERE (older."is selected" OR newer."is selected") AND (${differs})` +
+    ` ORDER BY ${orderByText(order)} LIMIT ${params.value(plan.limit, 'BIGINT')}`
+  return { text, params: params.params }
+}
+
+/** The change that a row of the statement says. */
+export function diffRow(table: Table, plan: DiffPlan, row: Row): DiffRow {
+  const read = (of: 'older' | 'newer', columns: readonly string[]): Row | null =>
+    row[`${of} is there`] === null
+      ? null
+      : Object.fromEntries(columns.map(name => [name, row[`${of} ${name}`] ?? null]))
+  const before = read('older', plan.columns)
+  const after = read('newer', plan.columns)
+  const key = read(after ? 'newer' : 'older', table.key) ?? {}
+  return {
+    change: before === null ? 'ADDED' : after === null ? 'REMOVED' : 'CHANGED',
+    key: table.key.map(name => key[name] ?? null),
+    before,
+    after,
+  }
+}
+
+const orderKey = ({ name, type, nullable }: Column): OrderKey => ({
+  operand: quoted(name),
+  type,
+  nullable,
+  direction: 'ASC',
+  nulls: 'LAST',
+})

@@ -1,0 +1,77 @@
+import { type DuckDBConnection, StatementType } from '@duckdb/node-api'
+import type { Parameters, Sql } from '../../kinds/context.ts'
+import type { Row } from '../../kinds/types.ts'
+import { DuckDBSql } from './sql.ts'
+
+/** What a function may run; its transaction, what is attached and the settings are the writer's. */
+const ADMITTED = new Set([
+  StatementType.SELECT,
+  StatementType.INSERT,
+  StatementType.UPDATE,
+  StatementType.DELETE,
+  StatementType.MERGE_INTO,
+  StatementType.CREATE,
+  StatementType.CREATE_FUNC,
+  StatementType.DROP,
+  StatementType.EXPLAIN,
+])
+
+/** The SQL that a function is given: one statement after another, until the function is over. */
+export class FunctionSql implements Sql {
+  readonly #sql: DuckDBSql
+  #last: Promise<unknown> = Promise.resolve()
+  #failure: { error: unknown } | undefined
+  #isOver = false
+  #written = ''
+
+  constructor(connection: DuckDBConnection) {
+    this.#sql = new DuckDBSql(connection, type => {
+      if (!ADMITTED.has(type)) throw new Error(`a function runs no ${StatementType[type]}`)
+    })
+  }
+
+  run(text: string, params?: Parameters): Promise<void> {
+    return this.#next(text, () => this.#sql.run(text, params))
+  }
+
+  all(text: string, params?: Parameters): Promise<Row[]> {
+    return this.#next(text, () => this.#sql.all(text, params))
+  }
+
+  script(text: string, params?: Parameters): Promise<Row[]> {
+    return this.#next(text, () => this.#sql.script(text, params))
+  }
+
+  /** Of the first statement that failed. DuckDB lets nothing more happen in its transaction, whoever caught the error. */
+  get failure(): { error: unknown } | undefined {
+    return this.#failure
+  }
+
+  /** That the statements which the function did not wait for are done too. */
+  async settled(): Promise<void> {
+    await this.#last
+  }
+
+  /** Takes no more statements, and settles when none is running. */
+  async end(): Promise<void> {
+    this.#isOver = true
+    await this.#last
+  }
+
+  /** Whether the function may have written to a table of that name. */
+  mayHaveWritten(table: string): boolean {
+    return new RegExp(`\\b${table}\\b`, 'i').test(this.#written)
+  }
+
+  #next<T>(text: string, run: () => Promise<T>): Promise<T> {
+    if (/\b(insert|update|merge)\b/i.test(text)) this.#written += `${text}\n`
+    const next = this.#last.then(() => {
+      if (this.#isOver) throw new Error('the function is over')
+      return run()
+    })
+    this.#last = next.catch(error => {
+      if (!this.#isOver) this.#failure ??= { error }
+    })
+    return next
+  }
+}

@@ -1,0 +1,22 @@
+import { TeatreeError } from '../../../platform/errors.ts'
+import { arrowToParquet, IpcError } from '../../arrow/to-parquet.ts'
+import { readParquet } from './parquet-source.ts'
+import type { Reading, Source } from './source.ts'
+
+/**
+ * An Arrow IPC file or stream, which DuckDB cannot read by itself.
+ * @throws TeatreeError BAD_FILE where it cannot be read, BAD_VALUE where its columns do not fill the table
+ */
+export async function readArrow(reading: Reading, path: string): Promise<Source> {
+  const { scratch: dir, signal } = reading
+  const parts = await arrowToParquet({ path, dir, signal }).catch(error => {
+    throw arrowError(error)
+  })
+  reading.onRead(1)
+  return readParquet(reading, parts, 'Arrow')
+}
+
+export const arrowError = (error: unknown): unknown =>
+  error instanceof IpcError
+    ? new TeatreeError('BAD_FILE', `the Arrow file cannot be read: ${error.message}`, { cause: error })
+    : error

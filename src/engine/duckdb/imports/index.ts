@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ReadModel } from '../../../kinds/context.ts'
+import type { Kind, Table } from '../../../kinds/kind.ts'
+import type { ImportMode, ImportSource, SnapshotRef, Work } from '../../engine.ts'
+import type { ImportFormat } from '../../files.ts'
+import { type RowCounts, stageAndWrite } from '../row-writes.ts'
+import type { DuckDBSql } from '../sql.ts'
+import { readArrow } from './arrow-source.ts'
+import { readCsv } from './csv-source.ts'
+import { fillStage } from './fill-stage.ts'
+import { readNdjson } from './ndjson-source.ts'
+import { readParquet } from './parquet-source.ts'
+import { readSnapshot } from './snapshot-source.ts'
+import type { Reading, Source } from './source.ts'
+
+export { describeFile } from './describe.ts'
+
+export interface ImportOptions {
+  sql: DuckDBSql
+  kind: Kind
+  table: Table
+  mode: ImportMode
+  source: ImportSource
+  /** Attaches a version of another model. */
+  attached: (ref: SnapshotRef) => Promise<ReadModel>
+  /** A folder for what is put down on the way; all of it is gone afterwards. */
+  scratch: string
+  signal: AbortSignal
+  onStep: Work['onStep']
+}
+
+/**
+ * Imports a file or a snapshot's table into a table, within the transaction under way: each cell exactly, or nothing.
+ *
+ *   read ── CSV, NDJSON ▶ records in one dialect │ Arrow ▶ Parquet │ Parquet, snapshots as they are
+ *   check ─ one pass over them: cast into the stage, and every cell that would lose something is told
+ *   write ─ the stage's keys, then the stage
+ *
+ * @throws TeatreeError BAD_FILE, BAD_VALUE or KEY_CONFLICT; then the transaction is to be rolled back
+ */
+export async function applyImport(options: ImportOptions): Promise<RowCounts> {
+  const { sql, table, mode, signal, onStep } = options
+  const scratch = await mkdtemp(join(options.scratch, 'import-'))
+  try {
+    onStep('read', 0)
+    const source = await open(options, {
+      sql,
+      table,
+      mapping: options.source.columns,
+      scratch,
+      signal,
+      onRead: progress => onStep('read', progress),
+    })
+    return await stageAndWrite({
+      sql,
+      table,
+      mode,
+      fill: async stage => {
+        signal.throwIfAborted()
+        onStep('check', null)
+        await fillStage(sql, stage, source)
+        signal.throwIfAborted()
+        onStep('write', null)
+      },
+    })
+  } finally {
+    await rm(scratch, { recursive: true, force: true })
+  }
+}
+
+const FORMATS: Record<ImportFormat, (reading: Reading, path: string) => Promise<Source>> = {
+  CSV: readCsv,
+  NDJSON: readNdjson,
+  PARQUET: (reading, path) => readParquet(reading, [path]),
+  ARROW: readArrow,
+}
+
+function open({ source, attached }: ImportOptions, reading: Reading): Promise<Source> {
+  return source.is === 'file'
+    ? FORMATS[source.format](reading, source.path)
+    : readSnapshot(reading, source.table, () => attached(source.snapshot))
+}

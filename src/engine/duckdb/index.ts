@@ -1,0 +1,28 @@
+import { DuckDBInstance } from '@duckdb/node-api'
+import type { Log } from '../../platform/log.ts'
+import type { Engine } from '../engine.ts'
+import { describeFile } from './imports/index.ts'
+import { DuckDBReaders } from './readers.ts'
+import { blockManifest } from './snapshot-files.ts'
+import { DuckDBSql } from './sql.ts'
+import { openDuckDBWriter } from './writer.ts'
+
+/** The engine that keeps a model as one DuckDB file. `log` is told of faults in kinds' functions. */
+export function duckdbEngine({ log }: { log: Pick<Log, 'error'> }): Engine {
+  return {
+    name: 'DUCKDB',
+    openWriter: options => openDuckDBWriter({ ...options, log }),
+    openReaders: () => DuckDBReaders.start(),
+    blockManifest,
+    async describeFile(path, format) {
+      const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
+      const connection = await instance.connect()
+      try {
+        return await describeFile(new DuckDBSql(connection), path, format)
+      } finally {
+        connection.closeSync()
+        instance.closeSync()
+      }
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import type { Table } from '../../kinds/kind.ts'
+import { decimalOf, type LogicalType, sumType, type Value } from '../../kinds/types.ts'
+import { TeatreeError } from '../../platform/errors.ts'
+import type { Measure } from '../plan.ts'
+import { quoted } from './sql.ts'
+import { columnOf } from './statement.ts'
+
+/** Whole numbers past 64 bits: DuckDB has a type for them, the logical types have none. */
+const WIDE = 'DECIMAL(38,0)'
+const isWhole = (type: LogicalType) => type === 'INTEGER' || type === 'BIGINT'
+
+/** The measure over a group. */
+export function measureSql(table: Table, measure: Measure): string {
+  if (measure.is === 'count') return 'count(*)'
+  const column = quoted(measure.column)
+  const { type } = columnOf(table, measure.column)
+  // Sums of doubles depend on the order, which is another in every run of a parallel scan: sorted, and with Kahan's
+  // compensation, a version's answer never changes. Everything else is summed in integers.
+  const doubles = type === 'DOUBLE' ? `(${column} ORDER BY ${column})` : undefined
+  switch (measure.is) {
+    case 'sum':
+      if (doubles) return `fsum${doubles}`
+      return isWhole(type) ? `CAST(sum(${column}) AS ${WIDE})` : `sum(${column})`
+    case 'avg':
+      return doubles ? `favg${doubles}` : `avg(${column})`
+    case 'countDistinct':
+      return `count(DISTINCT ${column})`
+    default:
+      return `${measure.is}(${column})`
+  }
+}
+
+/** What the measure's values are compared as to find a position; a sum of integers may have up to 38 digits. */
+export function measureType(table: Table, measure: Measure): LogicalType {
+  if (measure.is === 'count' || measure.is === 'countDistinct') return 'BIGINT'
+  if (measure.is === 'avg') return 'DOUBLE'
+  const { type } = columnOf(table, measure.column)
+  if (measure.is !== 'sum') return type
+  const sum = sumType(type)
+  if (!sum) throw new Error(`there is no sum of ${measure.column}, which is ${type}`)
+  return isWhole(sum) ? WIDE : sum
+}
+
+/** Whole numbers are compared with decimals: `count > 1.5` means what it says. */
+export function havingType(table: Table, measure: Measure): LogicalType {
+  const type = measureType(table, measure)
+  return isWhole(type) ? WIDE : type
+}
+
+export const measureIsNullable = (measure: Measure): boolean => measure.is !== 'count' && measure.is !== 'countDistinct'
+
+/**
+ * The value, if it is one: DuckDB's sums of decimals run on past the 38 digits of their type, and those of doubles to
+ * infinity.
+ * @throws TeatreeError BAD_VALUE
+ */
+export function checkedMeasure(table: Table, measure: Measure, value: Value): Value {
+  if (value === null || measure.is === 'count') return value
+  const type = measureType(table, measure)
+  const sound = decimalOf(type)
+    ? String(value).replace(/\D/g, '').replace(/^0+/, '').length <= 38
+    : type !== 'DOUBLE' || typeof value === 'number'
+  if (sound) return value
+  throw new TeatreeError('BAD_VALUE', `the ${measure.is} of ${measure.column} is out of range`)
+}

@@ -1,0 +1,20 @@
+import { TeatreeError } from '../../platform/errors.ts'
+
+/** What a client is told of an error that DuckDB gave while reading; whatever is not here is ours and stays as it is. */
+const TOLD: readonly { pattern: RegExp; error: (cause: unknown) => TeatreeError }[] = [
+  {
+    pattern: /^Out of Range Error: Overflow/,
+    error: cause => new TeatreeError('BAD_VALUE', 'a sum is out of range: it has more than 38 digits', { cause }),
+  },
+  {
+    pattern: /^Out of Memory Error/,
+    error: cause =>
+      new TeatreeError('QUERY_TOO_EXPENSIVE', 'the query needs more memory than it may have; select less', { cause }),
+  },
+]
+
+/** DuckDB's errors carry no code, only a text that begins with their class. */
+export function readError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof TeatreeError) return error
+  return TOLD.find(({ pattern }) => pattern.test(error.message))?.error(error) ?? error
+}

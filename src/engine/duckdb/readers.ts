@@ -1,0 +1,118 @@
+import { stat } from 'node:fs/promises'
+import type { Kind } from '../../kinds/kind.ts'
+import type { Readers, SnapshotFiles, SnapshotReader } from '../engine.ts'
+import { SnapshotMissing } from '../snapshot-missing.ts'
+import { Connections, type ReadLimits } from './connections.ts'
+import { DATABASE } from './database.ts'
+import { DuckDBSnapshotReader } from './snapshot-reader.ts'
+import { dropViews, emptyTables, snapshotTables } from './snapshot-tables.ts'
+import { type DuckDBSql, literal, quoted } from './sql.ts'
+
+/**
+ * The readers of this process, for the DuckDB engine:
+ *
+ *   one DuckDB in memory ─┬─ ATTACH version 7 READ_ONLY as "snapshot 1" ── reader ── reads
+ *    (its connections     ├─ ATTACH version 8 READ_ONLY as "snapshot 2" ── reader ── reads
+ *     serve all readers)  └─ …                                 detached when the reader is closed and its reads are over
+ */
+export class DuckDBReaders implements Readers {
+  readonly #connections: Connections
+  readonly #open = new Set<SnapshotReader>()
+  readonly #opening = new Set<Promise<unknown>>()
+  #opened = 0
+  #closed: Promise<void> | undefined
+
+  private constructor(connections: Connections) {
+    this.#connections = connections
+  }
+
+  static async start(limits: ReadLimits = {}): Promise<DuckDBReaders> {
+    return new DuckDBReaders(await Connections.open(limits))
+  }
+
+  async open({ kind, files }: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader> {
+    if (this.#closed) throw new Error('the readers are closed')
+    const opening = this.#attach(kind, files)
+    this.#opening.add(opening)
+    try {
+      return await opening
+    } finally {
+      this.#opening.delete(opening)
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#closeAll()
+    return this.#closed
+  }
+
+  async #attach(kind: Kind, files: SnapshotFiles): Promise<SnapshotReader> {
+    this.#opened += 1
+    const alias = `snapshot ${this.#opened}`
+    const isEmpty = Object.keys(files).length === 0
+    const release = async (sql: DuckDBSql) => {
+      await dropViews(sql, alias)
+      if (!isEmpty) await sql.run(`DETACH ${quoted(alias)}`)
+    }
+    const tables = await this.#connections.use(async sql => {
+      if (!isEmpty) await attach(sql, files, alias)
+      try {
+        return await (isEmpty ? emptyTables : snapshotTables)(sql, kind, alias)
+      } catch (error) {
+        await release(sql)
+        throw error
+      }
+    })
+    const reader: SnapshotReader = new DuckDBSnapshotReader({
+      connections: this.#connections,
+      kind,
+      tables,
+      detach: async () => {
+        this.#open.delete(reader)
+        await this.#connections.use(release, { mustRun: true })
+      },
+    })
+    this.#open.add(reader)
+    return reader
+  }
+
+  async #closeAll(): Promise<void> {
+    await Promise.allSettled(this.#opening)
+    try {
+      await Promise.all([...this.#open].map(reader => reader.close()))
+    } finally {
+      this.#connections.close()
+    }
+  }
+}
+
+async function attach(sql: DuckDBSql, files: SnapshotFiles, alias: string): Promise<void> {
+  // The others, a WAL, lie beside it and are found by their names.
+  const path = files[DATABASE]
+  if (path === undefined) throw new Error(`a version on DuckDB has a file ${DATABASE}`)
+  try {
+    await sql.run(`ATTACH ${literal(path)} AS ${quoted(alias)} (READ_ONLY, TYPE duckdb)`)
+  } catch (cause) {
+    await allThere(files, cause)
+    throw cause
+  }
+  try {
+    // A WAL that is gone would leave an older version behind, and no error.
+    await allThere(files)
+  } catch (error) {
+    await sql.run(`DETACH ${quoted(alias)}`)
+    throw error
+  }
+}
+
+/** @throws SnapshotMissing where a file is not there. */
+async function allThere(files: SnapshotFiles, cause?: unknown): Promise<void> {
+  for (const [name, path] of Object.entries(files)) {
+    try {
+      await stat(path)
+    } catch (error) {
+      if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error
+      throw new SnapshotMissing(`the version's file ${name} is gone`, { cause })
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import type { Kind, Table } from '../../kinds/kind.ts'
+import type { Row } from '../../kinds/types.ts'
+import type { TeatreeError } from '../../platform/errors.ts'
+import type { ImportMode } from '../engine.ts'
+import type { Filter } from '../plan.ts'
+import { keyConflicts } from './key-conflicts.ts'
+import { type DuckDBSql, quoted } from './sql.ts'
+import { createStage, dropStage, keyList, STAGE, sameKey } from './stage.ts'
+import { compileFilter, ParameterSink } from './where-sql.ts'
+
+/** How many rows a write has changed. */
+export interface RowCounts {
+  inserted: number
+  updated: number
+  deleted: number
+}
+
+/**
+ * Rows of any origin, written in one go within the transaction under way: `fill` puts them into the stage it is given
+ * (stage.ts says its columns; leave `_intent` out), having checked that no value is null where the column is not nullable.
+ * @throws TeatreeError KEY_CONFLICT before anything was written, with the first cells at fault
+ */
+export async function stageAndWrite(options: {
+  sql: DuckDBSql
+  table: Table
+  mode: ImportMode
+  fill(stage: string): Promise<void>
+}): Promise<RowCounts> {
+  const { sql, table, mode, fill } = options
+  await createStage(sql, table)
+  await fill(STAGE)
+  const counts = await WRITE[mode](sql, table)
+  await dropStage(sql)
+  return counts
+}
+
+const WRITE: Record<ImportMode, (sql: DuckDBSql, table: Table) => Promise<RowCounts>> = {
+  APPEND: async (sql, table) => {
+    const { inserted, refused } = await appendStage(sql, table, 1)
+    for (const error of refused.values()) throw error
+    return { inserted, updated: 0, deleted: 0 }
+  },
+  UPSERT: async (sql, table) => {
+    const [counts = NONE] = await upsertStage(sql, table, 1)
+    return counts
+  },
+  REPLACE: replaceStage,
+}
+
+const NONE: RowCounts = { inserted: 0, updated: 0, deleted: 0 }
+
+/**
+ * Inserts the staged rows, but for those of intents that a key conflict refuses: their errors, by the intent's number.
+ * @param intents how many the stage has rows of
+ */
+export async function appendStage(
+  sql: DuckDBSql,
+  table: Table,
+  intents: number,
+): Promise<{ inserted: number; refused: ReadonlyMap<number, TeatreeError> }> {
+  const refused = await keyConflicts(sql, table, 'stage and table', intents)
+  if (refused.size === intents) return { inserted: 0, refused }
+  return { inserted: await insertStage(sql, table, [...refused.keys()]), refused }
+}
+
+/**
+ * Writes the staged rows whole; of a key that is staged more than once the last wins. What is counted is what each of
+ * the intents would have found, had they been written one after the other.
+ */
+export async function upsertStage(sql: DuckDBSql, table: Table, intents: number): Promise<RowCounts[]> {
+  const key = keyList(table)
+  // One scan of the table; updating in place would rewrite every touched row group, and take twice as long.
+  await sql.run(
+    `CREATE OR REPLACE TEMP TABLE ${FOUND} AS SELECT t.rowid AS _found, ${keyList(table, 't')}
+     FROM ${quoted(table.name)} t SEMI JOIN ${STAGE} s ON ${sameKey(table, 't', 's')}`,
+  )
+  const [size] = await sql.all(
+    `SELECT (SELECT count(*) FROM ${STAGE}) AS staged, (SELECT count(*) FROM (SELECT DISTINCT ${key} FROM ${STAGE})) AS keys,
+     (SELECT count(*) FROM ${FOUND}) AS found`,
+  )
+  const [staged, keys, found] = [Number(size?.staged), Number(size?.keys), Number(size?.found)]
+  const counts =
+    intents === 1
+      ? [{ inserted: keys - found, updated: found, deleted: 0 }]
+      : await countsOfIntents(sql, table, intents)
+  if (keys < staged) {
+    await sql.run(
+      `DELETE FROM ${STAGE} WHERE rowid IN (SELECT rowid FROM (
+         SELECT rowid, row_number() OVER (PARTITION BY ${key} ORDER BY _intent DESC, _row DESC) AS nth FROM ${STAGE})
+       WHERE nth > 1)`,
+    )
+  }
+  if (found > 0) await sql.run(`DELETE FROM ${quoted(table.name)} WHERE rowid IN (SELECT _found FROM ${FOUND})`)
+  await insertStage(sql, table)
+  await sql.run(`DROP TABLE ${FOUND}`)
+  return counts
+}
+
+/** Rows of the table that an upsert takes the place of. */
+const FOUND = 'temp.main."found rows"'
+
+/** An intent inserts the keys that neither the table nor an intent before it has, and updates its others. */
+async function countsOfIntents(sql: DuckDBSql, table: Table, intents: number): Promise<RowCounts[]> {
+  const rows = await sql.all(
+    `SELECT _intent, count(*) FILTER (WHERE fresh) AS inserted, count(*) FILTER (WHERE NOT fresh) AS updated FROM (
+       SELECT s._intent, f._found IS NULL AND s._intent = min(s._intent) OVER (PARTITION BY ${keyList(table, 's')}) AS fresh
+       FROM (SELECT DISTINCT _intent, ${keyList(table)} FROM ${STAGE}) s LEFT JOIN ${FOUND} f ON ${sameKey(table, 's', 'f')})
+     GROUP BY _intent`,
+  )
+  const counts = Array.from({ length: intents }, () => NONE)
+  for (const { _intent, inserted, updated } of rows) {
+    counts[Number(_intent)] = { inserted: Number(inserted), updated: Number(updated), deleted: 0 }
+  }
+  return counts
+}
+
+/** Empties the table and inserts the staged rows. @throws TeatreeError KEY_CONFLICT where a key is staged twice */
+export async function replaceStage(sql: DuckDBSql, table: Table): Promise<RowCounts> {
+  for (const error of (await keyConflicts(sql, table, 'stage', 1)).values()) throw error
+  const deleted = await changed(sql, `DELETE FROM ${quoted(table.name)}`)
+  return { inserted: await insertStage(sql, table), updated: 0, deleted }
+}
+
+/** Sets the columns of `set` in the rows that the filter selects. */
+export async function updateRows(
+  sql: DuckDBSql,
+  kind: Kind,
+  table: Table,
+  { where, set }: { where: Filter; set: Row },
+): Promise<RowCounts> {
+  const params = new ParameterSink()
+  const values = [...table.columns.values()]
+    .filter(({ name }) => set[name] !== undefined)
+    .map(({ name, type }) => {
+      const value = set[name] ?? null
+      return `${quoted(name)} = ${value === null ? 'NULL' : params.value(value, type)}`
+    })
+  if (values.length === 0) throw new Error('an update sets at least one column')
+  const filter = compileFilter(table, kind, where, OWN_TABLES, params)
+  const text = `UPDATE ${quoted(table.name)} SET ${values.join(', ')} WHERE ${filter}`
+  return { ...NONE, updated: await changed(sql, text, params) }
+}
+
+/** Deletes the rows that the filter selects. */
+export async function deleteRows(sql: DuckDBSql, kind: Kind, table: Table, where: Filter): Promise<RowCounts> {
+  const params = new ParameterSink()
+  const filter = compileFilter(table, kind, where, OWN_TABLES, params)
+  return { ...NONE, deleted: await changed(sql, `DELETE FROM ${quoted(table.name)} WHERE ${filter}`, params) }
+}
+
+/** The tables of the model itself, as the writer calls them. */
+export const OWN_TABLES = { table: quoted }
+
+/** @param without numbers of intents whose rows stay out */
+function insertStage(sql: DuckDBSql, table: Table, without: readonly number[] = []): Promise<number> {
+  const columns = [...table.columns.keys()].map(quoted).join(', ')
+  const where = without.length > 0 ? ` WHERE _intent NOT IN (${without.join(', ')})` : ''
+  return changed(sql, `INSERT INTO ${quoted(table.name)} (${columns}) SELECT ${columns} FROM ${STAGE}${where}`)
+}
+
+/** Runs a statement that changes rows, and says how many. */
+export async function changed(sql: DuckDBSql, text: string, sink?: ParameterSink): Promise<number> {
+  const [row] = await sql.all(text, sink?.params)
+  return Number(row?.Count ?? 0)
+}

@@ -1,0 +1,109 @@
+import { hash } from 'node:crypto'
+import { constants, copyFile, type FileHandle, open } from 'node:fs/promises'
+
+/** A DuckDB file block by block: its headers are the first, a last one may be shorter. */
+export interface BlockManifest {
+  bytes: number
+  blockSize: number
+  /** SHA-256 of each block, hex. */
+  blocks: string[]
+}
+
+/** Three headers of 4 KiB. */
+const HEADER_BYTES = 3 * 4096
+const BLOCK_BYTES = 256 * 1024
+/** Blocks that are read at once. */
+const READ_BLOCKS = 16
+
+/** The SHA-256 that stands for the file: of its blocks' digests, joined by newlines. */
+export const manifestDigest = ({ blocks }: BlockManifest): string => hash('sha256', blocks.join('\n'), 'hex')
+
+/** Reads the file at `path`. */
+export async function blockManifest(path: string): Promise<BlockManifest> {
+  await using file = await open(path, 'r')
+  return await read(file, async () => {})
+}
+
+/**
+ * Copies the file and syncs the copy to disk: as a clone, where the file system can, else reading it once. Closing the
+ * source drops the lock that DuckDB holds on it in this process, on which nothing relies.
+ */
+export async function copyWithManifest(from: string, to: string): Promise<BlockManifest> {
+  if (await cloned(from, to)) {
+    const manifest = await blockManifest(to)
+    await syncPath(to)
+    return manifest
+  }
+  await using source = await open(from, 'r')
+  await using target = await open(to, 'w')
+  const manifest = await read(source, async (bytes, position) => {
+    await writeWhole(target, bytes, position)
+  })
+  await target.sync()
+  return manifest
+}
+
+/** Copies a file for one's own use: a clone where the file system can, nothing synced. */
+export const copyForUse = (from: string, to: string): Promise<void> => copyFile(from, to, constants.COPYFILE_FICLONE)
+
+/** Syncs a file or folder to disk. */
+export async function syncPath(path: string): Promise<void> {
+  await using handle = await open(path, 'r')
+  await handle.sync()
+}
+
+async function cloned(from: string, to: string): Promise<boolean> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE)
+    return true
+  } catch (error) {
+    // What else is wrong, the copy that is made instead will meet too.
+    if (error instanceof Error) return false
+    throw error
+  }
+}
+
+/** Reads to the end, handing on the bytes in order; digests them while the next are being read. */
+async function read(
+  file: FileHandle,
+  each: (bytes: Uint8Array, position: number) => Promise<void>,
+): Promise<BlockManifest> {
+  const blocks: string[] = []
+  let position = 0
+  let length = HEADER_BYTES
+  let buffers = [Buffer.allocUnsafe(READ_BLOCKS * BLOCK_BYTES), Buffer.allocUnsafe(READ_BLOCKS * BLOCK_BYTES)] as const
+  let bytes = await readWhole(file, buffers[0].subarray(0, length), position)
+  while (bytes.length > 0) {
+    const at = position
+    position += bytes.length
+    const size = length === HEADER_BYTES ? HEADER_BYTES : BLOCK_BYTES
+    length = READ_BLOCKS * BLOCK_BYTES
+    const next = readWhole(file, buffers[1].subarray(0, length), position)
+    const handed = each(bytes, at)
+    for (let start = 0; start < bytes.length; start += size) {
+      blocks.push(hash('sha256', bytes.subarray(start, start + size), 'hex'))
+    }
+    ;[bytes] = await Promise.all([next, handed])
+    buffers = [buffers[1], buffers[0]]
+  }
+  return { bytes: position, blockSize: BLOCK_BYTES, blocks }
+}
+
+/** Fills the buffer, and answers with what there was of it. */
+async function readWhole(file: FileHandle, buffer: Buffer, position: number): Promise<Buffer> {
+  let filled = 0
+  while (filled < buffer.length) {
+    const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, position + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return buffer.subarray(0, filled)
+}
+
+async function writeWhole(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let written = 0
+  while (written < bytes.length) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written)
+    written += bytesWritten
+  }
+}

@@ -1,0 +1,133 @@
+import type { Kind } from '../../kinds/kind.ts'
+import type { Row, Value } from '../../kinds/types.ts'
+import type { DiffRow, QueryPage, QueryRows, SnapshotReader, TableRows } from '../engine.ts'
+import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan } from '../plan.ts'
+import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
+import type { Connections, UseOptions } from './connections.ts'
+import { compileDiff, diffRow } from './diff-sql.ts'
+import { exportParquet } from './parquet-export.ts'
+import { runQuery } from './query-functions.ts'
+import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
+import type { SnapshotTables } from './snapshot-tables.ts'
+import { type DuckDBSql, quoted } from './sql.ts'
+import { type Scope, type Statement, tableOf } from './statement.ts'
+
+/** One snapshot, attached to the readers' DuckDB. `detach` is called once, when its last read has ended. */
+export class DuckDBSnapshotReader implements SnapshotReader {
+  readonly #connections: Connections
+  readonly #kind: Kind
+  readonly #names: SnapshotTables
+  readonly #scope: Scope
+  readonly #detach: () => Promise<void>
+  readonly #reads = new Set<Promise<unknown>>()
+  #closed: Promise<void> | undefined
+
+  constructor(options: {
+    connections: Connections
+    kind: Kind
+    tables: SnapshotTables
+    detach: () => Promise<void>
+  }) {
+    this.#connections = options.connections
+    this.#kind = options.kind
+    this.#names = options.tables
+    this.#scope = { kind: options.kind, names: options.tables }
+    this.#detach = options.detach
+  }
+
+  rows(plan: RowsPlan, signal?: AbortSignal): Promise<Row[]> {
+    return this.#all(compileRows(this.#scope, plan), signal)
+  }
+
+  async readByKeys(
+    table: string,
+    columns: readonly string[],
+    keyColumns: readonly string[],
+    keys: readonly (readonly Value[])[],
+    signal?: AbortSignal,
+  ): Promise<Row[]> {
+    if (keys.length === 0) return []
+    return this.#all(compileByKeys(this.#scope, table, columns, keyColumns, keys), signal)
+  }
+
+  count(table: string, where: Filter, signal?: AbortSignal): Promise<bigint> {
+    return this.#count(compileCount(this.#scope, table, where), signal)
+  }
+
+  async aggregate(plan: AggregatePlan, signal?: AbortSignal): Promise<AggregateRow[]> {
+    const rows = await this.#all(compileAggregate(this.#scope, plan), signal)
+    return rows.map(row => aggregateRow(this.#kind, plan, row))
+  }
+
+  countGroups(plan: AggregatePlan, signal?: AbortSignal): Promise<bigint> {
+    return this.#count(compileGroupCount(this.#scope, plan), signal)
+  }
+
+  async query(
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+    page: QueryPage,
+    signal?: AbortSignal,
+  ): Promise<QueryRows> {
+    const query = this.#kind.queries.get(name)
+    if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
+    const { timeoutSeconds } = query
+    return this.#read(sql => runQuery(query, args, page, { sql, names: this.#names }), {
+      signal,
+      timeoutSeconds,
+      schema: this.#names.schema,
+    })
+  }
+
+  async diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
+    if (!(older instanceof DuckDBSnapshotReader) || older.#connections !== this.#connections) {
+      throw new Error('both versions must be open in the same readers')
+    }
+    const { text, params } = compileDiff(this.#scope, older.#names, plan)
+    // Both are held open by the one read.
+    const rows = await older.#hold(() => this.#read(sql => sql.all(text, params), { signal }))
+    const table = tableOf(this.#kind, plan.table)
+    return rows.map(row => diffRow(table, plan, row))
+  }
+
+  async tables(): Promise<TableRows[]> {
+    const names = [...this.#kind.tables.keys()]
+    const counts = names.map(name => `(SELECT count(*) FROM ${this.#names.table(name)}) AS ${quoted(name)}`)
+    const [row] = await this.#all({ text: `SELECT ${counts.join(', ')}`, params: {} })
+    return names.map(name => ({ name, rows: Number(row?.[name]) }))
+  }
+
+  async exportParquet(table: string, path: string): Promise<{ bytes: number; rows: number }> {
+    return this.#read(sql => exportParquet(sql, tableOf(this.#kind, table), this.#names, path))
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= Promise.allSettled(this.#reads).then(() => this.#detach())
+    return this.#closed
+  }
+
+  async #count(statement: Statement, signal?: AbortSignal): Promise<bigint> {
+    const [row] = await this.#all(statement, signal)
+    return BigInt(String(row?.count))
+  }
+
+  #all({ text, params }: Statement, signal?: AbortSignal): Promise<Row[]> {
+    return this.#read(sql => sql.all(text, params), { signal })
+  }
+
+  #read<T>(work: (sql: DuckDBSql) => Promise<T>, options?: UseOptions): Promise<T> {
+    return this.#hold(() => this.#connections.use(work, options))
+  }
+
+  /** Nothing is detached while the read is under way. */
+  async #hold<T>(read: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new Error('the snapshot reader is closed')
+    const reading = read()
+    this.#reads.add(reading)
+    try {
+      return await reading
+    } finally {
+      this.#reads.delete(reading)
+    }
+  }
+}

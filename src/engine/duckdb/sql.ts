@@ -1,0 +1,116 @@
+import {
+  type DuckDBConnection,
+  DuckDBListValue,
+  type DuckDBPreparedStatement,
+  type DuckDBType,
+  DuckDBTypeId,
+  type DuckDBValue,
+  INTEGER,
+  LIST,
+  type StatementType,
+  VARCHAR,
+} from '@duckdb/node-api'
+import type { Parameters, Sql } from '../../kinds/context.ts'
+import type { Row, Value } from '../../kinds/types.ts'
+
+/** An identifier, quoted. Identifiers only ever come from a kind or from the platform; values are bound. */
+export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+/** A text as an SQL literal, for the few places where DuckDB binds nothing: ATTACH, COPY, SET. */
+export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+/** SQL over one connection: parameters by name, rows in canonical form. One statement at a time is the caller's care. */
+export class DuckDBSql implements Sql {
+  readonly #connection: DuckDBConnection
+  readonly #admit: (type: StatementType) => void
+
+  /** @param admit called before a statement is run; throws where its type may not be */
+  constructor(connection: DuckDBConnection, admit: (type: StatementType) => void = () => {}) {
+    this.#connection = connection
+    this.#admit = admit
+  }
+
+  async run(text: string, params: Parameters = {}): Promise<void> {
+    await this.#each(text, params, async prepared => {
+      await prepared.run()
+    })
+  }
+
+  async all(text: string, params: Parameters = {}): Promise<Row[]> {
+    return this.#use(await this.#connection.prepare(text), params, rowsOf)
+  }
+
+  /** Runs one or more statements, and answers with the rows of the last. */
+  async script(text: string, params: Parameters = {}): Promise<Row[]> {
+    let rows: Row[] = []
+    await this.#each(text, params, async (prepared, isLast) => {
+      if (isLast) rows = await rowsOf(prepared)
+      else await prepared.run()
+    })
+    return rows
+  }
+
+  async #each(
+    text: string,
+    params: Parameters,
+    run: (prepared: DuckDBPreparedStatement, isLast: boolean) => Promise<void>,
+  ): Promise<void> {
+    const statements = await this.#connection.extractStatements(text)
+    for (let index = 0; index < statements.count; index++) {
+      const prepared = await statements.prepare(index)
+      await this.#use(prepared, params, () => run(prepared, index === statements.count - 1))
+    }
+  }
+
+  async #use<T>(
+    prepared: DuckDBPreparedStatement,
+    params: Parameters,
+    run: (prepared: DuckDBPreparedStatement) => Promise<T>,
+  ): Promise<T> {
+    try {
+      this.#admit(prepared.statementType)
+      bind(prepared, params)
+      return await run(prepared)
+    } finally {
+      prepared.destroySync()
+    }
+  }
+}
+
+async function rowsOf(prepared: DuckDBPreparedStatement): Promise<Row[]> {
+  const reader = await prepared.runAndReadAll()
+  const names = reader.deduplicatedColumnNames()
+  const columns = reader.getColumnsJson().map((column, index) => canonicalColumn(column, reader.columnTypeId(index)))
+  return Array.from({ length: reader.currentRowCount }, (_, row) =>
+    Object.fromEntries(names.map((name, index) => [name, columns[index]?.[row] ?? null])),
+  )
+}
+
+/** Binds the parameters that the statement names; those that it does not name belong to another statement of the text. */
+function bind(prepared: DuckDBPreparedStatement, params: Parameters): void {
+  const values: Record<string, DuckDBValue> = {}
+  const types: Record<string, DuckDBType> = {}
+  for (let index = 1; index <= prepared.parameterCount; index++) {
+    const name = prepared.parameterName(index)
+    const value = params[name]
+    if (value === undefined) throw new Error(`parameter $${name} has no value`)
+    if (typeof value === 'object' && value !== null) {
+      values[name] = new DuckDBListValue(value.map(item => (item === null ? null : String(item))))
+      types[name] = LIST(VARCHAR)
+    } else {
+      values[name] = value
+      if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31) types[name] = INTEGER
+    }
+  }
+  if (prepared.parameterCount > 0) prepared.bind(values, types)
+}
+
+/** DuckDB's JSON form differs from the canonical one in timestamps alone. */
+function canonicalColumn(column: readonly unknown[], type: DuckDBTypeId): Value[] {
+  if (type !== DuckDBTypeId.TIMESTAMP) return column as Value[]
+  return column.map(value => {
+    if (value === null) return null
+    const [seconds = '', fraction = ''] = String(value).replace(' ', 'T').split('.')
+    return `${seconds}.${fraction.padEnd(6, '0')}Z`
+  })
+}

@@ -1,0 +1,39 @@
+import type { KindShape } from '../../kinds/kind.ts'
+import type { DuckDBSql } from './sql.ts'
+
+/** What the database says of itself, in the one row of `_teatree.state`; written in the transaction of each batch. */
+export interface State {
+  /** The version it holds, or PART_OF_BATCH. */
+  version: number
+  /** The seq of the last intent that has been applied or refused. */
+  lastSeq: bigint
+  shape: KindShape
+}
+
+/** A batch that takes several transactions has this version in between; no database is ever begun from such a state. */
+export const PART_OF_BATCH = -1
+
+export async function createState(sql: DuckDBSql, shape: KindShape): Promise<void> {
+  await sql.run(
+    `CREATE SCHEMA _teatree;
+     CREATE TABLE _teatree.state (version INTEGER NOT NULL, last_seq BIGINT NOT NULL, shape VARCHAR NOT NULL);
+     INSERT INTO _teatree.state VALUES (0, 0, $shape)`,
+    { shape: JSON.stringify(shape) },
+  )
+}
+
+export async function readState(sql: DuckDBSql): Promise<State> {
+  const [row, more] = await sql.all('SELECT version, last_seq, shape FROM _teatree.state')
+  if (!row || more) throw new Error('the database does not say what it holds')
+  return { version: Number(row.version), lastSeq: BigInt(String(row.last_seq)), shape: JSON.parse(String(row.shape)) }
+}
+
+/** Writes those that are given. Fails where an error before it has spoilt the transaction, which a COMMIT would not tell. */
+export async function writeState(sql: DuckDBSql, { version, lastSeq, shape }: Partial<State>): Promise<void> {
+  const set: Record<string, string> = {}
+  if (version !== undefined) set.version = String(version)
+  if (lastSeq !== undefined) set.last_seq = String(lastSeq)
+  if (shape !== undefined) set.shape = JSON.stringify(shape)
+  const columns = Object.keys(set).map(name => `${name} = $${name}`)
+  await sql.run(`UPDATE _teatree.state SET ${columns.join(', ')}`, set)
+}
