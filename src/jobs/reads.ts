@@ -43,7 +43,8 @@ export async function pinReads(
       `SELECT r.alias, r.model, m.kind, r.version, v.epoch,
               coalesce((SELECT json_agg(c.name) FROM content_index c
                 WHERE c.model = r.model AND c.version = r.version AND c.form = m.engine), '[]') AS files
-         FROM intent_read r JOIN goal_model m ON m.id = r.model JOIN model_version v USING (model, version)
+         FROM intent_read r JOIN goal_model m ON m.id = r.model
+         JOIN model_version v ON v.model = r.model AND v.version = r.version
         WHERE r.intent = $1`,
       [of.intent],
     )

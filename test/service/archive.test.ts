@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { expect, test } from 'vitest'
+import { listContent } from '../../src/jobs/content.ts'
+import { type Managed, openManaged } from '../support/managed.ts'
+import { sale } from '../support/sales-model.ts'
+
+const s3 = process.env.TEATREE_TEST_STORE_URL
+
+/** Each run under a prefix of its own. */
+const stores: [name: string, url: string | undefined][] = [
+  ['files', undefined],
+  ['S3 (skipped where TEATREE_TEST_STORE_URL is not set)', s3 && `${s3}/archive-${Date.now()}`],
+]
+
+for (const [name, storeUrl] of stores)
+  test.skipIf(name !== 'files' && !s3)(
+    `the archive read back from ${name} equals the snapshot, and its manifest names it`,
+    async () => {
+      await using managed = await openManaged(storeUrl === undefined ? {} : { storeUrl })
+      const { id } = await managed.models.create({ kind: 'sales' })
+      await managed.startManager().hold(id)
+      const rows = Array.from({ length: 500 }, (_, order) =>
+        sale({ orderId: `O${order}`, amount: `${order}.25`, salespersonId: null }),
+      )
+      await managed.run(id, 'appendSales', { rows })
+      await managed.run(id, 'updateSales', { where: { orderId: { eq: 'O7' } }, set: { siteId: 'Zürich' } })
+      await managed.run(id, 'upsertSites', { rows: [{ siteId: 'Zürich', name: 'Zürich', region: null }] })
+
+      const archived = async () => (await managed.models.manager(id)).archiveLag === 0
+      expect(await managed.completions.until(id, archived, 30_000)).toBe(true)
+      const content = await listContent(managed.db, { model: id, version: 3, form: 'PARQUET' }, { limit: 100 })
+      expect(content.map(({ table, rows }) => [table, rows])).toEqual([
+        ['customers', 0n],
+        ['products', 0n],
+        ['sales', 500n],
+        ['salespersons', 0n],
+        ['sites', 1n],
+      ])
+      await holdAgainstSnapshot(managed, id, content)
+      const manifest = await managed.objects.get(`${id}/3/manifest.json`)
+      if (!manifest) throw new Error('no manifest')
+      expect(await json(manifest)).toMatchObject({
+        model: id,
+        kind: 'sales',
+        version: 3,
+        tables: expect.arrayContaining(
+          content.map(({ table, sha256, bytes }) => expect.objectContaining({ table, sha256, bytes: Number(bytes) })),
+        ),
+      })
+    },
+  )
+
+async function holdAgainstSnapshot(
+  managed: Managed,
+  model: string,
+  content: readonly { table: string | null; sha256: string }[],
+): Promise<void> {
+  const [file] = await listContent(managed.db, { model, version: 3, form: 'DUCKDB' }, { limit: 1 })
+  const folder = await mkdtemp(join(tmpdir(), 'teatree-archive-'))
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  try {
+    await connection.run(`ATTACH '${file?.uri.slice('file://'.length)}' AS snapshot (READ_ONLY)`)
+    for (const { table, sha256 } of content) {
+      const path = join(folder, `${table}.parquet`)
+      await managed.objects.getFile(`${model}/3/${table}.parquet`, path, { expect: { sha256 } })
+      const archived = `SELECT * FROM read_parquet('${path}')`
+      const served = `SELECT * FROM snapshot.main."${table}"`
+      const differ = await connection.runAndReadAll(
+        `(${archived} EXCEPT ALL ${served}) UNION ALL (${served} EXCEPT ALL ${archived})`,
+      )
+      expect(differ.getRowObjectsJson()).toEqual([])
+    }
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
+    await rm(folder, { recursive: true, force: true })
+  }
+}

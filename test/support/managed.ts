@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
+import type { Engine } from '../../src/engine/engine.ts'
+import { Manager } from '../../src/jobs/manager.ts'
+import type { Intent } from '../../src/jobs/records.ts'
+import { Snapshots } from '../../src/jobs/snapshots.ts'
+import { Submitter } from '../../src/jobs/submit.ts'
+import { Uploads } from '../../src/jobs/uploads.ts'
+import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
+import { type Control, openControl, quiet } from './control.ts'
+
+/** The jobs, all in this process: a control database, a store, and as many managers as a test starts. */
+export interface Managed extends Control {
+  dataDir: string
+  objects: ObjectStore
+  engines: ReadonlyMap<string, Engine>
+  snapshots: Snapshots
+  submitter: Submitter
+  uploads: Uploads
+  startManager(): Manager
+  /** Submits, and waits until the intent has ended. */
+  run(model: string, fn: string, args: Record<string, unknown>): Promise<Intent>
+  ended(intent: string): Promise<Intent>
+}
+
+export async function openManaged(options: { storeUrl?: string } = {}): Promise<Managed> {
+  const stack = new AsyncDisposableStack()
+  const dataDir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-jobs-')), dir =>
+    rm(dir, { recursive: true, force: true }),
+  )
+  const control = stack.use(await openControl())
+  const { db, queue, ledger, models, completions, kinds } = control
+  const objects = stack.adopt(openObjectStore(options.storeUrl ?? pathToFileURL(join(dataDir, 'store')).href), store =>
+    store.close(),
+  )
+  const duckdb = duckdbEngine({ log: quiet })
+  const engines = new Map([[duckdb.name as string, duckdb]])
+  const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: quiet }), open =>
+    open.close(),
+  )
+  const uploads = new Uploads({ db, objects, engine: duckdb, dataDir })
+  const submitter = new Submitter({ models, ledger, uploads, kinds })
+  const ended = async (id: string): Promise<Intent> => {
+    const intent = await ledger.intent(id)
+    if (!intent) throw new Error(`no intent ${id}`)
+    let last: Intent | null = intent
+    const there = await completions.until(
+      intent.model,
+      async () => {
+        last = await ledger.intent(id)
+        return last?.endedAt != null
+      },
+      30_000,
+    )
+    if (!there || !last)
+      throw new Error(`intent ${id} did not end: ${JSON.stringify({ ...intent, seq: String(intent.seq) })}`)
+    return last
+  }
+  return {
+    ...control,
+    dataDir,
+    objects,
+    engines,
+    snapshots,
+    submitter,
+    uploads,
+    startManager: () =>
+      stack.adopt(new Manager({ db, queue, objects, kinds, engines, dataDir, log: quiet }), manager => manager.close()),
+    async run(model, fn, args) {
+      return ended((await submitter.submit({ model, function: fn, arguments: args })).id)
+    },
+    ended,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
