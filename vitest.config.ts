@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config'
 import { closingLine } from './test/support/closing-line.ts'
 
 export default defineConfig({
+  // As Node itself resolves: with vite's `development`, tests would see another copy of graphql than its users do.
+  ssr: { resolve: { conditions: ['module', 'node'] } },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],

@@ -42,7 +42,7 @@ export async function writeActuals(
        FROM ${sales.table('sales')} WHERE date >= $from::DATE AND date < $to::DATE GROUP BY ALL`,
     period,
   )
-  await refuseTooLarge(sql, toTenThousandths('amount'), 'sums')
+  await refuseTooLarge(sql, `SELECT ${toTenThousandths('max(abs(amount))')} FROM sums`)
   const [outcome] = await sql.all(
     'SELECT count(*) AS cells, coalesce(sum(amount), 0)::DECIMAL(38,4) AS total FROM sums',
   )

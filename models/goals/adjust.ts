@@ -67,7 +67,7 @@ async function select({ args, sql, where }: FunctionContext<AdjustGoals>): Promi
 }
 
 const sumOf = (sql: Sql, which: string): Promise<bigint> =>
-  wholeNumber(sql, `SELECT coalesce(sum(cents), 0) FROM selection WHERE ${which}`)
+  wholeNumber(sql, `SELECT sum(cents) FROM selection WHERE ${which}`)
 
 /**
  * Shares out cents among some of the selection.

@@ -29,18 +29,17 @@ export const rounded = (numerator: string, denominator: string | bigint): string
 
 /**
  * Refuses what the columns of sales and goals cannot hold, before a cast trips over it.
- * @param amounts SQL: a HUGEINT of ten-thousandths or cents
- * @param from the table, with conditions where there are any, that the amounts are in
+ * @param select a SELECT of one HUGEINT of ten-thousandths or cents, the largest there is, or null
  * @throws TeatreeError BAD_VALUE
  */
-export async function refuseTooLarge(sql: Sql, amounts: string, from: string, params: Parameters = {}): Promise<void> {
-  const largest = await wholeNumber(sql, `SELECT coalesce(max(abs(${amounts})), 0) FROM ${from}`, params)
-  if (largest < LIMIT) return
+export async function refuseTooLarge(sql: Sql, select: string, params: Parameters = {}): Promise<void> {
+  const largest = await wholeNumber(sql, select, params)
+  if (largest < LIMIT && largest > -LIMIT) return
   throw new TeatreeError('BAD_VALUE', 'an amount comes to more than 18 digits; look at the sales, growth and total')
 }
 
-/** The one whole number that a SELECT gives. */
+/** The one whole number that a SELECT gives; 0 for null. */
 export async function wholeNumber(sql: Sql, select: string, params: Parameters = {}): Promise<bigint> {
   const [row] = await sql.all(select, params)
-  return BigInt(String(Object.values(row ?? {})[0]))
+  return BigInt(String(Object.values(row ?? {})[0] ?? 0))
 }

@@ -70,7 +70,7 @@ async function grow(sql: Sql, growth: string): Promise<void> {
   await sql.run(`
     CREATE OR REPLACE TEMP TABLE goal_cells AS
       SELECT *, ${rounded(`(basis * ${factor})`, 10n ** 8n)} AS cents FROM cells`)
-  await refuseTooLarge(sql, 'cents', 'goal_cells')
+  await refuseTooLarge(sql, 'SELECT max(abs(cents)) FROM goal_cells')
 }
 
 /**
@@ -108,7 +108,7 @@ async function writeGoals(sql: Sql, { basisPeriod, goalPeriod, interval }: Outli
  */
 async function countGoals(sql: Sql, { from, to }: Period): Promise<{ cells: string; total: string }> {
   const period = 'goals WHERE period >= $from::DATE AND period < $to::DATE'
-  await refuseTooLarge(sql, 'cents', `(SELECT ${toCents('sum(goalAmount)')} AS cents FROM ${period})`, { from, to })
+  await refuseTooLarge(sql, `SELECT ${toCents('sum(goalAmount)')} FROM ${period}`, { from, to })
   const [row] = await sql.all(
     `SELECT count(*) AS cells, coalesce(sum(goalAmount), 0)::DECIMAL(18,2) AS total FROM ${period}`,
     { from, to },

@@ -38,7 +38,7 @@ export async function sumBasis(sql: Sql, sales: ReadModel, outline: Outline): Pr
   if ((await wholeNumber(sql, 'SELECT count(*) FROM combinations')) === 0n) {
     throw new TeatreeError('NO_BASIS', `there are no sales from ${basisPeriod.from} to before ${basisPeriod.to}`)
   }
-  await refuseTooLarge(sql, 'amount', 'basis')
+  await refuseTooLarge(sql, 'SELECT max(abs(amount)) FROM basis')
 }
 
 /**
@@ -62,11 +62,11 @@ export async function forecast(sql: Sql, outline: Outline, method: Method): Prom
        ANTI JOIN (
          SELECT datediff('month', $basisFrom::DATE, period) // ${MONTHS[interval]} AS number, combination
          FROM goals JOIN combinations ON ${sameDimensions('goals', 'combinations')}
-         WHERE locked AND period >= $from::DATE AND period < $to::DATE
+         WHERE period >= $from::DATE AND period < $to::DATE
        ) USING (number, combination)`,
     { basisFrom: basisPeriod.from, from: goalPeriod.from, to: goalPeriod.to },
   )
-  await refuseTooLarge(sql, 'basis', 'cells')
+  await refuseTooLarge(sql, 'SELECT max(abs(basis)) FROM cells')
 }
 
 /** For each method the forecast of each cell of `future` as an exact fraction. `n`: how many intervals the basis has. */

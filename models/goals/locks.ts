@@ -47,7 +47,7 @@ export async function refuseForeignLocks(
 export async function lockedCents(sql: Sql, period: Period): Promise<bigint> {
   return await wholeNumber(
     sql,
-    `SELECT ${toCents('coalesce(sum(goalAmount), 0)')} FROM goals
+    `SELECT ${toCents('sum(goalAmount)')} FROM goals
      WHERE locked AND period >= $from::DATE AND period < $to::DATE`,
     { from: period.from, to: period.to },
   )

@@ -14,7 +14,7 @@ import { refuseTooLarge, wholeNumber } from './amounts.ts'
  * @throws TeatreeError NO_BASIS where there is something to share and all weights are 0
  */
 export async function spread(sql: Sql, from: string, into: string, total: bigint): Promise<void> {
-  const weights = await wholeNumber(sql, `SELECT coalesce(sum(weight), 0) FROM ${from}`)
+  const weights = await wholeNumber(sql, `SELECT sum(weight) FROM ${from}`)
   if (weights === 0n && total > 0n) {
     throw new TeatreeError('NO_BASIS', 'there is a total to share out, and every cell has a weight of 0')
   }
@@ -26,7 +26,7 @@ export async function spread(sql: Sql, from: string, into: string, total: bigint
          FROM (SELECT *, weight * $total::HUGEINT AS product FROM ${from}))`,
     { weights: String(weights || 1n), total: String(total) },
   )
-  const left = total - (await wholeNumber(sql, 'SELECT coalesce(sum(cents), 0) FROM shares'))
+  const left = total - (await wholeNumber(sql, 'SELECT sum(cents) FROM shares'))
   // a top-N, which sorts what it keeps; a window function over all rows would take twenty times as long
   await sql.run(
     `CREATE OR REPLACE TEMP TABLE ${into} AS
@@ -37,5 +37,5 @@ export async function spread(sql: Sql, from: string, into: string, total: bigint
      DROP TABLE shares`,
     { left: String(left) },
   )
-  await refuseTooLarge(sql, 'cents', into)
+  await refuseTooLarge(sql, `SELECT max(cents) FROM ${into}`)
 }

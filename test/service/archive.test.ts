@@ -30,7 +30,7 @@ for (const [name, storeUrl] of stores)
       await managed.run(id, 'updateSales', { where: { orderId: { eq: 'O7' } }, set: { siteId: 'Zürich' } })
       await managed.run(id, 'upsertSites', { rows: [{ siteId: 'Zürich', name: 'Zürich', region: null }] })
 
-      const archived = async () => (await managed.models.manager(id)).archiveLag === 0
+      const archived = async () => (await managed.models.managers([id]))[0]?.archiveLag === 0
       expect(await managed.completions.until(id, archived, 30_000)).toBe(true)
       const content = await listContent(managed.db, { model: id, version: 3, form: 'PARQUET' }, { limit: 100 })
       expect(content.map(({ table, rows }) => [table, rows])).toEqual([

@@ -3,11 +3,13 @@ import type { Work, WorkOutcome } from '../engine.ts'
 import { applyUnit, refsOf, type UnitContext } from './apply-unit.ts'
 import { withAttached } from './attached-models.ts'
 import { placesOf, singly, type Unit, unitsOf } from './batch-units.ts'
+import type { ModelConnection, ModelDatabase } from './database.ts'
 import { faultOf, refusalOf } from './errors.ts'
 import type { DuckDBSql } from './sql.ts'
 import { PART_OF_BATCH, type State, writeState } from './state.ts'
 
 export interface BatchContext extends Omit<UnitContext, 'models'> {
+  db: ModelDatabase
   kinds: Kinds
   /** Is told what clients only learn the id of. */
   onInternal(id: string, error: unknown): void
@@ -34,15 +36,16 @@ export async function applyBatch(
   const apply = async (units: readonly Unit[], isLast: boolean): Promise<boolean> => {
     let under: Unit | undefined = units[0]
     try {
-      await withAttached(sql, units.flatMap(refsOf), context.kinds, models =>
-        transaction(sql, async () => {
+      using db = await connectionFor(units, context.db)
+      await withAttached(db.sql, units.flatMap(refsOf), context.kinds, models =>
+        transaction(db.sql, async () => {
           for (const unit of units) {
             under = unit
-            const found = await applyUnit({ ...context, models }, unit)
+            const found = await applyUnit({ ...context, db, models }, unit)
             for (const [index, place] of placesOf(unit).entries()) setOutcome(outcomes, place, found[index])
           }
           under = undefined
-          await writeState(sql, isLast ? state : { version: PART_OF_BATCH })
+          await writeState(db.sql, isLast ? state : { version: PART_OF_BATCH })
         }),
       )
       return isLast
@@ -75,6 +78,14 @@ export async function transaction(sql: DuckDBSql, work: () => Promise<void>): Pr
     await sql.run('ROLLBACK').catch(() => {})
     throw error
   }
+}
+
+/** A function has a connection of its own, with which its TEMP tables go. */
+async function connectionFor(units: readonly Unit[], db: ModelDatabase): Promise<ModelConnection & Disposable> {
+  const isFunction = units.some(unit => unit.is === 'single' && unit.work.change.is === 'function')
+  if (!isFunction) return { ...db, [Symbol.dispose]: () => {} }
+  const own = await db.another()
+  return { ...own, [Symbol.dispose]: () => own.close() }
 }
 
 const refused = (error: unknown, { onInternal }: BatchContext): WorkOutcome => ({

@@ -4,7 +4,7 @@ import type { Row } from '../../kinds/types.ts'
 import type { SnapshotRef, Work, WorkOutcome } from '../engine.ts'
 import type { Unit } from './batch-units.ts'
 import { copyModel } from './copy-model.ts'
-import type { ModelDatabase } from './database.ts'
+import type { ModelConnection } from './database.ts'
 import { runFunction } from './functions.ts'
 import { applyImport } from './imports/index.ts'
 import { interruptible } from './interruptible.ts'
@@ -15,7 +15,7 @@ import { tableOf } from './statement.ts'
 
 /** What a unit is applied to. */
 export interface UnitContext {
-  db: ModelDatabase
+  db: ModelConnection
   kind: Kind
   /** A folder for files on the way. */
   dir: string

@@ -17,13 +17,21 @@ export async function withAttached<T>(
   use: (models: ReadModel[]) => Promise<T>,
 ): Promise<T> {
   const attached: string[] = []
+  const detach = async () => {
+    for (const name of attached.reverse()) await sql.run(`DETACH ${quoted(name)}`)
+  }
+  let result: T
   try {
     const models: ReadModel[] = []
     for (const ref of refs) models.push(await attach(sql, ref, kinds, attached))
-    return await use(models)
-  } finally {
-    for (const name of attached.reverse()) await sql.run(`DETACH ${quoted(name)}`)
+    result = await use(models)
+  } catch (error) {
+    // It is the first error that says why.
+    await detach().catch(() => {})
+    throw error
   }
+  await detach()
+  return result
 }
 
 /**

@@ -16,12 +16,18 @@ export interface WriterResources {
 /** The file of a database, as snapshots have it too. */
 export const DATABASE = 'model.duckdb'
 
-/** A model's database, open for writing through the one connection. */
-export interface ModelDatabase {
-  path: string
+/** One connection to the database, and SQL over it. */
+export interface ModelConnection {
   connection: DuckDBConnection
   sql: DuckDBSql
   close(): void
+}
+
+/** A model's database, open for writing through the one connection; `close` closes all of it. */
+export interface ModelDatabase extends ModelConnection {
+  path: string
+  /** Another connection, for what must leave no TEMP tables behind. Only one of them may be in a transaction. */
+  another(): Promise<ModelConnection>
 }
 
 /** Opens the database in `dir`, which is begun as a copy of `from`; the published files themselves are never opened. */
@@ -42,21 +48,27 @@ export async function openDatabase(
     autoload_known_extensions: 'false',
   })
   try {
-    const connection = await instance.connect()
-    const sql = new DuckDBSql(connection)
+    const first = await connect(instance)
     const close = () => {
-      connection.closeSync()
+      first.close()
       instance.closeSync()
     }
-    try {
-      await sql.run(`SET TimeZone = 'UTC'; PRAGMA disable_checkpoint_on_shutdown`)
-      return { path, connection, sql, close }
-    } catch (error) {
-      connection.closeSync()
-      throw error
-    }
+    return { ...first, path, close, another: () => connect(instance) }
   } catch (error) {
     instance.closeSync()
+    throw error
+  }
+}
+
+async function connect(instance: DuckDBInstance): Promise<ModelConnection> {
+  const connection = await instance.connect()
+  const sql = new DuckDBSql(connection)
+  const close = () => connection.closeSync()
+  try {
+    await sql.run(`SET TimeZone = 'UTC'; PRAGMA disable_checkpoint_on_shutdown`)
+    return { connection, sql, close }
+  } catch (error) {
+    close()
     throw error
   }
 }

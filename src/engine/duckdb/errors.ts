@@ -41,7 +41,7 @@ export function refusalOf(error: unknown, onInternal: (id: string, error: unknow
   }
   const id = randomUUID()
   onInternal(id, error)
-  return new TeatreeError('INTERNAL', `the function failed by a fault of the server, which the log has under ${id}`, {
+  return new TeatreeError('INTERNAL', `the intent failed by a fault of the server, which the log has under ${id}`, {
     cause: error,
     details: { id },
   })

@@ -16,6 +16,8 @@ const ADMITTED = new Set([
   StatementType.EXPLAIN,
 ])
 
+const CATALOG = new Set([StatementType.CREATE, StatementType.CREATE_FUNC, StatementType.DROP])
+
 /** The SQL that a function is given: one statement after another, until the function is over. */
 export class FunctionSql implements Sql {
   readonly #sql: DuckDBSql
@@ -23,10 +25,12 @@ export class FunctionSql implements Sql {
   #failure: { error: unknown } | undefined
   #isOver = false
   #written = ''
+  #hasCreated = false
 
   constructor(connection: DuckDBConnection) {
     this.#sql = new DuckDBSql(connection, type => {
       if (!ADMITTED.has(type)) throw new Error(`a function runs no ${StatementType[type]}`)
+      this.#hasCreated ||= CATALOG.has(type)
     })
   }
 
@@ -61,6 +65,11 @@ export class FunctionSql implements Sql {
   /** Whether the function may have written to a table of that name. */
   mayHaveWritten(table: string): boolean {
     return new RegExp(`\\b${table}\\b`, 'i').test(this.#written)
+  }
+
+  /** Whether the function has created or dropped anything, be it TEMP. */
+  get hasCreated(): boolean {
+    return this.#hasCreated
   }
 
   #next<T>(text: string, run: () => Promise<T>): Promise<T> {

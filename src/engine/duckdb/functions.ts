@@ -49,6 +49,7 @@ export async function runFunction(run: FunctionRun): Promise<Row> {
     async () => {
       const answer = await answerOf(spec, contextOf(run, sql, stopped), sql)
       await checkKeys(sql, kind, spec)
+      if (sql.hasCreated) await checkCatalog(sql, kind, spec)
       return answer
     },
     () => sql.end(),
@@ -131,4 +132,18 @@ async function checkKeys(sql: FunctionSql, kind: Kind, { name }: KindFunction): 
     )
     if (twice) throw new Error(`function ${name} has left two rows with the same key in ${table.name}`)
   }
+}
+
+/** TEMP tables go with the function's connection; what else it created would be in every version from now on. */
+async function checkCatalog(sql: FunctionSql, kind: Kind, { name }: KindFunction): Promise<void> {
+  const found = await sql.all(
+    `SELECT schema_name AS schema, table_name AS name FROM duckdb_tables() WHERE database_name = current_database()
+     UNION ALL SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = current_database() AND NOT internal
+     UNION ALL SELECT schema_name, function_name FROM duckdb_functions()
+     WHERE database_name = current_database() AND NOT internal`,
+  )
+  const names = found.map(({ schema, name }) => `${schema}.${name}`)
+  const expected = ['_teatree.state', ...[...kind.tables.keys()].map(table => `main.${table}`)]
+  const different = [...new Set(names).symmetricDifference(new Set(expected))]
+  if (different.length > 0) throw new Error(`function ${name} has created or dropped ${different.join(', ')}`)
 }

@@ -78,11 +78,9 @@ export class DuckDBReaders implements Readers {
 
   async #closeAll(): Promise<void> {
     await Promise.allSettled(this.#opening)
-    try {
-      await Promise.all([...this.#open].map(reader => reader.close()))
-    } finally {
-      this.#connections.close()
-    }
+    const closed = await Promise.allSettled([...this.#open].map(reader => reader.close()))
+    this.#connections.close()
+    for (const outcome of closed) if (outcome.status === 'rejected') throw outcome.reason
   }
 }
 

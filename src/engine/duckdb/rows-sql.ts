@@ -29,7 +29,7 @@ export function compileCount({ kind, names }: Scope, tableName: string, where: F
   return { text: `SELECT count(*) AS count FROM ${names.table(table.name)} WHERE ${filter}`, params: params.params }
 }
 
-/** The rows that have one of the keys; nulls are equal, as in every key. */
+/** The rows that have one of the keys (at least one); nulls are equal, as in every key. */
 export function compileByKeys(
   { kind, names }: Scope,
   tableName: string,
@@ -39,6 +39,33 @@ export function compileByKeys(
 ): Statement {
   const table = tableOf(kind, tableName)
   const params = new ParameterSink()
+  const selected = [...new Set([...columns, ...keyColumns])].map(name => `held.${quoted(name)}`)
+  const compile = keys.length === 1 ? isKey : isAmongKeys
+  const text = `SELECT ${selected.join(', ')} FROM ${names.table(table.name)} AS held ${compile(table, keyColumns, keys, params)}`
+  return { text, params: params.params }
+}
+
+/** Of a single key: plain comparisons, by which DuckDB leaves out whole row groups. */
+function isKey(
+  table: Table,
+  keyColumns: readonly string[],
+  [key = []]: readonly (readonly Value[])[],
+  params: ParameterSink,
+): string {
+  const conditions = keyColumns.map((name, index) => {
+    const value = key[index] ?? null
+    const column = `held.${quoted(name)}`
+    return value === null ? `${column} IS NULL` : `${column} = ${params.value(value, columnOf(table, name).type)}`
+  })
+  return `WHERE ${conditions.join(' AND ')}`
+}
+
+function isAmongKeys(
+  table: Table,
+  keyColumns: readonly string[],
+  keys: readonly (readonly Value[])[],
+  params: ParameterSink,
+): string {
   const wanted = keyColumns.map((name, index) => {
     const { type } = columnOf(table, name)
     return `unnest(${params.list(
@@ -51,11 +78,7 @@ export function compileByKeys(
     const equals = columnOf(table, name).nullable ? 'IS NOT DISTINCT FROM' : '='
     return `held.${quoted(name)} ${equals} wanted.${quoted(`key ${index}`)}`
   })
-  const selected = [...new Set([...columns, ...keyColumns])].map(name => `held.${quoted(name)}`)
-  const text =
-    `SELECT ${selected.join(', ')} FROM ${names.table(table.name)} AS held` +
-    ` SEMI JOIN (SELECT ${wanted.join(', ')}) AS wanted ON ${matches.join(' AND ')}`
-  return { text, params: params.params }
+  return `SEMI JOIN (SELECT ${wanted.join(', ')}) AS wanted ON ${matches.join(' AND ')}`
 }
 
 function orderKey(table: Table, { column, direction, nulls }: Order): OrderKey {

@@ -75,7 +75,7 @@ class CsvReader {
     }
     checkText(buffer.subarray(from, at), line)
     window.from = at
-    if (to - at > MAX_RECORD_BYTES) throw badLine(this.#line, 'a record that begins here is longer than 16 MiB')
+    this.#checkLength(to - at)
   }
 
   /** @throws TeatreeError BAD_FILE where lines were at fault */
@@ -85,6 +85,7 @@ class CsvReader {
 
   #record(buffer: Buffer, from: number): void {
     const { end, fields, strayQuotes } = this.#scanner
+    this.#checkLength(end - from)
     if (end === from && (this.#width > 1 || this.#inHeader)) return
     if (this.#inHeader) {
       this.#inHeader = false
@@ -103,6 +104,10 @@ class CsvReader {
       this.#records.raw(buffer, from, end)
     }
     this.#records.end()
+  }
+
+  #checkLength(bytes: number): void {
+    if (bytes > MAX_RECORD_BYTES) throw badLine(this.#line, 'a record that begins here is longer than 16 MiB')
   }
 
   /** A record with quotes inside unquoted fields, which DuckDB would take for quoting. */

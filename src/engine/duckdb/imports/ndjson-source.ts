@@ -85,10 +85,15 @@ class NdjsonReader {
       at = end + 1
     }
     window.from = found
-    if (to - found > MAX_RECORD_BYTES) throw badLine(this.#line, 'it is longer than 16 MiB')
+    this.#checkLength(to - found)
+  }
+
+  #checkLength(bytes: number): void {
+    if (bytes > MAX_RECORD_BYTES) throw badLine(this.#line, 'it is longer than 16 MiB')
   }
 
   #take(buffer: Buffer, from: number, end: number): void {
+    this.#checkLength(end - from)
     try {
       if (this.#scanner.scan(buffer, from, end)) this.#record(buffer)
     } catch (error) {

@@ -1,0 +1,69 @@
+import { GraphQLError, print, type ValueNode } from 'graphql'
+import type { LogicalType } from '../src/kinds/types.ts'
+import { BadValue, coerce, coerceOperand, shown } from '../src/kinds/values.ts'
+import type { Builder } from './builder.ts'
+
+/** The scalars beside GraphQL's own. They read into canonical form (src/kinds/types.ts) and are written from it. */
+export function addScalars(builder: Builder): void {
+  const day = reader(value => canonical('DATE', value))
+  builder.scalarType('Date', {
+    description: 'A day of the calendar in ISO 8601, "2013-01-31".',
+    parseValue: value => day(value),
+    serialize: String,
+  })
+  const instant = reader(value => canonical('TIMESTAMP', value))
+  builder.scalarType('DateTime', {
+    description:
+      'An instant in ISO 8601 and UTC, up to microseconds, "2013-01-31T09:00:00.000Z"; input takes any offset.',
+    parseValue: value => instant(value),
+    // six places in canonical form, of which three are always shown
+    serialize: value => String(value).replace(/0{1,3}Z$/, 'Z'),
+  })
+  const exact = reader(decimal)
+  builder.scalarType('Decimal', {
+    description:
+      'An exact decimal as a string with its full scale, "1234.5600". Input takes an Int or Float literal too, and up to 38 digits.',
+    parseValue: value => exact(value),
+    parseLiteral: node => exact(literalText(node), node),
+    serialize: String,
+  })
+  const whole = reader(value => canonical('BIGINT', value))
+  builder.scalarType('BigInt', {
+    description:
+      'A whole number of 64 bits as a string of digits; a sum of such may be longer. Input takes an Int literal too.',
+    parseValue: value => whole(value),
+    parseLiteral: node => whole(literalText(node), node),
+    serialize: String,
+  })
+  builder.scalarType('JSON', {
+    description: 'Any JSON value.',
+    parseValue: value => value,
+    serialize: value => value,
+  })
+}
+
+const canonical = (type: LogicalType, value: unknown): string => String(coerce(type, value))
+
+/** With as many places as it needs: what it is compared with or written to has a scale of its own. */
+function decimal(value: unknown): string {
+  try {
+    return String(coerceOperand('DECIMAL(38,0)', value))
+  } catch {
+    throw new BadValue(`${shown(value)} is no Decimal; give a number of at most 38 digits, such as "12.50"`)
+  }
+}
+
+/** A literal as it was written: on the way through a double, digits would be lost. */
+const literalText = (node: ValueNode): string => ('value' in node ? String(node.value) : print(node))
+
+/** What cannot be read is BAD_VALUE wherever it stands: GraphQL keeps the extensions of what a scalar throws. */
+function reader(parse: (value: unknown) => string) {
+  return (value: unknown, node?: ValueNode): string => {
+    try {
+      return parse(value)
+    } catch (error) {
+      if (!(error instanceof BadValue)) throw error
+      throw new GraphQLError(error.message, { nodes: node, extensions: { code: 'BAD_VALUE' } })
+    }
+  }
+}

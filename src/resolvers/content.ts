@@ -1,0 +1,56 @@
+import type { ContentResolvers } from '../../schema/resolvers.ts'
+import { type ContentPosition, listContent } from '../jobs/content.ts'
+import type { Content } from '../jobs/records.ts'
+import { decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
+import { once, pageOf, pageRequest } from './pages.ts'
+
+const POSITION: PositionPart[] = [
+  { type: 'INTEGER', nullable: false },
+  { type: 'VARCHAR', nullable: false },
+  { type: 'VARCHAR', nullable: false },
+]
+/** A version has a few files for each table; no version comes near. */
+const MAX_FILES = 10_000
+
+export const content: ContentResolvers = {
+  index(model, { version, table, form, ...args }, { services }) {
+    const request = pageRequest(args)
+    const scope = `content ${model.id}`
+    const where = { model: model.id, version: version ?? null, table: table ?? null, form: form ?? null }
+    const position = request.after === null ? {} : { after: positionOf(scope, request.after) }
+    return pageOf(request, {
+      async read(limit) {
+        const found = await listContent(services.db, where, { limit, ...position })
+        return found.map(file => ({
+          node: file,
+          cursor: () => encodeCursor(scope, [file.version, file.form, file.name]),
+        }))
+      },
+    })
+  },
+
+  ofSnapshot: ({ version: { model, version } }, { services }) =>
+    listContent(services.db, { model, version }, { limit: MAX_FILES }),
+
+  url(file, { services }) {
+    const name = downloadName(file)
+    return name && `${services.publicUrl()}/content/${file.model}/${file.version}/${name}`
+  },
+
+  async upload(id, { services }) {
+    const upload = await services.uploads.get(id)
+    return upload && { ...upload, description: once(() => services.uploads.describe(upload)) }
+  },
+}
+
+/** What the file is called below /content; null where it cannot be fetched there. */
+function downloadName({ form, name, table }: Content): string | null {
+  if (form === 'DUCKDB') return name === 'model.duckdb' ? name : null
+  if (table === null || form === 'RESULT') return null
+  return `${table}.${form.toLowerCase()}`
+}
+
+function positionOf(scope: string, cursor: string): ContentPosition {
+  const [version, form, name] = decodeCursor(scope, POSITION, cursor)
+  return { version: Number(version), form: String(form), name: String(name) }
+}

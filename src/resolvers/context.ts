@@ -1,0 +1,80 @@
+import type { ManagerState } from '../jobs/models.ts'
+import type { Model } from '../jobs/records.ts'
+import type { Services } from '../jobs/services.ts'
+import type { OpenSnapshot } from '../jobs/snapshots.ts'
+import type { Row, Value } from '../kinds/types.ts'
+import { Batch } from './batch.ts'
+
+/** Who asks. */
+export interface User {
+  /** Written down with the intents that they submit. */
+  id: string
+}
+
+/** What an operation brings to its resolvers. The server makes one for each and releases it when the operation has ended. */
+export interface OperationContext {
+  readonly services: Services
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+  readonly user: User | null
+  /** Keeps a version open until the operation, or the event of a subscription, has been executed. */
+  hold(snapshot: OpenSnapshot): OpenSnapshot
+  /** An event of a subscription begins: what was held for the last one is released. */
+  beginEvent(): void
+  /** The operation has ended: what is held is released, and so is whatever comes later. */
+  release(): void
+  readonly models: Batch<string, Model>
+  readonly managers: Batch<string, ManagerState>
+  /** Rows by key, gathered by `place`, which names version, table and columns. */
+  rowsByKey(place: string, read: (keys: readonly (readonly Value[])[]) => Promise<ReadonlyMap<string, Row>>): RowBatch
+}
+export type RowBatch = Batch<readonly Value[], Row>
+
+/** What tells keys apart in a batch of rows. */
+export const keyName = (key: readonly Value[]): string => JSON.stringify(key)
+
+export function createContext(
+  services: Services,
+  { signal, user = null }: { signal: AbortSignal; user?: User | null },
+): OperationContext {
+  const held: OpenSnapshot[] = []
+  const rows = new Map<string, RowBatch>()
+  let ended = false
+  const letGo = () => {
+    for (const snapshot of held.splice(0)) snapshot.release()
+    rows.clear()
+  }
+  const byId = <T extends { id: string }>(found: readonly T[]) => new Map(found.map(one => [one.id, one]))
+  return {
+    services,
+    signal,
+    user,
+    hold(snapshot) {
+      // A field may still be opening a version when an error of its neighbour has ended the operation.
+      if (ended) snapshot.release()
+      else held.push(snapshot)
+      return snapshot
+    },
+    beginEvent() {
+      letGo()
+      ended = false
+    },
+    release() {
+      letGo()
+      ended = true
+    },
+    models: new Batch(
+      async ids => byId(await services.models.list({ ids }, { limit: ids.length })),
+      id => id,
+    ),
+    managers: new Batch(
+      async ids => byId(await services.models.managers(ids)),
+      id => id,
+    ),
+    rowsByKey(place, read) {
+      const there = rows.get(place) ?? new Batch(read, keyName)
+      rows.set(place, there)
+      return there
+    },
+  }
+}

@@ -1,0 +1,91 @@
+import type { EventResolvers } from '../../schema/resolvers.ts'
+import type { CompletionEvent } from '../../schema/shapes.ts'
+import type { CompletionPage } from '../jobs/completions.ts'
+import { noModel } from '../jobs/ledger.ts'
+import type { Intent } from '../jobs/records.ts'
+import { completionCursor, completionPosition } from './completion-cursors.ts'
+import type { OperationContext } from './context.ts'
+import { badCursor } from './cursors.ts'
+import { eventStream } from './event-stream.ts'
+import { followModels } from './model-changes.ts'
+import { checked } from './models.ts'
+import { pageSize } from './pages.ts'
+import { acquire } from './snapshot-source.ts'
+import { milliseconds } from './waits.ts'
+
+const DEFAULT_PAGE = 50
+const DEFAULT_INTERVAL_MS = 250
+
+/** What subscriptions are told of. */
+export const events: EventResolvers = {
+  async completions({ model, after, pageSize: size }, context) {
+    const { completions } = context.services
+    const limit = pageSize('pageSize', size ?? DEFAULT_PAGE)
+    const newest = await completions.newest(model)
+    if (newest === null) throw noModel(model)
+    const start = after == null ? newest : completionPosition(model, after)
+    if (start > newest) throw badCursor()
+    return eventStream(context, async function* (signal) {
+      let from = start
+      for await (const page of completions.follow(model, start, limit, signal)) {
+        yield completionEvent(page, from)
+        from = page.position
+      }
+    })
+  },
+
+  async completionSnapshot({ model: id, version }, context) {
+    const model = await context.models.load(id)
+    return model && acquire(model, { atLeast: version }, 0, context)
+  },
+
+  intent: (id, context) => eventStream(context, signal => followIntent(id, context, signal)),
+
+  async modelChanges({ ids, where, minIntervalMs }, context) {
+    const filter = { ...checked(where ?? {}), ids: ids ?? null }
+    const intervalMs = milliseconds('minIntervalMs', minIntervalMs, DEFAULT_INTERVAL_MS)
+    const { models } = context.services
+    const there = ids ? await models.list({ ids }, { limit: ids.length }) : []
+    const missing = ids?.find(id => !there.some(model => model.id === id))
+    if (missing !== undefined) throw noModel(missing)
+    return eventStream(context, signal => followModels(context.services, { filter, intervalMs, signal }))
+  },
+}
+
+/** `from`: the position that the page was read from. */
+function completionEvent(page: CompletionPage, from: bigint): CompletionEvent {
+  const { model, completions, position, hasNextPage, version } = page
+  return {
+    model,
+    edges: completions.map(({ position: at, intent }) => ({ node: intent, cursor: () => completionCursor(model, at) })),
+    cursor: completionCursor(model, position),
+    hasNextPage,
+    hasPreviousPage: from > 0n,
+    // nothing of a log is ever taken away, so no cursor is too old
+    reset: false,
+    version,
+  }
+}
+
+/** The intent as it is, and at each change of what clients see of its life; null where there is none. */
+async function* followIntent(
+  id: string,
+  { services }: OperationContext,
+  signal: AbortSignal,
+): AsyncGenerator<Intent | null> {
+  const first = await services.ledger.intent(id)
+  if (!first) {
+    yield null
+    return
+  }
+  let seen = ''
+  for await (const _ of services.completions.intentChanges(first, signal)) {
+    const intent = await services.ledger.intent(id)
+    if (!intent) return
+    const { status, progress, step } = intent
+    const now = JSON.stringify([status, progress, step])
+    if (now !== seen) yield intent
+    seen = now
+    if (intent.endedAt !== null) return
+  }
+}

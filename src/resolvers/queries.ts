@@ -1,0 +1,37 @@
+import type { TableResolvers } from '../../schema/resolvers.ts'
+import type { QueryRows } from '../engine/engine.ts'
+import { canonicalJson, coerceArguments } from '../kinds/validate.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import { decodeCursor, encodeCursor } from './cursors.ts'
+import { once, pageOf, pageRequest } from './pages.ts'
+import { selected } from './selection.ts'
+
+/** The query functions of a kind. */
+export const queries: Pick<TableResolvers, 'query'> = {
+  query(snapshot, query, args, context, info) {
+    const { kind, model } = snapshot
+    const request = pageRequest(args)
+    if (!query.engines[model.engine])
+      throw new TeatreeError('ENGINE_NOT_SUPPORTED', `${query.name} does not run on ${model.engine}.`)
+    const given = Object.fromEntries(Object.keys(query.arguments).map(name => [name, args[name]]))
+    const coerced = coerceArguments(kind, query, given)
+    // Its order is the query's own affair, and may depend on the arguments.
+    const scope = `query ${kind.name} ${query.name} ${canonicalJson(coerced)}`
+    const after = request.after === null ? {} : { after: decodeCursor(scope, null, request.after) }
+    const count = selected(info).has('totalCount')
+    const answer = once(async (): Promise<QueryRows> => {
+      const reader = await snapshot.reader()
+      return reader.query(query.name, coerced, { limit: request.size + 1, count, ...after }, context.signal)
+    })
+    return {
+      ...pageOf(request, {
+        async read() {
+          const { rows, positions } = await answer()
+          return rows.map((node, index) => ({ node, cursor: () => encodeCursor(scope, positions[index] ?? []) }))
+        },
+        count: async () => (await answer()).total ?? 0n,
+      }),
+      page: async () => (await answer()).page,
+    }
+  },
+}

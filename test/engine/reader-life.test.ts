@@ -1,0 +1,153 @@
+import { copyFile, mkdir, readdir, readlink, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
+import { DuckDBSql } from '../../src/engine/duckdb/sql.ts'
+import { openDuckDBWriter } from '../../src/engine/duckdb/writer.ts'
+import type { SnapshotFiles, Work } from '../../src/engine/engine.ts'
+import { ALL, type RowsPlan } from '../../src/engine/plan.ts'
+import { SnapshotMissing } from '../../src/engine/snapshot-missing.ts'
+import { checkKind } from '../../src/kinds/check.ts'
+import { createLog } from '../../src/platform/log.ts'
+import { orchard, type TestFolder, testFolder } from './reader-model.ts'
+
+let folder: TestFolder
+let readers: DuckDBReaders
+beforeAll(async () => {
+  folder = await testFolder()
+  readers = await DuckDBReaders.start()
+})
+afterAll(async () => {
+  await readers.close()
+  await folder[Symbol.asyncDispose]()
+})
+
+const growers: RowsPlan = {
+  table: 'growers',
+  columns: ['growerId', 'region'],
+  where: ALL,
+  orderBy: [{ column: 'growerId', direction: 'ASC', nulls: 'LAST' }],
+  limit: 100,
+}
+const grown = (...ids: string[]) => ({ growers: ids.map(growerId => ({ growerId, region: 'north' })) })
+const fileOf = (files: SnapshotFiles): string => files['model.duckdb'] ?? ''
+/** Files below the folder that this process has open, deleted ones too. */
+async function openFiles(): Promise<string[]> {
+  const links = await Promise.allSettled((await readdir('/proc/self/fd')).map(fd => readlink(`/proc/self/fd/${fd}`)))
+  return links.flatMap(link => (link.status === 'fulfilled' && link.value.startsWith(folder.path) ? [link.value] : []))
+}
+
+test('a reader reads on after its file was deleted, and lets go of it when closed', async () => {
+  const files = await folder.snapshot(orchard, grown('a', 'b'))
+  const [one, two] = await Promise.all([readers.open({ kind: orchard, files }), readers.open({ kind: orchard, files })])
+  await rm(fileOf(files))
+  expect(await one.rows(growers)).toHaveLength(2)
+  await one.close()
+  expect(await two.rows(growers)).toHaveLength(2)
+  await two.close()
+  await two.close()
+  await expect(two.rows(growers)).rejects.toThrow('closed')
+  if (process.platform === 'linux') expect(await openFiles()).toEqual([])
+})
+
+test('a version whose file is gone is told apart from one that is broken', async () => {
+  const path = join(folder.path, "it's gone.duckdb")
+  await expect(readers.open({ kind: orchard, files: { 'model.duckdb': path } })).rejects.toThrow(SnapshotMissing)
+  const broken = await folder.database(orchard, sql => sql.run('DROP TABLE _teatree.state'))
+  await expect(readers.open({ kind: orchard, files: broken })).rejects.not.toThrow(SnapshotMissing)
+  if (process.platform === 'linux') expect(await openFiles()).toEqual([])
+})
+
+test('a version of base and WAL is read with both, and not at all without the WAL', async () => {
+  const base = await folder.snapshot(orchard, grown('a'))
+  const instance = await DuckDBInstance.create(fileOf(base))
+  const connection = await instance.connect()
+  const file = join(folder.path, 'with-wal.duckdb')
+  try {
+    await new DuckDBSql(connection).run("INSERT INTO growers (growerId) VALUES ('b')")
+    await copyFile(fileOf(base), file)
+    await copyFile(`${fileOf(base)}.wal`, `${file}.wal`)
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
+  }
+  const files = { 'model.duckdb': file, 'model.duckdb.wal': `${file}.wal` }
+  const reader = await readers.open({ kind: orchard, files })
+  expect((await reader.rows(growers)).map(row => row.growerId)).toEqual(['a', 'b'])
+  await reader.close()
+  await rm(`${file}.wal`)
+  await expect(readers.open({ kind: orchard, files })).rejects.toThrow(SnapshotMissing)
+})
+
+test('what an older shape of the kind lacks reads as null, and as an empty table', async () => {
+  const { growers: table, plots } = orchard.definition.tables
+  if (!table || !plots) throw new Error('no tables')
+  const before = checkKind({
+    ...orchard.definition,
+    queries: {},
+    tables: { growers: { ...table, columns: { growerId: 'VARCHAR', since: 'DATE?' } } },
+  })
+  const files = await folder.snapshot(before, { growers: [{ growerId: 'a', since: '2024-01-01' }] })
+  const opened = await Promise.all(Array.from({ length: 20 }, () => readers.open({ kind: orchard, files })))
+  for (const reader of opened) {
+    expect(await reader.rows(growers)).toEqual([{ growerId: 'a', region: null }])
+    expect((await reader.tables()).map(({ rows }) => rows)).toEqual([1, 0, 0])
+    const through: RowsPlan['where'] = { is: 'through', as: 'grower', of: ALL }
+    expect(await reader.count('harvests', through)).toBe(0n)
+    const page = { limit: 5, count: true }
+    const echoed = await reader.query(
+      'echo',
+      { select: 'SELECT 1 AS whole, region AS text, NULL AS amount, 0 AS share, since AS day FROM growers' },
+      page,
+    )
+    expect(echoed.rows[0]).toMatchObject({ text: null, day: '2024-01-01' })
+  }
+  const now = await readers.open({ kind: orchard, files: await folder.snapshot(orchard, grown('a', 'b')) })
+  expect(await now.diff(opened[0] ?? now, { table: 'growers', columns: ['region'], where: ALL, limit: 5 })).toEqual([
+    { change: 'CHANGED', key: ['a'], before: { region: null }, after: { region: 'north' } },
+    { change: 'ADDED', key: ['b'], before: null, after: { region: 'north' } },
+  ])
+  await Promise.all([...opened, now].map(reader => reader.close()))
+})
+
+test('what the writer publishes is read', async () => {
+  const dir = (name: string) => join(folder.path, name)
+  await mkdir(dir('scratch'))
+  const writer = await openDuckDBWriter({
+    kind: orchard,
+    kinds: new Map([[orchard.name, orchard]]),
+    dir: dir('scratch'),
+    from: null,
+    log: createLog({ name: 'test', level: 'silent' }),
+  })
+  try {
+    const work: Work = {
+      intentId: 'one',
+      seq: 1n,
+      submittedAt: '2024-01-01T00:00:00.000000Z',
+      change: { is: 'append', table: 'growers', rows: [{ growerId: 'a', region: 'north', since: null }] },
+      signal: new AbortController().signal,
+      onStep: () => {},
+    }
+    await writer.apply([work], 1)
+    const { files } = await writer.snapshot(dir('version'))
+    const paths = Object.fromEntries(files.map(({ name }) => [name, join(dir('version'), name)]))
+    const reader = await readers.open({ kind: orchard, files: paths })
+    expect(await reader.rows(growers)).toEqual([{ growerId: 'a', region: 'north' }])
+    await reader.close()
+  } finally {
+    await writer.close()
+  }
+})
+
+test('version 0 has no files, and is read as empty', async () => {
+  const reader = await readers.open({ kind: orchard, files: {} })
+  expect((await reader.tables()).map(({ rows }) => rows)).toEqual([0, 0, 0])
+  expect(await reader.rows(growers)).toEqual([])
+  const first = await readers.open({ kind: orchard, files: await folder.snapshot(orchard, grown('a')) })
+  expect(await first.diff(reader, { table: 'growers', columns: ['region'], where: ALL, limit: 5 })).toEqual([
+    { change: 'ADDED', key: ['a'], before: null, after: { region: 'north' } },
+  ])
+  await Promise.all([reader.close(), first.close()])
+})
