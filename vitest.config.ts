@@ -3,7 +3,7 @@ import { closingLine } from './test/support/closing-line.ts'
 
 export default defineConfig({
   // As Node itself resolves: with vite's `development`, tests would see another copy of graphql than its users do.
-  ssr: { resolve: { conditions: ['module', 'node'] } },
+  ssr: { resolve: { conditions: ['node', 'module-sync'] } },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],

@@ -5,34 +5,28 @@ import type { Builder } from './builder.ts'
 
 /** The scalars beside GraphQL's own. They read into canonical form (src/kinds/types.ts) and are written from it. */
 export function addScalars(builder: Builder): void {
-  const day = reader(value => canonical('DATE', value))
   builder.scalarType('Date', {
     description: 'A day of the calendar in ISO 8601, "2013-01-31".',
-    parseValue: value => day(value),
+    ...reading(value => canonical('DATE', value)),
     serialize: String,
   })
-  const instant = reader(value => canonical('TIMESTAMP', value))
   builder.scalarType('DateTime', {
     description:
       'An instant in ISO 8601 and UTC, up to microseconds, "2013-01-31T09:00:00.000Z"; input takes any offset.',
-    parseValue: value => instant(value),
+    ...reading(value => canonical('TIMESTAMP', value)),
     // six places in canonical form, of which three are always shown
     serialize: value => String(value).replace(/0{1,3}Z$/, 'Z'),
   })
-  const exact = reader(decimal)
   builder.scalarType('Decimal', {
     description:
       'An exact decimal as a string with its full scale, "1234.5600". Input takes an Int or Float literal too, and up to 38 digits.',
-    parseValue: value => exact(value),
-    parseLiteral: node => exact(literalText(node), node),
+    ...reading(decimal),
     serialize: String,
   })
-  const whole = reader(value => canonical('BIGINT', value))
   builder.scalarType('BigInt', {
     description:
       'A whole number of 64 bits as a string of digits; a sum of such may be longer. Input takes an Int literal too.',
-    parseValue: value => whole(value),
-    parseLiteral: node => whole(literalText(node), node),
+    ...reading(value => canonical('BIGINT', value)),
     serialize: String,
   })
   builder.scalarType('JSON', {
@@ -53,17 +47,22 @@ function decimal(value: unknown): string {
   }
 }
 
-/** A literal as it was written: on the way through a double, digits would be lost. */
-const literalText = (node: ValueNode): string => ('value' in node ? String(node.value) : print(node))
-
-/** What cannot be read is BAD_VALUE wherever it stands: GraphQL keeps the extensions of what a scalar throws. */
-function reader(parse: (value: unknown) => string) {
-  return (value: unknown, node?: ValueNode): string => {
+/**
+ * How a scalar is read from JSON and from a literal, whose text is taken as it was written: on the way through a double,
+ * digits would be lost. What cannot be read is BAD_VALUE wherever it stands: GraphQL keeps the extensions of what is
+ * thrown here.
+ */
+function reading(parse: (value: unknown) => string) {
+  const read = (value: unknown, node?: ValueNode): string => {
     try {
       return parse(value)
     } catch (error) {
       if (!(error instanceof BadValue)) throw error
       throw new GraphQLError(error.message, { nodes: node, extensions: { code: 'BAD_VALUE' } })
     }
+  }
+  return {
+    parseValue: (value: unknown) => read(value),
+    parseLiteral: (node: ValueNode) => read('value' in node ? String(node.value) : print(node), node),
   }
 }

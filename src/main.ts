@@ -30,12 +30,27 @@ function program(): Command {
       if (model !== undefined) return modelManager(readSettings(process.env), model)
       throw new UsageError('manager: say which with --model ID')
     })
+  client(teatree.command('import').argument('<file>'))
+    .description('upload a Parquet, CSV, NDJSON or Arrow file and import it, until published')
+    .requiredOption('--model <id>', 'the model')
+    .requiredOption('--table <table>', 'the table')
+    .option('--map <column=from...>', 'column to fill, and the column of the file to fill it from')
+    .option('--mode <mode>', 'APPEND, UPSERT or REPLACE', 'APPEND')
+    .action(async (file, { server, ...options }) =>
+      (await import('./commands/import.ts')).importFile(file, { url: server, ...options }),
+    )
   teatree
     .command('migrate')
     .description('bring the control database to this release')
     .action(async () => (await import('./commands/migrate.ts')).migrateDatabase(readSettings(process.env)))
   return teatree
 }
+
+/** The options of every command that talks to a server. */
+const client = (command: Command): Command =>
+  command
+    .option('--server <url>', 'the GraphQL endpoint', 'http://localhost:4000/graphql')
+    .option('--token <token>', 'for a server that asks for one')
 
 /** Runs the command line and ends the process. */
 export async function run(argv: readonly string[]): Promise<void> {

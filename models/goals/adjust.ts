@@ -28,8 +28,8 @@ export async function adjustGoals(context: FunctionContext<AdjustGoals>): Promis
   const weight = args.spread === 'EVEN' ? '1::HUGEINT' : 'greatest(0, cents)'
   await context.step('spread', () => share(sql, 'chosen AND NOT locked', weight, total - locked))
   if (args.keepTotal && total !== before) {
-    // A goal below 0 has no weight, and so no part in the difference. With the others in proportion to what they have,
-    // to spread the difference, rounded down, is to spread what they come to after it.
+    // What the others have is their weight, so that one below 0 has no part in it; and to add to each its share of the
+    // opposite difference, rounded down, is to share out anew what they come to with it.
     const others = 'NOT chosen AND NOT locked AND cents >= 0'
     const left = (await sumOf(sql, others)) - (total - before)
     await context.step('keep total', () => share(sql, others, 'cents', left))

@@ -62,7 +62,7 @@ export async function forecast(sql: Sql, outline: Outline, method: Method): Prom
        ANTI JOIN (
          SELECT datediff('month', $basisFrom::DATE, period) // ${MONTHS[interval]} AS number, combination
          FROM goals JOIN combinations ON ${sameDimensions('goals', 'combinations')}
-         WHERE period >= $from::DATE AND period < $to::DATE
+         WHERE locked AND period >= $from::DATE AND period < $to::DATE
        ) USING (number, combination)`,
     { basisFrom: basisPeriod.from, from: goalPeriod.from, to: goalPeriod.to },
   )

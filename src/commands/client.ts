@@ -1,4 +1,3 @@
-import type { ReadableStream } from 'node:stream/web'
 import { UsageError } from '../platform/errors.ts'
 
 /** How a client command reaches a server: the URL of its GraphQL endpoint, and a token where it asks for one. */

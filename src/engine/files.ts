@@ -1,12 +1,9 @@
 /** What an uploaded file may be. */
 export type ImportFormat = 'PARQUET' | 'CSV' | 'NDJSON' | 'ARROW'
 
-/** How many of a file's first bytes detectFormat wants to see; a shorter file is given whole. */
-export const HEAD_BYTES = 65_536
-
 /**
- * The format of a file that begins with `head`, told from the content alone; null where it is none of the four. It says
- * what the file means to be: whether it is sound to its end shows when it is read.
+ * The format of a file that begins with `head` (some 64 KiB, or all of a shorter file), told from the content alone; null
+ * where it is none of the four. It says what the file means to be: whether it is sound to its end shows when it is read.
  */
 export function detectFormat(head: Uint8Array): ImportFormat | null {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength)

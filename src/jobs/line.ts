@@ -129,6 +129,7 @@ export class Line {
       return false
     }
     if (last.seq >= this.#suspects) this.#suspects = 0n
+    await Promise.all(batch.map(waited))
     await span(
       'batch',
       {
@@ -247,6 +248,10 @@ export class Line {
     await wait(delay, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {})
   }
 }
+
+/** The time in the line, in the intent's own trace, whichever batch it came to be in. */
+const waited = (intent: Intent): Promise<void> =>
+  span('queue', { parent: intent.traceparent, startTime: new Date(intent.submittedAt) }, () => {})
 
 function ending(intent: Intent, outcome: WorkOutcome): Ending {
   if (outcome.ok) return { intent: intent.id, status: 'PUBLISHED', result: outcome.result }

@@ -227,7 +227,9 @@ export class Models {
 
   /** What the managers of models do: their leases, lines and archives. One for each model that is there, in no order. */
   async managers(ids: readonly string[]): Promise<ManagerState[]> {
-    const rows = await this.#db.query<Omit<ManagerState, 'state' | 'reason'> & { leased: boolean; blocked: Model['blocked'] }>(
+    const rows = await this.#db.query<
+      Omit<ManagerState, 'state' | 'reason'> & { leased: boolean; blocked: Model['blocked'] }
+    >(
       `SELECT m.id, m.epoch, m.blocked, m.retry_at AS "retryAt", l.since, l.model IS NOT NULL AS leased,
               (SELECT count(*)::integer FROM intent i WHERE i.model = m.id AND i.status IN ('QUEUED', 'RUNNING')) AS queued,
               (SELECT count(*)::integer FROM model_version v

@@ -48,7 +48,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
       const value = key[name] ?? null
       return value === null ? null : readAt(name, () => coerce(type, value))
     })
-    return loadRow(snapshot, table, columnsOf(table, selected(info, [])), values, context)
+    return loadRow(snapshot, table, columnsOf(table, selected(info)), values, context)
   },
 
   async reference({ snapshot, values }, reference, context, info) {
@@ -56,7 +56,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
     const key = reference.columns.map(name => values[name] ?? null)
     // Nulls are equal in a key, but only a column that may be null has them.
     const leads = key.every((value, index) => value !== null || columnOf(target, target.key[index] ?? '').nullable)
-    return leads ? loadRow(snapshot, target, columnsOf(target, selected(info, [])), key, context) : null
+    return leads ? loadRow(snapshot, target, columnsOf(target, selected(info)), key, context) : null
   },
 }
 

@@ -16,12 +16,12 @@ type Info = Pick<GraphQLResolveInfo, 'fieldNodes' | 'fragments' | 'variableValue
 export type Selection = ReadonlyMap<string, readonly FieldNode[]>
 
 /**
- * What is selected below the field being resolved, along each of the paths together: `selected(info, ['nodes'],
+ * What is selected below the field being resolved, or along each of the paths together: `selected(info, ['nodes'],
  * ['edges', 'node'])` are the fields of a connection's nodes. Types are not looked at: no path leads through an
  * interface or a union.
  */
 export function selected(info: Info, ...paths: readonly (readonly string[])[]): Selection {
-  const nodes = paths.flatMap(path =>
+  const nodes = (paths.length > 0 ? paths : [[]]).flatMap(path =>
     path.reduce((from, name) => below(info, from).get(name) ?? [], info.fieldNodes as readonly FieldNode[]),
   )
   return below(info, nodes)

@@ -32,7 +32,11 @@ export async function takeBody<T>(exchange: Exchange, use: (chunks: AsyncIterabl
 }
 
 /** The whole body; `tooLarge` is thrown past so many bytes. */
-export async function wholeBody(exchange: Exchange, maxBytes: number, tooLarge: () => TeatreeError): Promise<Buffer> {
+export async function wholeBody(
+  exchange: Exchange,
+  maxBytes: number,
+  tooLarge: () => TeatreeError,
+): Promise<Buffer<ArrayBuffer>> {
   if (Number(exchange.request.headers['content-length']) > maxBytes) throw tooLarge()
   return takeBody(exchange, async chunks => {
     const parts: Buffer[] = []

@@ -15,7 +15,7 @@ export class Exchanges {
   readonly #routes: readonly Route[]
   readonly #guard: Guard
   readonly #log: Log
-  readonly #open = new Map<ServerResponse, Promise<void>>()
+  readonly #open = new Map<ServerResponse, Promise<unknown>>()
   readonly #stopping = new AbortController()
 
   constructor(deps: { routes: readonly Route[]; guard: Guard; log: Log }) {
@@ -26,8 +26,11 @@ export class Exchanges {
 
   /** `waiting`: the client sends its body only when it is asked to. */
   begin(request: IncomingMessage, response: ServerResponse, waiting = false): void {
-    const settled = this.#answer(request, response, waiting).finally(() => this.#open.delete(response))
+    // Answered is not sent: the last bytes are out, or nobody takes them any more, when the response closes.
+    const closed = new Promise<void>(resolve => response.once('close', resolve))
+    const settled = Promise.all([this.#answer(request, response, waiting), closed])
     this.#open.set(response, settled)
+    settled.finally(() => this.#open.delete(response))
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, waiting: boolean): Promise<void> {
@@ -88,18 +91,10 @@ export class Exchanges {
     return new TeatreeError('INTERNAL', `A fault of the server; its log has it under ${id}.`)
   }
 
-  /** Ends what would go on for ever, lets the others finish for `graceMs`, and tells when all have. */
-  async stop(graceMs: number): Promise<void> {
+  /** Ends what would go on for ever; settles when no exchange is under way. */
+  async stop(): Promise<void> {
     this.#stopping.abort()
     for (const response of this.#open.keys()) if (!response.headersSent) response.setHeader('connection', 'close')
-    const late = Promise.withResolvers<void>()
-    const timer = setTimeout(late.resolve, graceMs)
-    await Promise.race([this.settled(), late.promise])
-    clearTimeout(timer)
-  }
-
-  /** Settles when no exchange is under way. */
-  async settled(): Promise<void> {
     while (this.#open.size > 0) await Promise.all(this.#open.values())
   }
 }

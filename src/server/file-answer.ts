@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises'
 import type { OutgoingHttpHeaders } from 'node:http'
-import { stream } from './answers.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import { answerJson, errorBody, stream } from './answers.ts'
 import { namesTag, readRange } from './byte-range.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -39,8 +40,8 @@ export async function answerFile(exchange: Exchange, { path, tag, headers }: Fil
   }
   const range = tag === undefined ? null : rangeWanted(exchange, tag, size)
   if (range === 'unsatisfiable') {
-    response.writeHead(416, { 'content-range': `bytes */${size}`, 'content-length': 0 })
-    response.end()
+    const error = new TeatreeError('BAD_VALUE', `Range: the file has ${size} bytes.`)
+    answerJson(exchange, 416, errorBody(error), { 'content-range': `bytes */${size}` })
     return true
   }
   const { start, end } = range ?? { start: 0, end: size }

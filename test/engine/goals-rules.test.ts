@@ -152,6 +152,6 @@ test('goals, adjustments, locks, actuals and attainment are those of the rules, 
       await both.sell(sales)
       for (const step of steps) await both.does(step)
     }),
-    { endOnFailure: true, numRuns: Number(process.env.GOALS_RUNS ?? 60) },
+    { numRuns: 40 },
   )
 })

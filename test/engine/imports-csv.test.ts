@@ -75,6 +75,13 @@ describe('what CSV says', () => {
     expect(await depots('\ufeffnote,code,name\n,Ä,é😀')).toEqual([['Ä', 'é😀', null]])
   })
 
+  test('a byte order mark is left out before the header alone', async () => {
+    await csv('\ufeffcode,name,note\n\ufeffA,"\ufeff",\n')
+    expect(await model.sql.all('SELECT unicode(code) AS code, unicode(name) AS name FROM depots')).toEqual([
+      { code: 0xfeff, name: 0xfeff },
+    ])
+  })
+
   test('a header alone has no rows, and an empty line is a null where there is one column', async () => {
     expect(await depots('code,name,note\n')).toEqual([])
     expect(await depots('code,name,note')).toEqual([])

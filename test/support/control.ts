@@ -9,7 +9,7 @@ import { createLog, type Log } from '../../src/platform/log.ts'
 import { Database } from '../../src/platform/postgres.ts'
 import { createDatabase } from './postgres.ts'
 
-export const quiet: Log = createLog({ name: 'test', level: process.env.TEST_LOG ?? 'silent' })
+export const quiet: Log = createLog({ name: 'test', level: 'silent' })
 
 /** A control database of one's own, migrated, with what works on it; released in reverse when it is disposed of. */
 export interface Control extends AsyncDisposable {

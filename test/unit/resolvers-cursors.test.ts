@@ -33,7 +33,11 @@ test('a cursor of another order, a cut one and a changed one are bad', () => {
 })
 
 test('whatever text is no cursor', () => {
-  fc.assert(fc.property(fc.string(), text => expect(() => decodeCursor('sales', PARTS, text)).toThrow(BAD)))
+  fc.assert(
+    fc.property(fc.string(), text => {
+      expect(() => decodeCursor('sales', PARTS, text)).toThrow(BAD)
+    }),
+  )
 })
 
 test.each([

@@ -10,7 +10,7 @@ function scalar(name: string): GraphQLScalarType {
   if (!(type instanceof GraphQLScalarType)) throw new Error(`${name} is no scalar`)
   return type
 }
-const fromLiteral = (name: string, literal: string) => scalar(name).parseLiteral(parseConstValue(literal))
+const fromLiteral = (name: string, literal: string) => scalar(name).parseLiteral(parseConstValue(literal), undefined)
 const fromJson = (name: string, value: unknown) => scalar(name).coerceInputValue(value)
 const written = (name: string, value: unknown) => scalar(name).coerceOutputValue(value)
 
@@ -61,7 +61,7 @@ test('a bad value is BAD_VALUE in a literal and in a variable, and says where it
     schema,
     source: '{ salesModel(id: "m") { snapshot(at: { asOf: "yesterday" }) { id } } }',
   })
-  expect(literal.errors).toMatchObject([{ extensions: { code: 'BAD_VALUE' }, locations: [{ line: 1, column: 48 }] }])
+  expect(literal.errors).toMatchObject([{ extensions: { code: 'BAD_VALUE' }, locations: [{ line: 1, column: 46 }] }])
   const variable = await graphql({
     schema,
     source: 'query ($at: SnapshotAt) { salesModel(id: "m") { snapshot(at: $at) { id } } }',

@@ -112,7 +112,7 @@ test('measures are of the types that keep them exact', async () => {
   const { schema } = await schemaWithLab()
   const typeOf = (name: string, field: string) => {
     const type = schema.getType(name)
-    return isObjectType(type) ? String(type.getFields()[field]?.type) : undefined
+    return isObjectType(type) ? type.getFields()[field]?.type.toString() : undefined
   }
   expect(typeOf('LabReadingSums', 'counts')).toBe('BigInt')
   expect(typeOf('LabReadingSums', 'revision')).toBe('BigInt')

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { Message, MessageHeader, type Schema } from 'apache-arrow'
+import { Message, type Schema } from 'apache-arrow'
+import { Footer } from 'apache-arrow/ipc/metadata/file'
 
 /** A message of an IPC file or stream, and where in the file it lies, with its body. */
 export type IpcMessage = { offset: number; bytes: number } & (
@@ -28,7 +29,8 @@ export async function ipcForm(path: string): Promise<IpcForm> {
 }
 
 /**
- * The messages of a file or stream in order, the schema first. Only their metadata is read.
+ * The messages of a file or stream, the schema first; only their metadata is read. A file is read by its footer, since some
+ * writers leave the schema out where it stands in a stream: its schema is no message and has no bytes here.
  *
  *   stream  FFFFFFFF length metadata body │ … │ FFFFFFFF 0
  *   file    ARROW1 0 0 │ the same │ footer length ARROW1
@@ -39,19 +41,37 @@ export async function* ipcMessages(path: string): AsyncGenerator<IpcMessage, voi
   const file = await open(path)
   try {
     const { size } = await file.stat()
-    const isFile = (await bytesAt(file, 0, Math.min(size, MAGIC.length))).toString('latin1') === MAGIC
-    const end = isFile ? await footerAt(file, size) : size
-    let first = true
-    for (let offset = isFile ? 8 : 0; offset < end; first = false) {
-      const message = await messageAt(file, offset, end)
-      if (message === null) break
-      if (first !== (message.is === 'schema')) throw new IpcError('the schema is not at the beginning')
-      yield message
-      offset += message.bytes
-    }
-    if (first) throw new IpcError('there is no schema')
+    const head = await bytesAt(file, 0, Math.min(size, MAGIC.length))
+    yield* head.toString('latin1') === MAGIC ? messagesOfFile(file, size) : messagesOfStream(file, size)
   } finally {
     await file.close()
+  }
+}
+
+async function* messagesOfStream(file: FileHandle, size: number): AsyncGenerator<IpcMessage, void, void> {
+  let first = true
+  for (let offset = 0; offset < size; first = false) {
+    const message = await messageAt(file, offset, size)
+    if (message === null) break
+    if (first !== (message.is === 'schema')) throw new IpcError('the schema is not at the beginning')
+    yield message
+    offset += message.bytes
+  }
+  if (first) throw new IpcError('there is no schema')
+}
+
+async function* messagesOfFile(file: FileHandle, size: number): AsyncGenerator<IpcMessage, void, void> {
+  const end = await footerAt(file, size)
+  const bytes = await bytesAt(file, end, size - 10 - end)
+  const { schema, blocks } = decoded(() => {
+    const footer = Footer.decode(bytes)
+    return { schema: footer.schema, blocks: [...footer.dictionaryBatches(), ...footer.recordBatches()] }
+  })
+  yield { is: 'schema', schema, offset: end, bytes: 0 }
+  for (const { offset } of blocks) {
+    const message = offset >= 8 && offset < end ? await messageAt(file, offset, end) : null
+    if (message === null) throw new IpcError('a message is not where the footer says')
+    yield message
   }
 }
 
@@ -77,32 +97,34 @@ async function messageAt(file: FileHandle, offset: number, end: number): Promise
   if (length === 0) return null
   const begin = offset + (marked ? 8 : 4)
   if (length < 0 || length > MAX_METADATA_BYTES || begin + length > end) throw new IpcError('a message is cut short')
-  const message = decoded(await bytesAt(file, begin, length))
-  const bytes = begin + length + message.bodyLength - offset
-  if (message.bodyLength < 0 || offset + bytes > end) throw new IpcError('a message is cut short')
-  return { offset, bytes, ...contentOf(message) }
-}
-
-function decoded(metadata: Buffer): Message {
-  try {
-    return Message.decode(metadata)
-  } catch (cause) {
-    throw new IpcError('a message is damaged, or of a type that cannot be read', { cause })
-  }
+  const metadata = await bytesAt(file, begin, length)
+  const { bodyLength, content } = decoded(() => {
+    const message = Message.decode(metadata)
+    return { bodyLength: message.bodyLength, content: contentOf(message) }
+  })
+  const bytes = begin + length + bodyLength - offset
+  if (bodyLength < 0 || offset + bytes > end) throw new IpcError('a message is cut short')
+  return { offset, bytes, ...content }
 }
 
 function contentOf(message: Message) {
-  try {
-    if (message.isSchema()) return { is: 'schema' as const, schema: message.header() }
-    if (message.isRecordBatch()) return { is: 'batch' as const, rows: message.header().length }
-    if (message.isDictionaryBatch()) {
-      const { id, isDelta } = message.header()
-      return { is: 'dictionary' as const, id, isDelta }
-    }
-  } catch (cause) {
-    throw new IpcError('a message is damaged, or of a type that cannot be read', { cause })
+  if (message.isSchema()) return { is: 'schema' as const, schema: message.header() }
+  if (message.isRecordBatch()) return { is: 'batch' as const, rows: message.header().length }
+  if (message.isDictionaryBatch()) {
+    const { id, isDelta } = message.header()
+    return { is: 'dictionary' as const, id, isDelta }
   }
-  throw new IpcError(`a message is none of a table: ${MessageHeader[message.headerType]}`)
+  throw new IpcError('it holds something else than a table')
+}
+
+/** Decoding reads whatever offsets the bytes hold, and throws whatever comes of that. */
+function decoded<T>(decode: () => T): T {
+  try {
+    return decode()
+  } catch (cause) {
+    if (cause instanceof IpcError) throw cause
+    throw new IpcError('its metadata is damaged, or has a type that cannot be read', { cause })
+  }
 }
 
 /** The bytes that are there, at most `length`. */

@@ -1,5 +1,6 @@
 import { TeatreeError } from '../../../platform/errors.ts'
 import { arrowToParquet, IpcError } from '../../arrow/to-parquet.ts'
+import { SurroundingsError } from '../errors.ts'
 import { readParquet } from './parquet-source.ts'
 import type { Reading, Source } from './source.ts'
 
@@ -10,7 +11,8 @@ import type { Reading, Source } from './source.ts'
 export async function readArrow(reading: Reading, path: string): Promise<Source> {
   const { scratch: dir, signal } = reading
   const parts = await arrowToParquet({ path, dir, signal }).catch(error => {
-    throw arrowError(error)
+    if (error instanceof IpcError || signal.aborted) throw arrowError(error)
+    throw new SurroundingsError('the Arrow file could not be converted', error)
   })
   reading.onRead(1)
   return readParquet(reading, parts, 'Arrow')

@@ -1,5 +1,6 @@
 import type { Row } from '../../../kinds/types.ts'
 import { describeArrow } from '../../arrow/to-parquet.ts'
+import type { FileDescription } from '../../engine.ts'
 import type { ImportFormat } from '../../files.ts'
 import type { DuckDBSql } from '../sql.ts'
 import { literal } from '../sql.ts'
@@ -10,20 +11,10 @@ import { describeNdjson } from './ndjson-keys.ts'
 import { columnsOf, parquetScan } from './parquet-source.ts'
 import { literalPath } from './record-file.ts'
 
-export interface FileDescription {
-  /** `type` is a logical type where there is one that holds all its values, else DuckDB's name. */
-  columns: FileColumn[]
-  /** Null where only reading the whole file would tell. */
-  rows: number | null
-}
-export interface FileColumn {
-  name: string
-  type: string
-  nullable: boolean
-}
-
 /**
- * What a file holds, for choosing a mapping. It reads headers and metadata, of NDJSON the first lines.
+ * What a file holds, for choosing a mapping: `type` is a logical type where there is one that holds all of the column's
+ * values, else DuckDB's name. It reads headers and metadata, of NDJSON the first lines; `rows` is null where only reading
+ * the whole file would tell.
  * @throws TeatreeError BAD_FILE where these cannot be read
  */
 export async function describeFile(sql: DuckDBSql, path: string, format: ImportFormat): Promise<FileDescription> {

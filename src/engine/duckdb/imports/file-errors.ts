@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { type CellError, MAX_CELLS, TeatreeError } from '../../../platform/errors.ts'
+import { faultOf } from '../errors.ts'
 
 /** BAD_FILE at one line of a text file. */
 export function badLine(line: number, message: string, row?: number): TeatreeError {
@@ -41,12 +42,9 @@ export function checkText(bytes: Buffer, line: number): void {
   }
 }
 
-/** Errors that DuckDB has whatever the file holds: no memory, no room, no file, stopped, broken. The intent did nothing wrong. */
-const SURROUNDINGS = [
-  /^(Out of Memory|INTERRUPT|FATAL|INTERNAL|TransactionContext) Error/,
-  /^IO Error: (Could not|Cannot|Failed to|No files found) (open|write|create|truncate|sync|that match)/i,
-  /no space left|disk quota|input\/output error|too many open files/i,
-]
+/** Errors of DuckDB's class IO that are not about what the file holds; a file that is cut short gives one too. */
+const NOT_OF_THE_FILE =
+  /^IO Error: (Could not|Cannot|Failed to|No files found) (open|write|create|truncate|sync|that match)|no space left|disk quota|input\/output error|too many open files/i
 
 /** Damaged lengths make DuckDB ask for more memory than any machine has. */
 const ABSURD = /^Out of Memory Error: failed to allocate data of size [\d.]+ [TPE]iB/
@@ -55,7 +53,10 @@ const ABSURD = /^Out of Memory Error: failed to allocate data of size [\d.]+ [TP
 export function fileError(error: unknown, format: string): unknown {
   if (!(error instanceof Error) || error instanceof TeatreeError) return error
   const { message } = error
-  if (!ABSURD.test(message) && SURROUNDINGS.some(known => known.test(message))) return error
+  const isOfTheFile = message.startsWith('IO Error')
+    ? !NOT_OF_THE_FILE.test(message)
+    : ABSURD.test(message) || faultOf(error) !== 'surroundings'
+  if (!isOfTheFile) return error
   const told = `the file begins as ${format} and cannot be read to its end: it is cut short or damaged`
   return new TeatreeError('BAD_FILE', told, { cause: error })
 }

@@ -70,7 +70,7 @@ async function badValue(sql: DuckDBSql, stage: string, source: Source, badCells:
       row: Number(row._row),
       ...(row._line == null ? {} : { line: Number(row._line) }),
       column: fill?.column.name ?? '',
-      message: fill ? faultOf(fill, value, row.nested === true) : '',
+      message: fill ? whyBad(fill, value, row.nested === true) : '',
     }
   })
   const [first] = cells
@@ -82,7 +82,7 @@ async function badValue(sql: DuckDBSql, stage: string, source: Source, badCells:
   })
 }
 
-function faultOf({ column, type }: Fill, value: string | null, nested: boolean): string {
+function whyBad({ column, type }: Fill, value: string | null, nested: boolean): string {
   if (nested) return `an object or a list is no ${column.type}; give ${expected(column.type)}`
   if (value === null) return `it is required and has no value; give ${expected(column.type)}`
   const what = type === TEXT || type === 'VARCHAR' ? '' : ` (${type.length > 40 ? `${type.slice(0, 40)}…` : type})`

@@ -4,6 +4,7 @@ import type { ReadModel } from '../../../kinds/context.ts'
 import type { Kind, Table } from '../../../kinds/kind.ts'
 import type { ImportMode, ImportSource, SnapshotRef, Work } from '../../engine.ts'
 import type { ImportFormat } from '../../files.ts'
+import { SurroundingsError } from '../errors.ts'
 import { type RowCounts, stageAndWrite } from '../row-writes.ts'
 import type { DuckDBSql } from '../sql.ts'
 import { readArrow } from './arrow-source.ts'
@@ -76,8 +77,14 @@ const FORMATS: Record<ImportFormat, (reading: Reading, path: string) => Promise<
   ARROW: readArrow,
 }
 
-function open({ source, attached }: ImportOptions, reading: Reading): Promise<Source> {
-  return source.is === 'file'
-    ? FORMATS[source.format](reading, source.path)
-    : readSnapshot(reading, source.table, () => attached(source.snapshot))
+async function open({ source, attached }: ImportOptions, reading: Reading): Promise<Source> {
+  try {
+    return source.is === 'file'
+      ? await FORMATS[source.format](reading, source.path)
+      : await readSnapshot(reading, source.table, () => attached(source.snapshot))
+  } catch (error) {
+    // the file was there when the intent was taken on: where the system cannot read it, the intent did nothing wrong
+    if (error instanceof Error && 'syscall' in error) throw new SurroundingsError('the import could not be read', error)
+    throw error
+  }
 }

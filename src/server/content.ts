@@ -1,0 +1,35 @@
+import { noModel } from '../jobs/ledger.ts'
+import type { Model, Version } from '../jobs/records.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import { answerBlocks, answerDatabase } from './content-file.ts'
+import { answerTable } from './content-table.ts'
+import type { Exchange, Route } from './exchange.ts'
+import type { ContentDeps } from './published.ts'
+
+/** `GET /content/MODEL/VERSION/…`: the files and tables of a version; VERSION may be `latest`. */
+export const contentRoute = (deps: ContentDeps): Route => ({
+  method: 'GET',
+  path: '/content/:model/:version/:file',
+  async handle(exchange) {
+    const { model: id = '', version = '', file = '' } = exchange.params
+    const model = await deps.services.models.get(id)
+    if (!model) throw noModel(id)
+    if (version === 'latest') return redirect(exchange, `/content/${id}/${model.version}/${encodeURIComponent(file)}`)
+    const published = { model, version: await find(deps, model, version, exchange.signal) }
+    if (file === 'model.duckdb') return answerDatabase(exchange, deps, published)
+    if (file === 'blocks') return answerBlocks(exchange, deps, published)
+    return answerTable(exchange, deps, published, file)
+  },
+})
+
+/** @throws TeatreeError NOT_FOUND, or SNAPSHOT_GONE where it is no longer kept */
+function find({ services }: ContentDeps, model: Model, version: string, signal: AbortSignal): Promise<Version> {
+  const number = /^\d{1,9}$/.test(version) ? Number(version) : Number.NaN
+  if (number <= model.version) return services.snapshots.find(model.id, { version: number }, 0, signal)
+  throw new TeatreeError('NOT_FOUND', `Model ${model.id} has no version ${version}; the newest is ${model.version}.`)
+}
+
+function redirect({ response, url }: Exchange, path: string): void {
+  response.writeHead(302, { location: path + url.search, 'cache-control': 'no-cache', 'content-length': 0 })
+  response.end()
+}

@@ -1,0 +1,124 @@
+import { GraphQLError, type GraphQLSchema } from 'graphql'
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga'
+import type { Services } from '../jobs/services.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import { readTraceparent, SpanKind, span } from '../platform/telemetry/index.ts'
+import { formatError } from '../resolvers/index.ts'
+import { stream } from './answers.ts'
+import { wholeBody } from './body.ts'
+import type { Exchange, Handler } from './exchange.ts'
+import { follow, run, type Transport } from './operations.ts'
+
+export const GRAPHQL_PATH = '/graphql'
+/** Of a request over HTTP, and of a message over a WebSocket. */
+export const MAX_REQUEST_BYTES = 16 << 20
+
+export type GraphqlServer = YogaServerInstance<Transport, Transport>
+
+/** GraphQL itself: parses, validates, executes, and tells errors; the same for every transport. */
+export function createGraphql(deps: { schema: GraphQLSchema; services: Services; log: Log }): GraphqlServer {
+  const format = formatError(deps.log)
+  return createYoga<Transport, Transport>({
+    schema: deps.schema,
+    graphqlEndpoint: GRAPHQL_PATH,
+    plugins: [useOperations(deps.services), useCodes()],
+    maskedErrors: { maskError: error => coded(format(error)) },
+    // The page that we serve has no part of another host; a page of another host may not call us.
+    graphiql: false,
+    landingPage: false,
+    cors: false,
+    multipart: false,
+    maxRequestBodySize: false,
+    // What goes wrong is in the log by then: formatError sees to it.
+    logging: false,
+  })
+}
+
+function useOperations(services: Services): Plugin<Transport> {
+  return {
+    onExecute: ({ setExecuteFn }) => setExecuteFn(args => run(services, args)),
+    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(args => follow(services, args)),
+  }
+}
+
+/** Documents that do not parse, or do not fit the schema, are told with a code of ours too. */
+function useCodes(): Plugin {
+  return {
+    onParse:
+      () =>
+      ({ result }) => {
+        if (result instanceof GraphQLError) coded(result)
+      },
+    onValidate:
+      () =>
+      ({ result }) => {
+        for (const error of result) coded(error)
+      },
+  }
+}
+
+/** Errors of GraphQL's own making have no code, or one of these; with them the request alone was wrong. */
+const FOREIGN_CODES: readonly unknown[] = [
+  undefined,
+  'BAD_REQUEST',
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
+]
+
+function coded(error: GraphQLError): GraphQLError {
+  if (FOREIGN_CODES.includes(error.extensions.code)) error.extensions.code = 'BAD_VALUE'
+  return error
+}
+
+/** `/graphql` over HTTP: JSON, or server-sent events for one that accepts them. */
+export const answerGraphql =
+  (graphql: GraphqlServer): Handler =>
+  async exchange => {
+    const { request, signal, url } = exchange
+    const body = request.method === 'POST' ? await requestBody(exchange) : undefined
+    const method = request.method ?? ''
+    const kind = SpanKind.SERVER
+    const parent = readTraceparent(request.headers.traceparent?.toString()) ?? null
+    const attributes = { 'http.request.method': method, 'http.route': GRAPHQL_PATH }
+    const response = await span(`${method} ${GRAPHQL_PATH}`, { kind, parent, attributes }, () =>
+      graphql.fetch(
+        new graphql.fetchAPI.Request(url.href, {
+          method,
+          headers: request.headers as Record<string, string>,
+          signal,
+          ...(body && { body }),
+        }),
+        { signal },
+      ),
+    )
+    await send(exchange, response)
+  }
+
+/** JSON alone: a page of another site can send a browser's simple requests, and none of those is JSON. */
+function requestBody(exchange: Exchange): Promise<Buffer<ArrayBuffer>> {
+  if (!/^application\/(graphql\+)?json\b/i.test(exchange.request.headers['content-type'] ?? ''))
+    throw new TeatreeError('WRONG_FORMAT', `POST ${GRAPHQL_PATH} takes application/json.`)
+  const message = `A request may have ${MAX_REQUEST_BYTES} bytes; upload rows with POST /uploads and import them.`
+  return wholeBody(exchange, MAX_REQUEST_BYTES, () => new TeatreeError('QUERY_TOO_LARGE', message))
+}
+
+async function send({ response, stopping }: Exchange, answer: Response): Promise<void> {
+  const headers = Object.fromEntries(answer.headers)
+  if (!answer.body || !headers['content-type']?.startsWith('text/event-stream')) {
+    const bytes = Buffer.from(await answer.arrayBuffer())
+    response.writeHead(answer.status, { ...headers, 'content-length': bytes.length })
+    response.end(bytes)
+    return
+  }
+  response.writeHead(answer.status, headers)
+  // No `complete` is told when the server stops: that would say that there is nothing more to come, ever.
+  const stop = () => response.end()
+  stopping.addEventListener('abort', stop)
+  try {
+    await stream(response, answer.body)
+  } finally {
+    stopping.removeEventListener('abort', stop)
+  }
+}

@@ -1,0 +1,58 @@
+import { type ExecutionArgs, GraphQLError, getOperationAST } from 'graphql'
+import type { Context, ServerOptions, SubscribePayload } from 'graphql-ws'
+import { readTraceparent } from '../platform/telemetry/index.ts'
+import { cancellable } from './cancellable.ts'
+import type { GraphqlServer } from './graphql.ts'
+import type { Transport } from './operations.ts'
+
+/** One WebSocket: the ids of its operations that end with one answer, which a shutdown waits for. */
+export interface Connection {
+  readonly answering: Set<string>
+}
+
+type Params = Record<string, unknown> | undefined
+
+/** What graphql-ws is to do with the operations of a connection. */
+export function operationsOver(graphql: GraphqlServer): ServerOptions<Params, Connection> {
+  const { execute, subscribe } = graphql.getEnveloped()
+  const ended = ({ extra }: Context<Params, Connection>, id: string) => {
+    extra.answering.delete(id)
+  }
+  return {
+    onSubscribe(context, id, payload) {
+      const { signal, handle } = cancellable()
+      context.subscriptions[id] = handle
+      const parent = readTraceparent(text(payload.extensions?.traceparent)) ?? null
+      const args = prepare(graphql, payload, { signal, parent })
+      if (Array.isArray(args)) return args
+      if (getOperationAST(args.document, args.operationName)?.operation !== 'subscription')
+        context.extra.answering.add(id)
+      return args
+    },
+    execute,
+    subscribe,
+    onComplete: ended,
+    onError: ended,
+  }
+}
+
+/** Parsed and validated as over HTTP, or with what is wrong with it. */
+function prepare(
+  graphql: GraphqlServer,
+  payload: SubscribePayload,
+  transport: Transport,
+): ExecutionArgs | GraphQLError[] {
+  const { schema, parse, validate } = graphql.getEnveloped({ ...transport, params: payload })
+  try {
+    const document = parse(payload.query)
+    const errors = validate(schema, document)
+    if (errors.length > 0) return [...errors]
+    const { operationName, variables: variableValues } = payload
+    return { schema, document, operationName, variableValues, contextValue: transport }
+  } catch (error) {
+    if (error instanceof GraphQLError) return [error]
+    throw error
+  }
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
