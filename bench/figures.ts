@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs'
+
 /** The value below which `share` of the samples lie (nearest rank). */
 export function quantile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((a, b) => a - b)
@@ -18,3 +20,12 @@ export function table(heading: readonly string[], rows: readonly (readonly strin
 }
 
 export const ms = (value: number): string => value.toFixed(value < 10 ? 2 : 1)
+
+/** The installed version of a package: a peer's, in bench/, or the platform's own. */
+export function versionOf(name: string): string {
+  const places = ['./node_modules/', '../node_modules/'].map(
+    folder => new URL(`${folder}${name}/package.json`, import.meta.url),
+  )
+  const found = places.find(place => existsSync(place))
+  return found ? JSON.parse(readFileSync(found, 'utf8')).version : 'not installed'
+}

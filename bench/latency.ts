@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import { makeWorkerUtils, run as runWorker } from 'graphile-worker'
 import { createClient } from 'graphql-ws'
 import { PgBoss } from 'pg-boss'
@@ -7,7 +6,7 @@ import { graphql, submit } from '../src/commands/client.ts'
 import { makeCompany } from '../src/demo/company.ts'
 import { seeded } from '../src/demo/random.ts'
 import { makeSales } from '../src/demo/sales.ts'
-import { median, ms, quantile, table } from './figures.ts'
+import { median, ms, quantile, table, versionOf } from './figures.ts'
 import { type BenchPlatform, createModel, importSales, startBenchPlatform } from './platform.ts'
 
 const ROUNDS = 5
@@ -28,9 +27,8 @@ interface Contestant {
 export async function run(args: string[]): Promise<void> {
   const rows = Number(args[0] ?? 1_000_000)
   await using platform = await startBenchPlatform()
-  const version = (name: string) => createRequire(import.meta.url)(`${name}/package.json`).version
   process.stdout.write(
-    `${platform.versions} · pg-boss ${version('pg-boss')} · graphile-worker ${version('graphile-worker')} · ${rows} rows\n`,
+    `${platform.versions} · pg-boss ${versionOf('pg-boss')} · graphile-worker ${versionOf('graphile-worker')} · ${rows} rows\n`,
   )
   const { sales, goals } = await fill(platform, rows)
   const contestants = [

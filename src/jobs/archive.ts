@@ -27,6 +27,8 @@ interface ToArchive extends Version {
   traceparent: string | null
 }
 
+const MIN_REST_MS = 1000
+
 /**
  * The archive of a version: the Parquet of every table at MODEL/VERSION/TABLE.parquet, and a manifest, written last,
  * that says what belongs to it. Behind the scenes: publishing never waits for the store. The newest version is archived,
@@ -35,6 +37,8 @@ interface ToArchive extends Version {
 export class Archiver {
   readonly #deps: Deps
   readonly #waiting = new Set<string>()
+  /** Until when a model rests, and who wakes it: while versions come by the dozen, archiving takes a tenth of the time. */
+  readonly #resting = new Map<string, { until: number; timer: NodeJS.Timeout | null }>()
   readonly #readers = new Map<string, Promise<Readers>>()
   readonly #stop = new AbortController()
   #run: Promise<void> | null = null
@@ -46,6 +50,13 @@ export class Archiver {
   /** Sees to it that the model's newest version comes to be archived. */
   request(model: string): void {
     if (this.#stop.signal.aborted) return
+    const rest = this.#resting.get(model)
+    const left = (rest?.until ?? 0) - performance.now()
+    if (rest && left > 0) {
+      rest.timer ??= setTimeout(() => this.request(model), left + 1)
+      return
+    }
+    this.#resting.delete(model)
     this.#waiting.add(model)
     this.#run ??= this.#drain().finally(() => {
       this.#run = null
@@ -57,7 +68,12 @@ export class Archiver {
     for (let [model] = this.#waiting; model !== undefined && !this.#stop.signal.aborted; [model] = this.#waiting) {
       this.#waiting.delete(model)
       try {
+        const started = performance.now()
         await this.#archive(model)
+        const ended = performance.now()
+        this.#resting.set(model, { until: ended + Math.max(MIN_REST_MS, 9 * (ended - started)), timer: null })
+        // Versions that were published meanwhile wait for the rest, too.
+        if (this.#waiting.delete(model)) this.request(model)
         failures = 0
       } catch (error) {
         if (this.#stop.signal.aborted) return
@@ -150,6 +166,7 @@ export class Archiver {
 
   async close(): Promise<void> {
     this.#stop.abort(new Error('the manager stops'))
+    for (const { timer } of this.#resting.values()) if (timer) clearTimeout(timer)
     await this.#run
     for (const readers of this.#readers.values()) await (await readers).close()
   }

@@ -28,12 +28,18 @@ export function createLog(options: { name: string; level?: 'debug' | 'info' | 'w
       level: options.level ?? 'info',
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
-      serializers: { err: pino.stdSerializers.errWithCause },
+      serializers: { err: withoutClient },
       mixin: traceFields,
       hooks: { streamWrite: withoutSecrets },
     },
     process.stderr.isTTY ? { write: line => process.stderr.write(readable(line)) } : standardError(),
   )
+}
+
+/** An error of a lost PostgreSQL connection carries the whole client, which says nothing to a reader of the log. */
+function withoutClient(error: Error): unknown {
+  const shown = pino.stdSerializers.errWithCause(error) as unknown as Record<string, unknown>
+  return typeof shown === 'object' && 'client' in shown ? { ...shown, client: undefined } : shown
 }
 
 /** Writes at once, so that the last line before a crash is there; where it cannot write, the line is lost and no more. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { startPlatform, type TestPlatform } from '../support/platform.ts'
 import { query } from '../support/postgres.ts'
@@ -12,7 +13,7 @@ test('kill -9 of the manager in the middle of an import: it is there exactly onc
   await using platform = await startPlatform()
   const model = await createModel(platform, { kind: 'sales' })
   await appendSales(platform, model, [{ orderId: 'BEFORE' }])
-  const upload = await platform.upload(ReadableStream.from(sales()) as NonNullable<RequestInit['body']>)
+  const upload = await platform.upload(Readable.toWeb(Readable.from(sales())) as NonNullable<RequestInit['body']>)
   let done = false
   const importing = importTable(platform, model, 'Sales', upload).finally(() => {
     done = true

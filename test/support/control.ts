@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { Completions } from '../../src/jobs/completions.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { migrate } from '../../src/jobs/migrate.ts'
@@ -22,17 +23,24 @@ export interface Control extends AsyncDisposable {
   kinds: Kinds
 }
 
-export async function openControl(): Promise<Control> {
+/** The kinds that ship, and those of a test's own folder. */
+export const TRIAL_KINDS = fileURLToPath(new URL('trial-kinds', import.meta.url))
+
+/** `through` gives the address that this process uses instead of the database's own: a proxy's, say. */
+export async function openControl(
+  options: { kindsDir?: string; through?: (url: string) => string } = {},
+): Promise<Control> {
   const stack = new AsyncDisposableStack()
-  const { url } = stack.use(await createDatabase())
-  await migrate(url, quiet)
+  const { url: direct } = stack.use(await createDatabase())
+  await migrate(direct, quiet)
+  const url = options.through?.(direct) ?? direct
   const onError = () => {}
   const db = stack.adopt(new Database({ url, name: 'test', connections: 10, onError }), open => open.close())
   const queue = stack.adopt(
     await Queue.start({ url, name: 'test', supervise: false, listen: true, connections: 4, onError }),
     open => open.close(),
   )
-  const kinds = await loadKinds({})
+  const kinds = await loadKinds({ directory: options.kindsDir })
   const ledger = new Ledger(db, queue)
   const completions = stack.adopt(new Completions(db), open => open.close())
   await completions.start(quiet)

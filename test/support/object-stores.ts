@@ -7,7 +7,8 @@ import { buffer } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 import { AbortMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
 import { isTempName, type ObjectInfo, type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
-import { clientSettings, parseS3Url } from '../../src/platform/objects/s3-settings.ts'
+import { clientSettings, type Patience, parseS3Url } from '../../src/platform/objects/s3-settings.ts'
+import { type Rule, startTcpProxy } from './tcp-proxy.ts'
 
 /** An empty store of its own for a test. */
 export interface TestStore extends AsyncDisposable {
@@ -94,6 +95,23 @@ export async function s3TestStore(): Promise<TestStore> {
       client.destroy()
       await store.close()
       await rm(folder, { recursive: true })
+    },
+  }
+}
+
+/** The store at `url` seen through a proxy; `rule` is asked of every chunk. */
+export async function throughProxy(
+  url: string,
+  rule: Rule,
+  patience: Patience = {},
+): Promise<{ store: ObjectStore } & AsyncDisposable> {
+  const proxy = await startTcpProxy(`${process.env.AWS_ENDPOINT_URL_S3}`, rule)
+  const store = openObjectStore(url, { ...process.env, AWS_ENDPOINT_URL_S3: proxy.url }, patience)
+  return {
+    store,
+    [Symbol.asyncDispose]: async () => {
+      await store.close()
+      await proxy[Symbol.asyncDispose]()
     },
   }
 }

@@ -78,7 +78,7 @@ export async function startPlatform(env: Record<string, string> = {}): Promise<T
       return data
     },
     async upload(body) {
-      const response = await fetch(`${running.url}/uploads`, { method: 'POST', body })
+      const response = await fetch(`${running.url}/uploads`, { method: 'POST', body, duplex: 'half' } as RequestInit)
       const { id, error } = (await response.json()) as Answer
       if (!id) throw new Error(`${error?.code}: ${error?.message}`)
       return id

@@ -1,0 +1,121 @@
+import { once } from 'node:events'
+import { type IncomingMessage, type RequestOptions, request } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+import { LocalLauncher } from '../../src/jobs/launcher.ts'
+import type { Version } from '../../src/jobs/records.ts'
+import type { Services } from '../../src/jobs/services.ts'
+import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
+import { startTelemetry } from '../../src/platform/telemetry/index.ts'
+import { startServer } from '../../src/server.ts'
+import { quiet } from './control.ts'
+import { type Managed, openManaged } from './managed.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: an answer has the shape that the query asked for; tests say it by reading it
+export type Answer = any
+
+/** The server over jobs that are all in this process. */
+export interface TestServer extends Managed {
+  readonly url: string
+  readonly services: Services
+  /** Versions that are held open for somebody at the moment. */
+  readonly held: number
+  close(): Promise<void>
+  /** The whole answer of one operation. */
+  answer(query: string, variables?: Record<string, unknown>): Promise<{ data?: Answer; errors?: Answer[] }>
+  /** A sales model with what the mutations make of it, each a version. */
+  salesModel(...mutations: [name: string, args: Record<string, unknown>][]): Promise<string>
+}
+
+export async function openServer(options: { host?: string } = {}): Promise<TestServer> {
+  const stack = new AsyncDisposableStack()
+  const telemetry = stack.adopt(await startTelemetry({ service: 'test', version: '0', env: {} }), open => open.stop())
+  const managed = stack.use(await openManaged())
+  const { db, kinds, models, ledger, submitter, completions, uploads, dataDir, objects, engines } = managed
+  const snapshots = stack.adopt(new CountedSnapshots({ db, kinds, engines, completions, dataDir, log: quiet }), open =>
+    open.close(),
+  )
+  const publicUrl = () => server.url
+  const services: Services = { db, kinds, models, ledger, submitter, snapshots, completions, uploads, publicUrl }
+  const program = new URL('../../bin/teatree.js', import.meta.url).pathname
+  const launcher = stack.adopt(
+    new LocalLauncher({ db, log: quiet, program, env: {}, managers: 1, onLost: () => {} }),
+    open => open.close(),
+  )
+  const settings = { host: options.host ?? '127.0.0.1', port: 0, dataDir }
+  const server = stack.adopt(
+    await startServer({ settings, log: quiet, telemetry, objects, engines, services, launcher }),
+    open => open.close(),
+  )
+  return {
+    ...managed,
+    services,
+    url: server.url,
+    get held() {
+      return snapshots.held
+    },
+    close: () => server.close(),
+    async answer(query, variables = {}) {
+      const response = await fetch(`${server.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ query, variables }),
+      })
+      return (await response.json()) as { data?: Answer; errors?: Answer[] }
+    },
+    async salesModel(...mutations) {
+      const { id } = await models.create({ kind: 'sales' })
+      await managed.startManager().hold(id)
+      for (const [name, args] of mutations) {
+        const intent = await managed.run(id, name, args)
+        if (intent.status !== 'PUBLISHED') throw new Error(JSON.stringify(intent.error))
+      }
+      return id
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
+
+class CountedSnapshots extends Snapshots {
+  held = 0
+
+  override async open(version: Version): Promise<OpenSnapshot> {
+    const open = await super.open(version)
+    this.held++
+    const release = () => {
+      this.held--
+      open.release()
+    }
+    return { ...open, release }
+  }
+}
+
+export interface RawAnswer {
+  status: number
+  headers: IncomingMessage['headers']
+  body: Buffer
+  /** Of a JSON body. */
+  json(): Answer
+}
+
+/** A request as it is, headers that browsers and `fetch` keep to themselves included; on a connection of its own. */
+export async function send(url: string, options: RequestOptions = {}, body?: string | Uint8Array): Promise<RawAnswer> {
+  const sent = request(url, { agent: false, ...options })
+  const answered = once(sent, 'response') as Promise<[IncomingMessage]>
+  sent.end(body)
+  return read((await answered)[0])
+}
+
+export async function read(response: IncomingMessage): Promise<RawAnswer> {
+  const body = await buffer(response)
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    body,
+    json: () => JSON.parse(body.toString()),
+  }
+}
+
+/** Settles when the condition holds, which is looked at again after every turn of the event loop. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(resolve => setImmediate(resolve))
+}
