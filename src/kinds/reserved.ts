@@ -18,7 +18,11 @@ export const SNAPSHOT_FIELDS = [
  * `id`: GraphQL clients cache by it, and a row is not the same row in every version. `and`, `or`, `not` are filters.
  * `true`, `false`, `null` are no GraphQL enum values, which column names become. `rowid` is DuckDB's own.
  */
-export const COLUMN_NAMES = ['id', 'and', 'or', 'not', 'true', 'false', 'null', 'rowid'] as const
+export const COLUMN_NAMES = [
+  ...['id', 'and', 'or', 'not', 'true', 'false', 'null', 'rowid'],
+  // The stage that rows of any origin go through has these beside the table's own.
+  ...['_row', '_line', '_intent', '_bad'],
+] as const
 
 export const ENUM_VALUES = ['true', 'false', 'null'] as const
 
