@@ -17,7 +17,7 @@ export interface Expected {
   sha256?: string | undefined
 }
 
-/** `maxBytes` bounds the body; `signal` ends the call with the signal's reason. */
+/** `maxBytes` bounds the body; `signal` ends the call with the signal's reason, until the whole body has been taken. */
 export interface PutOptions {
   contentType?: string | undefined
   maxBytes?: number | undefined

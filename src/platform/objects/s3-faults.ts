@@ -58,7 +58,7 @@ function whatIsWrong(error: unknown): string {
 export function storeFault(error: unknown): TeatreeError {
   if (error instanceof TeatreeError) return error
   const requestId = error instanceof S3ServiceException ? error.$metadata.requestId : undefined
-  const cause = Object.assign(error as Error, {
+  const cause = Object.assign(new Error(error instanceof Error ? error.message : String(error)), {
     name: nameOf(error),
     code: errno(error),
     status: statusOf(error),

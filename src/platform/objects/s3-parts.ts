@@ -18,6 +18,7 @@ export interface Target {
 }
 
 const PARTS_IN_FLIGHT = 3
+const ABANDON_MS = 15_000
 
 /**
  * One object on its way to S3: parts of `partBytes` each but for the last, or a single request where there is but one.
@@ -103,7 +104,7 @@ export class S3Parts {
     await Promise.all(this.#inFlight)
     if (this.#uploadId === undefined) return
     const command = new AbortMultipartUploadCommand({ ...this.#place, UploadId: this.#uploadId })
-    await this.#client.send(command).catch(() => {})
+    await this.#client.send(command, { abortSignal: AbortSignal.timeout(ABANDON_MS) }).catch(() => {})
   }
 
   get #place(): Target {

@@ -10,9 +10,9 @@ const MIN_PART_BYTES = 5 * 1024 * 1024
 const MAX_PARTS = 10_000
 
 /** The most that may come must fit into the number of parts that S3 takes; of a little object a part is no larger than it. */
-function partBytes({ expect, maxBytes }: PutOptions): number {
-  if (expect?.bytes !== undefined && expect.bytes < MIN_PART_BYTES) return Math.max(1, expect.bytes)
-  return Math.max(MIN_PART_BYTES, Math.ceil((expect?.bytes ?? maxBytes ?? 0) / MAX_PARTS))
+function partBytes(known: number | undefined, maxBytes: number | undefined): number {
+  if (known !== undefined && known < MIN_PART_BYTES) return Math.max(1, known)
+  return Math.max(MIN_PART_BYTES, Math.ceil((known ?? maxBytes ?? 0) / MAX_PARTS))
 }
 
 /** Whether the object is what was sent. Its ETag tells more than its length, unless encryption makes another thing of it. */
@@ -66,7 +66,8 @@ export async function upload(
   const halt = new AbortController()
   const signal = options.signal === undefined ? halt.signal : AbortSignal.any([options.signal, halt.signal])
   const meter = new Meter({ ...options, signal })
-  const parts = new S3Parts(client, target, partBytes(options), halt, signal)
+  const known = body instanceof Uint8Array ? body.byteLength : options.expect?.bytes
+  const parts = new S3Parts(client, target, partBytes(known, options.maxBytes), halt, signal)
   let fault: { error: unknown } | null = null
   try {
     await sendAll(parts, meter.read(body))
