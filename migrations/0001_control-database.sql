@@ -65,6 +65,8 @@ CREATE TABLE intent (
   seq             bigint NOT NULL CHECK (seq > 0),
   function        text NOT NULL,
   arguments       json NOT NULL,
+  -- Of the arguments as text: what bounds a batch.
+  bytes           integer NOT NULL,
   -- Of function and arguments: what an idempotency key is compared by.
   digest          bytea NOT NULL,
   idempotency_key text,

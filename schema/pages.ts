@@ -79,7 +79,10 @@ export function addConnection<P extends Page<unknown>>(
             totalCount: t.field({
               type: total,
               description: 'How many there are over all pages; counted when it is selected.',
-              resolve: async page => Number(await page.totalCount()),
+              resolve: async page => {
+                const count = await page.totalCount()
+                return total === 'Int' ? Number(count) : count
+              },
             }),
           }),
     }),

@@ -60,6 +60,7 @@ export async function startServer(deps: ServerDeps): Promise<RunningServer> {
   server.on('checkContinue', (request, response) => exchanges.begin(request, response, true))
   server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head))
   await listen(server, settings)
+  server.on('error', error => log.error({ err: error }, 'the server could not take a connection'))
   const stopMeasuring = measureModels(services.db)
   let closed: Promise<void> | undefined
   return {

@@ -6,6 +6,11 @@ export const RENEW_SECONDS = 3
 /** A manager gives a lease up this long before it could be lost, on its own monotonic clock. */
 const SAFE_MS = (LEASE_SECONDS - 2) * 1000
 
+interface Lease {
+  readonly epoch: number
+  safeUntil: number
+}
+
 /**
  * The lease of a model: one manager at a time, told apart by its epoch. The database's clock alone decides when one
  * has ended; whatever an older epoch still tries is refused by "where epoch = mine" in every write of a manager.
@@ -17,7 +22,7 @@ export class Leases {
   readonly #db: Database
   readonly owner: string
   readonly #now: () => number
-  readonly #safeUntil = new Map<string, number>()
+  readonly #held = new Map<string, Lease>()
 
   /** `now` in milliseconds of a monotonic clock. */
   constructor(db: Database, owner: string, now: () => number = () => performance.now()) {
@@ -34,12 +39,13 @@ export class Leases {
         model,
       ])
       if (!there) return null
+      // One of this owner which it does not hold any more is of a release that did not get through.
       const [lease] = await tx.query<{ epoch: number }>(
         `INSERT INTO model_lease AS l (model, owner, epoch, expires_at)
          SELECT id, $2, epoch + 1, clock_timestamp() + make_interval(secs => $3) FROM goal_model WHERE id = $1
          ON CONFLICT (model) DO UPDATE
             SET owner = excluded.owner, epoch = excluded.epoch, since = clock_timestamp(), expires_at = excluded.expires_at
-          WHERE l.expires_at < clock_timestamp()
+          WHERE l.expires_at < clock_timestamp() OR l.owner = excluded.owner
          RETURNING epoch`,
         [model, this.owner, LEASE_SECONDS],
       )
@@ -47,31 +53,46 @@ export class Leases {
       await tx.query('UPDATE goal_model SET epoch = $2 WHERE id = $1', [model, lease.epoch])
       return lease.epoch
     })
-    if (epoch !== null) this.#safeUntil.set(model, asked + SAFE_MS)
+    if (epoch !== null) this.#held.set(model, { epoch, safeUntil: asked + SAFE_MS })
     return epoch
   }
 
-  /** Renews all leases of this owner at once; the answer holds the models that it still has. */
+  /**
+   * Renews the leases that are held, all at once; the answer has the models that still are. One that is acquired
+   * meanwhile stays as it is, and one whose release did not get through is not renewed, so that it ends.
+   */
   async renew(): Promise<Set<string>> {
     const asked = this.#now()
-    const held = await this.#db.query<{ model: string }>(
-      `UPDATE model_lease SET expires_at = clock_timestamp() + make_interval(secs => $2)
-        WHERE owner = $1 AND expires_at > clock_timestamp() RETURNING model`,
-      [this.owner, LEASE_SECONDS],
-    )
-    this.#safeUntil.clear()
-    for (const { model } of held) this.#safeUntil.set(model, asked + SAFE_MS)
-    return new Set(this.#safeUntil.keys())
+    const before = [...this.#held]
+    if (before.length > 0) {
+      const renewed = await this.#db.query<{ model: string; epoch: number }>(
+        `UPDATE model_lease SET expires_at = clock_timestamp() + make_interval(secs => $2)
+          WHERE owner = $1 AND model = ANY($3) AND expires_at > clock_timestamp() RETURNING model, epoch`,
+        [this.owner, LEASE_SECONDS, before.map(([model]) => model)],
+      )
+      const epochs = new Map(renewed.map(({ model, epoch }) => [model, epoch]))
+      for (const [model, lease] of before) {
+        if (epochs.get(model) === lease.epoch) lease.safeUntil = asked + SAFE_MS
+        else if (this.#held.get(model) === lease) this.#held.delete(model)
+      }
+    }
+    return new Set(this.#held.keys())
   }
 
   /** Whether no other manager can have taken the model yet. */
   safe(model: string): boolean {
-    return this.#now() < (this.#safeUntil.get(model) ?? 0)
+    return this.#now() < (this.#held.get(model)?.safeUntil ?? 0)
   }
 
   async release(model: string): Promise<void> {
-    this.#safeUntil.delete(model)
-    await this.#db.query('DELETE FROM model_lease WHERE model = $1 AND owner = $2', [model, this.owner])
+    const lease = this.#held.get(model)
+    if (!lease) return
+    this.#held.delete(model)
+    await this.#db.query('DELETE FROM model_lease WHERE model = $1 AND owner = $2 AND epoch = $3', [
+      model,
+      this.owner,
+      lease.epoch,
+    ])
   }
 }
 

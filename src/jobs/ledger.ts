@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { canonicalJson } from '../kinds/validate.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import { type Database, type Queryable, type Transaction, violates } from '../platform/postgres.ts'
+import { type Database, type Transaction, violates } from '../platform/postgres.ts'
 import { newTraceparent, traceparent } from '../platform/telemetry/index.ts'
 import { notifyWork } from './channel.ts'
+import { cancelIntents } from './completion-log.ts'
 import type { Queue } from './queue.ts'
 import { columns, type Intent, type IntentStatus } from './records.ts'
 
@@ -52,17 +53,19 @@ export class Ledger {
 
   /** The part of `submit` that happens within a transaction: also how triggers are accepted. */
   async insert(tx: Transaction, submission: Submission, digest = digestOf(submission)): Promise<Intent> {
+    const args = JSON.stringify(submission.arguments)
     const [intent] = await tx.query<Intent>(
       `WITH line AS (
          UPDATE goal_model SET next_seq = next_seq + 1 WHERE id = $2 AND deleted_at IS NULL RETURNING next_seq - 1 AS seq)
-       INSERT INTO intent AS i (id, model, seq, function, arguments, digest, alone, idempotency_key, source, submitted_by, traceparent)
-       SELECT $1, $2, line.seq, $3, $4, $5, $6, $7, $8, $9, $10 FROM line
+       INSERT INTO intent AS i (id, model, seq, function, arguments, bytes, digest, alone, idempotency_key, source, submitted_by, traceparent)
+       SELECT $1, $2, line.seq, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM line
        RETURNING ${columns.intent('i')}`,
       [
         randomUUID(),
         submission.model,
         submission.function,
-        JSON.stringify(submission.arguments),
+        args,
+        Buffer.byteLength(args),
         digest,
         submission.alone,
         submission.idempotencyKey ?? null,
@@ -125,7 +128,7 @@ export class Ledger {
   async cancel(id: string): Promise<Intent> {
     const intent = await this.#known(id)
     return this.#db.transaction(async tx => {
-      const [cancelled] = await endIntents(tx, intent.model, `id = $2 AND status = 'QUEUED'`, [id])
+      const [cancelled] = await cancelIntents(tx, intent.model, `id = $2 AND status = 'QUEUED'`, [id])
       if (!cancelled)
         throw new TeatreeError(
           'INTENT_STARTED',
@@ -181,39 +184,3 @@ const digestOf = (submission: Submission): Buffer =>
 export const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
 
 export const noModel = (id: string): TeatreeError => new TeatreeError('NOT_FOUND', `There is no model ${id}.`)
-
-/** Ends waiting intents as CANCELLED, with their completions. `condition` is over `intent`; $1 is the model. */
-export async function endIntents(
-  tx: Transaction,
-  model: string,
-  condition: string,
-  values: readonly unknown[] = [],
-): Promise<Intent[]> {
-  // The model's row first, as everywhere: who publishes holds it too, so positions in the log have no gap.
-  await tx.query('SELECT FROM goal_model WHERE id = $1 FOR NO KEY UPDATE', [model])
-  const ended = await tx.query<Intent>(
-    `UPDATE intent i SET status = 'CANCELLED', ended_at = clock_timestamp() WHERE model = $1 AND ${condition}
-     RETURNING ${columns.intent('i')}`,
-    [model, ...values],
-  )
-  await logCompletions(
-    tx,
-    model,
-    ended.map(intent => intent.id),
-  )
-  return ended
-}
-
-/** Appends to the model's log, in the order given. The caller holds the model's row. Answers with the newest position. */
-export async function logCompletions(tx: Queryable, model: string, intents: readonly string[]): Promise<bigint> {
-  const [row] = await tx.query<{ completions: bigint }>(
-    `WITH log AS (UPDATE goal_model SET completions = completions + cardinality($2::uuid[]) WHERE id = $1 RETURNING completions),
-     entries AS (
-       INSERT INTO completion (model, position, intent)
-       SELECT $1, log.completions - cardinality($2::uuid[]) + ended.place, ended.id
-         FROM log, unnest($2::uuid[]) WITH ORDINALITY AS ended (id, place))
-     SELECT completions FROM log`,
-    [model, intents],
-  )
-  return row?.completions ?? 0n
-}

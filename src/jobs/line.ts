@@ -1,20 +1,22 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Engine, Work, WorkOutcome, Writer } from '../engine/engine.ts'
+import type { Engine } from '../engine/engine.ts'
 import type { Kind, Kinds } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { metrics, span } from '../platform/telemetry/index.ts'
-import { notifyModel } from './channel.ts'
+import { clearBlocked, markBlocked } from './blocked.ts'
+import { endingOf, MAX_DEATHS, parked } from './endings.ts'
 import { ModelFiles } from './model-files.ts'
-import { type Ending, Fenced, type Publisher } from './publish.ts'
-import { columns, type Intent, intentError, type Model, type Version } from './records.ts'
+import { ModelWriter } from './model-writer.ts'
+import { type Ending, Fenced, type Publication, type Publisher } from './publish.ts'
+import { columns, type Intent, type Model } from './records.ts'
 import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
 import { prepareWork } from './work.ts'
 
-/** An intent that took its manager down this often is set aside. */
-const MAX_DEATHS = 3
+/** Between two tries of a model that is blocked: at first, and doubled from then on up to the second. */
+const RETRY_MS = { first: 1000, most: 60_000 }
 
 export interface LineDeps {
   db: Database
@@ -26,7 +28,7 @@ export interface LineDeps {
   log: Log
   /** Whether no other manager can have taken the model yet. */
   safe(model: string): boolean
-  onPublished(model: string, version: number): void
+  onPublished(model: string): void
 }
 
 /**
@@ -40,13 +42,17 @@ export class Line {
   readonly #deps: LineDeps
   readonly #files: ModelFiles
   readonly #kind: Kind
-  readonly #engine: Engine
   readonly model: string
   readonly #epoch: number
+  /** No further batch is begun, and none is waited for. */
+  readonly #closing = new AbortController()
+  /** The batch under way is stopped. */
   readonly #stop = new AbortController()
-  #version: number
-  #writer: Writer | null = null
+  readonly #writer: ModelWriter
+  /** Taken, and not yet ended or given back. */
+  #inHand: readonly Intent[] = []
   #suspects: bigint
+  #isBlocked: boolean
   #pass: Promise<void> | null = null
   #again = false
   #failures = 0
@@ -57,10 +63,10 @@ export class Line {
     this.#deps = deps
     this.#files = new ModelFiles(deps.dataDir, model.id)
     this.#kind = kind
-    this.#engine = engine
     this.model = model.id
     this.#epoch = epoch
-    this.#version = model.version
+    this.#writer = new ModelWriter({ ...deps, files: this.#files, kind, engine, model: model.id, epoch })
+    this.#isBlocked = model.blocked !== null
     this.#suspects = suspects
   }
 
@@ -77,12 +83,10 @@ export class Line {
     return new Line(deps, model, epoch, kind, engine, await suspectsUpTo(deps.db, id))
   }
 
-  /** Settles when everything that waited as it was called has ended, or the line has. */
-  async wake(): Promise<void> {
+  /** Settles when everything that waited as it was called has ended, or the line has. Rejects where it has. */
+  wake(): Promise<void> {
     this.#again = true
-    this.#pass ??= this.#run().finally(() => {
-      this.#pass = null
-    })
+    this.#pass ??= this.#run()
     return this.#pass
   }
 
@@ -90,45 +94,55 @@ export class Line {
     return this.#pass !== null
   }
 
-  /** Lets the batch under way finish within `graceMs`, else aborts it; what was not applied goes back to the line. */
+  /**
+   * Lets the batch under way finish within `graceMs`, else aborts it; what was not applied goes back to the line. The
+   * line is woken no more.
+   */
   async close(graceMs = 5000): Promise<void> {
+    this.#closing.abort()
     const late = setTimeout(() => this.#stop.abort(new Error('the manager stops')), graceMs)
-    this.#closing = true
     await this.#pass?.catch(() => {})
     clearTimeout(late)
     this.#stop.abort()
-    await this.#closeWriter()
-    await giveBack(this.#deps.db, { model: this.model, epoch: this.#epoch }).catch(() => {})
-    await this.#files.removeScratch()
+    await this.#writer.close()
+    await this.#giveBack()
+    await this.#files.removeScratch(this.#epoch)
   }
-  #closing = false
 
   async #run(): Promise<void> {
-    while (this.#again && !this.#closing) {
-      this.#again = false
-      try {
-        while (!this.#closing && (await this.#batch())) this.#failures = 0
-      } catch (error) {
-        if (error instanceof Fenced) throw error
-        await this.#blocked(error)
-        this.#again = true
+    // Behind the caller, who has yet to note down that this pass is under way.
+    await null
+    try {
+      while (this.#again && !this.#closing.signal.aborted) {
+        this.#again = false
+        try {
+          while (!this.#closing.signal.aborted && (await this.#batch())) this.#failures = 0
+        } catch (error) {
+          if (error instanceof Fenced) throw error
+          await this.#blocked(error)
+          this.#again = true
+        }
       }
+    } finally {
+      this.idleSince = performance.now()
+      // In the same breath as the last look at #again, so that nobody is told to wait for a pass that looks no more.
+      this.#pass = null
     }
-    this.idleSince = performance.now()
   }
 
   /** Takes and ends one batch; false where nothing waits. */
   async #batch(): Promise<boolean> {
     const { db, log } = this.#deps
     if (!this.#deps.safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
+    await this.#giveBack()
     const batch = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
     const [first] = batch
     const last = batch.at(-1)
     if (!first || !last) {
-      this.#suspects = 0n
+      await this.#nothingWaits()
       return false
     }
-    if (last.seq >= this.#suspects) this.#suspects = 0n
+    this.#inHand = batch
     await Promise.all(batch.map(waited))
     await span(
       'batch',
@@ -137,151 +151,99 @@ export class Line {
         links: batch.slice(1).map(intent => intent.traceparent),
         attributes: { 'teatree.model': this.model, 'teatree.intents': batch.length },
       },
-      async () => {
-        const endings = first.solo > MAX_DEATHS ? [parked(first)] : await this.#apply(batch)
-        await this.#publish(batch, endings)
-      },
+      async () => this.#publish(batch, first.solo > MAX_DEATHS ? [parked(first)] : await this.#apply(batch)),
     )
-    log.debug({ model: this.model, version: this.#version, intents: batch.length }, 'batch ended')
+    this.#inHand = []
+    if (last.seq >= this.#suspects) this.#suspects = 0n
+    this.#isBlocked = false
+    log.debug({ model: this.model, intents: batch.length }, 'batch ended')
     return true
   }
 
+  /** What blocked the model may have ended in another way: its intents cancelled, or published after all. */
+  async #nothingWaits(): Promise<void> {
+    this.#suspects = 0n
+    this.#failures = 0
+    if (!this.#isBlocked) return
+    await clearBlocked(this.#deps.db, { model: this.model, epoch: this.#epoch })
+    this.#isBlocked = false
+  }
+
   async #apply(batch: readonly Intent[]): Promise<Ending[]> {
-    const writer = await this.#opened()
-    await using prepared = await prepareWork(
-      this.#deps,
-      this.#kind,
-      batch,
-      this.#files.scratchDir(this.#epoch),
-      this.#stop.signal,
-    )
+    const { writer, version } = await this.#writer.opened()
+    const scratch = this.#files.scratchDir(this.#epoch)
+    await using prepared = await prepareWork(this.#deps, this.#kind, batch, scratch, this.#stop.signal)
     const ready = prepared.items.flatMap(item => (item.is === 'work' ? [item.work] : []))
-    const outcomes = await span('apply', {}, () => this.#applyWork(writer, ready))
+    const outcomes = ready.length === 0 ? [] : await span('apply', {}, () => writer.apply(ready, version + 1))
     const byIntent = new Map(ready.map((work, index) => [work.intentId, outcomes[index]]))
     return batch.map((intent, index) => {
       const item = prepared.items[index]
       const outcome = item?.is === 'refused' ? { ok: false as const, error: item.error } : byIntent.get(intent.id)
       if (!outcome) throw new Error(`intent ${intent.id} has no outcome`)
-      return ending(intent, outcome)
+      return endingOf(intent, outcome)
     })
-  }
-
-  #applyWork(writer: Writer, work: readonly Work[]): Promise<WorkOutcome[]> {
-    return work.length === 0 ? Promise.resolve([]) : writer.apply(work, this.#version + 1)
   }
 
   async #publish(batch: readonly Intent[], endings: readonly Ending[]): Promise<void> {
-    const { publisher, onPublished } = this.#deps
     const changed = endings.some(({ status }) => status === 'PUBLISHED')
-    const next = this.#version + 1
-    await span('publish', { attributes: { 'teatree.version': changed ? next : this.#version } }, async () => {
-      const writer = changed ? await this.#opened() : null
-      const made = writer && (await this.#files.make(next, this.#epoch, dir => writer.snapshot(dir)))
-      const snapshot = made && { dir: this.#files.versionDir(next, this.#epoch), ...made }
-      this.#version = await publisher.publish({
+    await span('publish', {}, async publishing => {
+      const made = changed ? await this.#makeVersion() : { after: 0, snapshot: null }
+      const version = await this.#deps.publisher.publish({
         model: this.model,
         kind: this.#kind,
         epoch: this.#epoch,
-        after: this.#version,
         endings,
         lastSeq: batch.at(-1)?.seq ?? 0n,
-        snapshot,
+        ...made,
       })
+      publishing.setAttribute('teatree.version', version)
+      if (changed) this.#writer.movedOn(version)
     })
+    this.#measure(batch, endings)
+    if (changed) this.#deps.onPublished(this.model)
+  }
+
+  async #makeVersion(): Promise<Pick<Publication, 'after' | 'snapshot'>> {
+    const { writer, version } = await this.#writer.opened()
+    const made = await this.#files.make(version + 1, this.#epoch, dir => writer.snapshot(dir))
+    return { after: version, snapshot: { dir: this.#files.versionDir(version + 1, this.#epoch), ...made } }
+  }
+
+  #measure(batch: readonly Intent[], endings: readonly Ending[]): void {
     for (const [index, { status }] of endings.entries()) {
-      const submitted = Date.parse(batch[index]?.submittedAt ?? '')
-      metrics.submittedToVisible.record((Date.now() - submitted) / 1000, {
-        kind: this.#kind.name,
-        function: batch[index]?.function ?? '',
-      })
-      metrics.intentsEnded.add(1, { kind: this.#kind.name, function: batch[index]?.function ?? '', status })
+      const { submittedAt = '', function: name = '' } = batch[index] ?? {}
+      const what = { kind: this.#kind.name, function: name }
+      metrics.submittedToVisible.record((Date.now() - Date.parse(submittedAt)) / 1000, what)
+      metrics.intentsEnded.add(1, { ...what, status })
     }
-    if (changed) onPublished(this.model, this.#version)
   }
 
-  /** The writer, from the newest published version; opened when it is first needed, and again after a fault. */
-  async #opened(): Promise<Writer> {
-    if (this.#writer) return this.#writer
-    const { db } = this.#deps
-    const [newest] = await db.query<Version & { files: string[] }>(
-      `SELECT ${columns.version('v')}, coalesce((SELECT json_agg(c.name) FROM content_index c
-                WHERE c.model = v.model AND c.version = v.version AND c.form = m.engine), '[]') AS files
-         FROM goal_model m JOIN model_version v ON v.model = m.id AND v.version = m.version WHERE m.id = $1 AND m.epoch = $2`,
-      [this.model, this.#epoch],
-    )
-    if (!newest) throw new Fenced(`model ${this.model} is no longer held by epoch ${this.#epoch}`)
-    this.#version = newest.version
-    const from = newest.version === 0 ? null : this.#files.snapshotFiles(newest, newest.files)
-    const dir = await this.#files.scratch(this.#epoch)
-    this.#writer = await this.#engine.openWriter({ kind: this.#kind, kinds: this.#deps.kinds, dir, from })
-    return this.#writer
-  }
-
-  async #closeWriter(): Promise<void> {
-    const writer = this.#writer
-    this.#writer = null
-    await writer
-      ?.close()
-      .catch(error => this.#deps.log.warn({ model: this.model, err: error }, 'the writer did not close'))
+  /** What cannot be given back now is before the next batch is taken: each taking is counted. */
+  async #giveBack(): Promise<void> {
+    if (this.#inHand.length === 0) return
+    await giveBack(this.#deps.db, { model: this.model, epoch: this.#epoch, batch: this.#inHand })
+    this.#inHand = []
   }
 
   /** A fault of the surroundings: no intent fails for it. The model says why, and tries again. */
   async #blocked(error: unknown): Promise<void> {
     const { db, log } = this.#deps
-    if (this.#closing) return
+    // What the database holds now is not known, and a batch that is stopped has left a part of itself in it.
+    await this.#writer.close()
+    if (this.#closing.signal.aborted) return
     log.error({ model: this.model, err: error }, 'the model is blocked')
-    await this.#closeWriter()
-    const delay = Math.min(1000 * 2 ** this.#failures++, 60_000)
-    const reason = error instanceof TeatreeError ? error : new TeatreeError('UNAVAILABLE', surroundings(error))
+    const retryMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.most)
+    this.#isBlocked = true
     try {
-      await giveBack(db, { model: this.model, epoch: this.#epoch })
-      await db.transaction(async tx => {
-        await tx.query(
-          `UPDATE goal_model SET blocked = $3, retry_at = clock_timestamp() + make_interval(secs => $4) WHERE id = $1 AND epoch = $2`,
-          [this.model, this.#epoch, JSON.stringify(intentError(reason)), delay / 1000],
-        )
-        await notifyModel(tx, this.model)
-      })
+      await this.#giveBack()
+      await markBlocked(db, { model: this.model, epoch: this.#epoch, error, retryMs })
     } catch (failure) {
       log.warn({ model: this.model, err: failure }, 'that the model is blocked could not be written down')
     }
-    await wait(delay, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {})
+    await wait(retryMs, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
   }
 }
 
 /** The time in the line, in the intent's own trace, whichever batch it came to be in. */
 const waited = (intent: Intent): Promise<void> =>
   span('queue', { parent: intent.traceparent, startTime: new Date(intent.submittedAt) }, () => {})
-
-function ending(intent: Intent, outcome: WorkOutcome): Ending {
-  if (outcome.ok) return { intent: intent.id, status: 'PUBLISHED', result: outcome.result }
-  const { error } = outcome
-  const shown =
-    error instanceof TeatreeError
-      ? error
-      : new TeatreeError('INTERNAL', `The intent failed by a fault of the server (${intent.id}).`)
-  return { intent: intent.id, status: 'FAILED', error: intentError(shown) }
-}
-
-const parked = (intent: Intent): Ending => ({
-  intent: intent.id,
-  status: 'PARKED',
-  error: intentError(
-    new TeatreeError(
-      'INTERNAL',
-      `The intent took its manager down ${MAX_DEATHS} times and was set aside; retryIntent tries it again.`,
-    ),
-  ),
-})
-
-/** What may be said of a fault: its system code, never a path. */
-function surroundings(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code
-  const known: Record<string, string> = {
-    ENOSPC: 'The disk is full.',
-    EDQUOT: 'The disk quota is used up.',
-    EIO: 'The disk failed.',
-    EMFILE: 'Too many files are open.',
-  }
-  return (typeof code === 'string' && known[code]) || 'The model cannot be written at the moment; it is tried again.'
-}

@@ -119,11 +119,11 @@ export class Manager {
 
   async #renew(): Promise<void> {
     try {
-      const held = await this.#leases.renew()
+      await this.#leases.renew()
       for (const [model, holding] of this.#held) {
         const there = await holding.catch(() => null)
         if (!there) continue
-        if (!held.has(model)) await this.#lost(model, new Fenced('the lease has ended'))
+        if (!this.#leases.safe(model)) await this.#lost(model, new Fenced('the lease has ended'))
         else if (this.#isIdle(there)) await this.release(model)
       }
     } catch (error) {

@@ -1,6 +1,7 @@
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotFiles } from '../engine/engine.ts'
+import { SnapshotMissing } from '../engine/snapshot-missing.ts'
 
 /**
  * Where a model's files are. Ids are never given twice and epochs never go back, so no two managers ever write to the
@@ -9,6 +10,7 @@ import type { SnapshotFiles } from '../engine/engine.ts'
  *   models/ID/scratch/EPOCH/           the one read-write database of that epoch's manager
  *   models/ID/versions/N-EPOCH/        the files of version N; immutable from the moment they have this name
  *   models/ID/versions/N-EPOCH.tmp/    being written
+ *   models/ID/archive/EPOCH/           on its way to the object store
  */
 export class ModelFiles {
   readonly #root: string
@@ -21,8 +23,12 @@ export class ModelFiles {
     return join(this.#root, 'versions', `${version}-${epoch}`)
   }
 
-  /** The files of a version by name; empty for version 0, which has none. */
+  /**
+   * The files of a version by name; empty for version 0, which has none. SnapshotMissing for another without: its files
+   * have been let go, and it must not be taken for empty.
+   */
   snapshotFiles(version: { version: number; epoch: number }, names: readonly string[]): SnapshotFiles {
+    if (version.version > 0 && names.length === 0) throw new SnapshotMissing(`version ${version.version} has no files`)
     const dir = this.versionDir(version.version, version.epoch)
     return Object.fromEntries(names.map(name => [name, join(dir, name)]))
   }
@@ -32,9 +38,18 @@ export class ModelFiles {
   }
 
   /** An empty scratch folder for this epoch; those of dead epochs are thrown away. */
-  async scratch(epoch: number): Promise<string> {
-    await this.removeScratch()
-    const dir = this.scratchDir(epoch)
+  scratch(epoch: number): Promise<string> {
+    return this.#emptied('scratch', epoch)
+  }
+
+  /** An empty folder for what this epoch is about to put into the archive; those of dead epochs are thrown away. */
+  archive(epoch: number): Promise<string> {
+    return this.#emptied('archive', epoch)
+  }
+
+  async #emptied(folder: 'scratch' | 'archive', epoch: number): Promise<string> {
+    const dir = join(this.#root, folder, String(epoch))
+    await this.#remove(folder, name => Number(name) <= epoch)
     await mkdir(dir, { recursive: true })
     return dir
   }
@@ -43,33 +58,45 @@ export class ModelFiles {
   async make<T>(version: number, epoch: number, write: (dir: string) => Promise<T>): Promise<T> {
     const dir = this.versionDir(version, epoch)
     const temporary = `${dir}.tmp`
+    const remove = (path: string) => rm(path, { recursive: true, force: true })
     // One that is there is of a publish of this epoch which did not come to be visible; nobody can have opened it.
-    for (const stray of [temporary, dir]) await rm(stray, { recursive: true, force: true })
-    await mkdir(temporary, { recursive: true })
-    const result = await write(temporary)
-    await rename(temporary, dir)
-    await syncFolder(join(this.#root, 'versions'))
-    return result
+    for (const stray of [temporary, dir]) await remove(stray)
+    try {
+      await mkdir(temporary, { recursive: true })
+      const result = await write(temporary)
+      await rename(temporary, dir)
+      await syncFolder(join(this.#root, 'versions'))
+      return result
+    } catch (error) {
+      // A disk that is full must not stay so for what came of it.
+      await remove(temporary)
+      throw error
+    }
   }
 
   async removeVersion(version: number, epoch: number): Promise<void> {
     await rm(this.versionDir(version, epoch), { recursive: true, force: true })
   }
 
-  /** Removes what is in the versions folder and is not among `kept`: what a dead manager left, and versions let go. */
-  async sweep(kept: readonly { version: number; epoch: number }[]): Promise<void> {
+  /** Removes versions of this epoch and older ones that are not among `kept`: what dead managers left, and what was let go. */
+  async sweep(epoch: number, kept: readonly { version: number; epoch: number }[]): Promise<void> {
     const names = new Set(kept.map(({ version, epoch }) => `${version}-${epoch}`))
-    const versions = join(this.#root, 'versions')
-    for (const entry of await readdir(versions).catch(() => []))
-      if (!names.has(entry)) await rm(join(versions, entry), { recursive: true, force: true })
+    await this.#remove('versions', name => !names.has(name) && Number(/^\d+-(\d+)(\.tmp)?$/.exec(name)?.[1]) <= epoch)
   }
 
-  async removeScratch(): Promise<void> {
-    await rm(join(this.#root, 'scratch'), { recursive: true, force: true })
+  async removeScratch(epoch: number): Promise<void> {
+    await rm(this.scratchDir(epoch), { recursive: true, force: true })
   }
 
   async removeAll(): Promise<void> {
     await rm(this.#root, { recursive: true, force: true })
+  }
+
+  /** Never what a later epoch made: this manager may be one that was frozen, and has woken up beside its successor. */
+  async #remove(folder: 'scratch' | 'archive' | 'versions', isOurs: (name: string) => boolean): Promise<void> {
+    const parent = join(this.#root, folder)
+    for (const name of await readdir(parent).catch(() => []))
+      if (isOurs(name)) await rm(join(parent, name), { recursive: true, force: true })
   }
 }
 

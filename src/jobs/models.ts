@@ -4,9 +4,12 @@ import type { Kinds } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { type Database, type Transaction, violates } from '../platform/postgres.ts'
 import { notifyModel } from './channel.ts'
+import { cancelIntents } from './completion-log.ts'
 import { COPY } from './functions.ts'
-import { endIntents, type Ledger, noModel } from './ledger.ts'
+import { type Ledger, noModel } from './ledger.ts'
+import { setReads } from './model-reads.ts'
 import type { Queue } from './queue.ts'
+import { pin } from './reads.ts'
 import { columns, type Model, type PodSize } from './records.ts'
 
 export interface NewModel {
@@ -33,7 +36,6 @@ export interface ModelFilter {
 
 const MODEL_ID = /^[a-z][a-z0-9-]{0,62}$/
 const MAX_NAME = 200
-const MAX_READS = 100
 
 /** The models that there are: made, changed, deleted, found. */
 export class Models {
@@ -85,7 +87,7 @@ export class Models {
           'INSERT INTO model_version (model, version, epoch, last_seq, completions, tables) VALUES ($1, 0, 0, 0, 0, $2)',
           [id, JSON.stringify(tables)],
         )
-        await this.#setReads(tx, id, input.reads ?? [])
+        await setReads(tx, id, input.reads ?? [])
         if (input.from) await this.#beginAsCopy(tx, model, input.from)
         await notifyModel(tx, id)
         return model
@@ -98,14 +100,16 @@ export class Models {
 
   async #beginAsCopy(tx: Transaction, model: Model, from: NonNullable<NewModel['from']>): Promise<void> {
     const [source] = await tx.query<{ kind: string; version: number }>(
-      'SELECT kind, version FROM goal_model WHERE id = $1 AND deleted_at IS NULL FOR SHARE',
+      'SELECT kind, version FROM goal_model WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE',
       [from.model],
     )
     if (!source) throw noModel(from.model)
     if (source.kind !== model.kind)
       throw new TeatreeError('BAD_VALUE', `from: model ${from.model} is of kind ${source.kind}, not ${model.kind}.`)
     const args = { model: from.model, version: from.version ?? source.version }
-    await this.#ledger.insert(tx, { model: model.id, function: COPY, arguments: args, alone: true })
+    const intent = await this.#ledger.insert(tx, { model: model.id, function: COPY, arguments: args, alone: true })
+    // Kept from now on: the source may publish many a version before a manager comes to the copy.
+    await pin(tx, intent.id, [{ alias: 'source', ...args }])
   }
 
   async update(id: string, change: ModelChange): Promise<Model> {
@@ -117,36 +121,10 @@ export class Models {
         [id, name, change.size ?? null],
       )
       if (!model) throw noModel(id)
-      if (change.reads) await this.#setReads(tx, id, change.reads)
+      if (change.reads) await setReads(tx, id, change.reads)
       await notifyModel(tx, id)
       return model
     })
-  }
-
-  /** What a model reads must be there, and reading must not go in a circle: a version would start itself for ever. */
-  async #setReads(tx: Transaction, id: string, reads: readonly string[]): Promise<void> {
-    const wanted = [...new Set(reads)]
-    if (wanted.length > MAX_READS) throw new TeatreeError('BAD_VALUE', `reads: at most ${MAX_READS} models.`)
-    // One at a time, so that two updates cannot close a circle that neither of them sees.
-    await tx.query(`SELECT pg_advisory_xact_lock(hashtext('teatree model_read'))`)
-    const there = await tx.query<{ id: string }>(
-      'SELECT id FROM goal_model WHERE id = ANY($1) AND deleted_at IS NULL FOR SHARE',
-      [wanted],
-    )
-    const missing = wanted.find(read => !there.some(model => model.id === read))
-    if (missing !== undefined) throw noModel(missing)
-    const [circle] = await tx.query<{ id: string }>(
-      `WITH RECURSIVE below (id) AS (
-         SELECT unnest($2::text[]) UNION SELECT r.reads FROM model_read r JOIN below ON r.model = below.id)
-       SELECT id FROM below WHERE id = $1`,
-      [id, wanted],
-    )
-    if (circle) throw new TeatreeError('BAD_VALUE', `reads: model ${id} would read itself, directly or through others.`)
-    await tx.query('DELETE FROM model_read WHERE model = $1 AND NOT reads = ANY($2)', [id, wanted])
-    await tx.query('INSERT INTO model_read (model, reads) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING', [
-      id,
-      wanted,
-    ])
   }
 
   /** MODEL_IN_USE while another model reads it. Waiting intents are CANCELLED; its id stays taken. */
@@ -164,7 +142,7 @@ export class Models {
           'MODEL_IN_USE',
           `Model ${id} is read by ${readers.map(reader => reader.model).join(', ')}; change their reads first.`,
         )
-      await endIntents(tx, id, `status IN ('QUEUED', 'RUNNING')`)
+      await cancelIntents(tx, id, `status IN ('QUEUED', 'RUNNING')`)
       await tx.query('DELETE FROM model_read WHERE model = $1', [id])
       await tx.query('DELETE FROM model_lease WHERE model = $1', [id])
       // With the epoch, whatever its manager still tries is refused.
@@ -172,7 +150,8 @@ export class Models {
       await tx.query('UPDATE model_version SET kept = false WHERE model = $1', [id])
       await notifyModel(tx, id)
     })
-    await this.#queue.drop(id)
+    // A queue that outlives its model wakes nobody.
+    await this.#queue.drop(id).catch(() => {})
   }
 
   async #taken(id: string): Promise<boolean> {

@@ -1,10 +1,10 @@
 import { TeatreeError } from '../platform/errors.ts'
-import type { Database } from '../platform/postgres.ts'
+import type { Queryable } from '../platform/postgres.ts'
 
 const MAX_LABEL = 200
 
 /** Keeps a version, and its files, until its labels are released. SNAPSHOT_GONE where it is not kept any more, BAD_VALUE. */
-export async function pinVersion(db: Database, model: string, version: number, label: string): Promise<void> {
+export async function pinVersion(db: Queryable, model: string, version: number, label: string): Promise<void> {
   if (label.trim() === '' || label.length > MAX_LABEL || label.includes('\0'))
     throw new TeatreeError('BAD_VALUE', `label: 1 to ${MAX_LABEL} characters.`)
   const pinned = await db.query(
@@ -18,7 +18,7 @@ export async function pinVersion(db: Database, model: string, version: number, l
 
 /** Takes a label off a version, or all of them; it goes with the next version that is let go. */
 export async function releaseVersion(
-  db: Database,
+  db: Queryable,
   model: string,
   version: number,
   label: string | null,

@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import type { SnapshotRef } from '../engine/engine.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import type { Database } from '../platform/postgres.ts'
+import type { Database, Transaction } from '../platform/postgres.ts'
 import type { ReadRequest } from './functions.ts'
 import { ModelFiles } from './model-files.ts'
+import { columns } from './records.ts'
 
 /** The models that a model reads, with their kinds, in the order of their ids. */
 export function readModels(db: Database, model: string): Promise<{ id: string; kind: string }[]> {
@@ -27,44 +28,65 @@ export async function pinReads(
   for (const { alias, model } of of.requests)
     if (!allowed.has(model))
       throw new TeatreeError('BAD_VALUE', `${alias}: model ${model} is not among the models that this one reads.`)
-  const pinned = await db.transaction(async tx => {
-    // FOR SHARE waits for one who lets versions go, and makes him wait: what is chosen here is still kept afterwards.
-    await tx.query(
-      `INSERT INTO intent_read (intent, alias, model, version)
-       SELECT $1, r.alias, v.model, v.version
-         FROM json_to_recordset($2) AS r (alias text, model text, version integer)
-         JOIN LATERAL (
-           SELECT v.model, v.version FROM model_version v JOIN goal_model m ON m.id = v.model
-            WHERE v.model = r.model AND v.version = coalesce(r.version, m.version) AND v.kept FOR SHARE OF v) v ON true
-       ON CONFLICT DO NOTHING`,
-      [of.intent, JSON.stringify(of.requests)],
-    )
-    return tx.query<{ alias: string; model: string; kind: string; version: number; epoch: number; files: string[] }>(
-      `SELECT r.alias, r.model, m.kind, r.version, v.epoch,
-              coalesce((SELECT json_agg(c.name) FROM content_index c
-                WHERE c.model = r.model AND c.version = r.version AND c.form = m.engine), '[]') AS files
-         FROM intent_read r JOIN goal_model m ON m.id = r.model
-         JOIN model_version v ON v.model = r.model AND v.version = r.version
-        WHERE r.intent = $1`,
-      [of.intent],
-    )
-  })
-  return Promise.all(
-    of.requests.map(async ({ alias, model, version }) => {
-      const found = pinned.find(read => read.alias === alias)
-      if (!found) throw await missing(db, model, version)
-      const files = new ModelFiles(dataDir, model).snapshotFiles(found, found.files)
-      return { alias, model, kind: found.kind, version: found.version, files }
-    }),
-  )
+  const pinned = await db.transaction(tx => pin(tx, of.intent, of.requests))
+  return pinned.map(({ files, ...read }) => ({
+    alias: read.alias,
+    model: read.model,
+    kind: read.kind,
+    version: read.version,
+    files: new ModelFiles(dataDir, read.model).snapshotFiles(read, files),
+  }))
 }
 
-async function missing(db: Database, model: string, version: number | null): Promise<TeatreeError> {
-  const [row] = await db.query<{ version: number }>('SELECT version FROM goal_model WHERE id = $1', [model])
-  const newest = row?.version ?? 0
-  return version !== null && version > newest
-    ? new TeatreeError('SNAPSHOT_NOT_YET', `Model ${model} has no version ${version} yet; its newest is ${newest}.`)
-    : new TeatreeError('SNAPSHOT_GONE', `Version ${version ?? newest} of model ${model} is no longer kept.`)
+interface Pinned {
+  alias: string
+  model: string
+  kind: string
+  version: number
+  epoch: number
+  files: string[]
+}
+
+/** The part of `pinReads` that happens within a transaction; in the order of the requests. */
+export async function pin(tx: Transaction, intent: string, requests: readonly ReadRequest[]): Promise<Pinned[]> {
+  // FOR SHARE waits for one who lets versions go, and makes him wait: what is chosen here is still kept afterwards.
+  await tx.query(
+    `INSERT INTO intent_read (intent, alias, model, version)
+     SELECT $1, r.alias, v.model, v.version
+       FROM json_to_recordset($2) AS r (alias text, model text, version integer)
+       JOIN LATERAL (
+         SELECT v.model, v.version FROM model_version v JOIN goal_model m ON m.id = v.model
+          WHERE v.model = r.model AND v.version = coalesce(r.version, m.version) AND v.kept FOR SHARE OF v) v ON true
+     ON CONFLICT DO NOTHING`,
+    [intent, JSON.stringify(requests)],
+  )
+  const pinned = await tx.query<Pinned>(
+    `SELECT r.alias, r.model, m.kind, r.version, v.epoch, ${columns.files('r', 'm')}
+       FROM intent_read r JOIN goal_model m ON m.id = r.model
+       JOIN model_version v ON v.model = r.model AND v.version = r.version
+      WHERE r.intent = $1 AND v.kept AND m.deleted_at IS NULL`,
+    [intent],
+  )
+  const found: Pinned[] = []
+  for (const request of requests) {
+    const read = pinned.find(({ alias }) => alias === request.alias)
+    if (!read) throw await missing(tx, request)
+    found.push(read)
+  }
+  return found
+}
+
+async function missing(tx: Transaction, { model, version }: ReadRequest): Promise<TeatreeError> {
+  const [row] = await tx.query<{ version: number }>(
+    'SELECT version FROM goal_model WHERE id = $1 AND deleted_at IS NULL',
+    [model],
+  )
+  if (!row) return new TeatreeError('SNAPSHOT_GONE', `Model ${model} was deleted.`)
+  // The newest as the statement began had been let go by the time it was locked: there is a newer one.
+  if (version === null) return new TeatreeError('UNAVAILABLE', `Model ${model} publishes too quickly; it is tried again.`)
+  return version > row.version
+    ? new TeatreeError('SNAPSHOT_NOT_YET', `Model ${model} has no version ${version} yet; its newest is ${row.version}.`)
+    : new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is no longer kept.`)
 }
 
 /** Where an import's upload is put while it is read. */

@@ -96,6 +96,9 @@ export interface Content {
 
 /** Select lists that give these records; `t` is the table's alias in the query. */
 export const columns = {
+  /** The names of a version's snapshot files: `v` has its model and version, `m` is the model. */
+  files: (v: string, m: string) => `coalesce((SELECT json_agg(f.name) FROM content_index f
+    WHERE f.model = ${v}.model AND f.version = ${v}.version AND f.form = ${m}.engine), '[]') AS files`,
   model: (
     t: string,
   ) => `${t}.id, ${t}.name, ${t}.kind, ${t}.shape, ${t}.engine, ${t}.size, ${t}.created_at AS "createdAt",

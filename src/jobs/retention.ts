@@ -12,17 +12,25 @@ const KEPT_VERSIONS = 3
  */
 export async function letGo({ db, dataDir }: { db: Database; dataDir: string }, model: string): Promise<void> {
   const gone = await db.transaction(async tx => {
+    // Locked by one statement and looked at by the next: who pins a version holds its row for sharing, and what he has
+    // written is seen only by a statement that began after him.
+    const old = await tx.query<{ version: number }>(
+      `SELECT v.version FROM model_version v
+        WHERE v.model = $1 AND v.kept AND v.version <= (SELECT version FROM goal_model WHERE id = $1) - $2
+        ORDER BY v.version FOR NO KEY UPDATE`,
+      [model, KEPT_VERSIONS],
+    )
+    if (old.length === 0) return []
     const versions = await tx.query<{ version: number; epoch: number }>(
       `UPDATE model_version v SET kept = false
-        WHERE v.model = $1 AND v.kept
-          AND v.version <= (SELECT version FROM goal_model WHERE id = $1) - $2
+        WHERE v.model = $1 AND v.version = ANY($2)
           AND NOT EXISTS (SELECT FROM version_pin p WHERE p.model = v.model AND p.version = v.version)
           AND NOT EXISTS (
             SELECT FROM intent_read r JOIN intent i ON i.id = r.intent JOIN goal_model m ON m.id = i.model
              WHERE r.model = v.model AND r.version = v.version AND m.deleted_at IS NULL
                AND (i.ended_at IS NULL OR i.version > m.archived_version))
        RETURNING v.version, v.epoch`,
-      [model, KEPT_VERSIONS],
+      [model, old.map(({ version }) => version)],
     )
     await tx.query(`DELETE FROM content_index WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW')`, [
       model,

@@ -18,9 +18,11 @@ export async function takeBatch(
   of: { model: string; epoch: number; singly: boolean },
 ): Promise<Intent[]> {
   const taken = await db.query<Intent>(
+    // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
+    // the statement's view of `waiting` is too old to show.
     `WITH line AS (SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 AND deleted_at IS NULL FOR NO KEY UPDATE),
      waiting AS (
-       SELECT id, alone, seq, octet_length(arguments::text) AS bytes FROM intent
+       SELECT id, alone, seq, bytes FROM intent
         WHERE model = $1 AND status IN ('QUEUED', 'RUNNING') ORDER BY seq LIMIT $3),
      batch AS (
        SELECT id, row_number() OVER line AS place, bool_or(alone) OVER line AS seen, sum(bytes) OVER line AS bytes
@@ -31,20 +33,28 @@ export async function takeBatch(
         SET status = 'RUNNING', started_at = coalesce(i.started_at, clock_timestamp()), attempts = i.attempts + 1,
             solo = i.solo + CASE WHEN chosen.size = 1 THEN 1 ELSE 0 END
        FROM chosen, line
-      WHERE i.id = chosen.id
+      WHERE i.id = chosen.id AND i.status IN ('QUEUED', 'RUNNING')
      RETURNING ${columns.intent('i')}`,
     [of.model, of.epoch, of.singly ? 1 : MAX_BATCH, MAX_BATCH_BYTES],
   )
   return taken.sort((a, b) => (a.seq < b.seq ? -1 : 1))
 }
 
-/** Puts intents that were taken and not applied back into the line; what was counted for them is taken back. */
-export async function giveBack(db: Database, of: { model: string; epoch: number }): Promise<void> {
+/**
+ * Puts a batch that was taken and not applied back into the line; what was counted for it is taken back. A trigger
+ * stays RUNNING: which versions it reads has been written down, so the next one must be able to wait behind it.
+ */
+export async function giveBack(
+  db: Database,
+  of: { model: string; epoch: number; batch: readonly Intent[] },
+): Promise<void> {
   await db.query(
-    `UPDATE intent i SET status = 'QUEUED', attempts = attempts - 1, solo = greatest(solo - 1, 0), started_at = NULL,
-            step = NULL, progress = NULL
-       FROM goal_model m WHERE m.id = i.model AND m.id = $1 AND m.epoch = $2 AND i.status = 'RUNNING'`,
-    [of.model, of.epoch],
+    `WITH line AS (SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE)
+     UPDATE intent i
+        SET status = CASE WHEN i.source IS NULL THEN 'QUEUED' ELSE 'RUNNING' END, attempts = i.attempts - 1,
+            solo = i.solo - $4, started_at = NULL, step = NULL, progress = NULL
+       FROM line WHERE i.model = line.id AND i.id = ANY($3) AND i.status = 'RUNNING'`,
+    [of.model, of.epoch, of.batch.map(({ id }) => id), of.batch.length === 1 ? 1 : 0],
   )
 }
 

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { TeatreeError } from './errors.ts'
+import { Listener } from './postgres-listener.ts'
 
 /** A row as pg gives it: BIGINT as bigint, TIMESTAMPTZ in canonical form (UTC, six places), DATE as text. */
 export type DbRow = Record<string, unknown>
@@ -32,6 +33,9 @@ const types: pg.CustomTypesConfig = {
   }) as pg.CustomTypesConfig['getTypeParser'],
 }
 
+/** What a statement may take, its waiting for locks included. */
+const STATEMENT_MS = 60_000
+
 /**
  * The control database. Connections carry `application_name`, so that an operator can tell who holds them; a query
  * that cannot be sent because the database is away fails with UNAVAILABLE.
@@ -45,10 +49,14 @@ export class Database implements Queryable {
       connectionString: options.url,
       application_name: options.name,
       keepAlive: true,
-      options: '-c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000',
+      keepAliveInitialDelayMillis: 10_000,
+      connectionTimeoutMillis: 10_000,
+      options: `-c timezone=UTC -c statement_timeout=${STATEMENT_MS} -c idle_in_transaction_session_timeout=${STATEMENT_MS}`,
+      // Where packets are lost without a word, nobody else would end the wait: the server's own limit is told in vain.
+      query_timeout: STATEMENT_MS + 5000,
       types,
     }
-    this.#pool = new pg.Pool({ ...config, max: options.connections, connectionTimeoutMillis: 10_000 })
+    this.#pool = new pg.Pool({ ...config, max: options.connections })
     // Without this listener a lost idle connection would end the process.
     this.#pool.on('error', options.onError)
     this.#listener = new Listener(config, options.onError)
@@ -71,6 +79,11 @@ export class Database implements Queryable {
       throw named(error)
     })
     let broken: Error | undefined
+    // The pool listens to idle connections alone: one that is lost between two statements would end the process.
+    const onError = (error: Error) => {
+      broken = error
+    }
+    client.on('error', onError)
     try {
       const tx: Transaction = {
         transaction: true,
@@ -78,16 +91,19 @@ export class Database implements Queryable {
       }
       await client.query('BEGIN')
       const result = await fn(tx)
-      await client.query('COMMIT').catch(error => {
+      const { command } = await client.query('COMMIT').catch(error => {
         throw isAway(error) ? away(error, { outcome: 'unknown' }) : error
       })
+      // So PostgreSQL answers where a statement before had failed and its error was swallowed.
+      if (command !== 'COMMIT') throw new Error('the transaction was rolled back: one of its statements had failed')
       return result
     } catch (error) {
       await client.query('ROLLBACK').catch(failure => {
-        broken = failure
+        broken ??= failure
       })
       throw named(error)
     } finally {
+      client.off('error', onError)
       client.release(broken)
     }
   }
@@ -106,14 +122,17 @@ export class Database implements Queryable {
   }
 }
 
-/** SQLSTATE classes and system errors which mean that the database is away, not that the statement was wrong. */
+/**
+ * SQLSTATEs and system errors which mean that the database is away or has no time, not that the statement was wrong:
+ * connection lost (08, 57P0, 25P03), too much to do (53), waited too long (57014, 55P03), deadlock (40P01, 40001).
+ */
+const AWAY = /^(08...|57P0.|53...|25P03|57014|55P03|40P01|40001|E[A-Z]+)$/
+const AWAY_WORDS = /terminated|timeout exceeded when trying to connect|not queryable|Query read timeout/i
+
 function isAway(error: unknown): boolean {
-  const code = (error as { code?: unknown })?.code
-  if (typeof code !== 'string')
-    return (
-      error instanceof Error && /terminated|timeout exceeded when trying to connect|not queryable/i.test(error.message)
-    )
-  return /^(08|57P0|53)/.test(code) || /^E[A-Z]+$/.test(code)
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? AWAY.test(code) : AWAY_WORDS.test(error.message)
 }
 const away = (cause: unknown, details: Record<string, unknown> = {}) =>
   new TeatreeError('UNAVAILABLE', 'The control database cannot be reached; try again.', { cause, details })
@@ -122,82 +141,3 @@ const named = (error: unknown): unknown => (error instanceof TeatreeError || !is
 /** Whether the error is a unique violation of the named constraint or index. */
 export const violates = (error: unknown, constraint: string): boolean =>
   (error as { constraint?: unknown })?.constraint === constraint
-
-interface Subscriber {
-  channel: string
-  onNotice: (payload: string) => void
-  onGap: () => void
-}
-
-/** One connection that listens for all who want to, made again with backoff when it is lost. */
-class Listener {
-  readonly #config: pg.ClientConfig
-  readonly #onError: (error: Error) => void
-  readonly #subscribers = new Set<Subscriber>()
-  #client: Promise<pg.Client> | null = null
-  #retry: NodeJS.Timeout | null = null
-  #failures = 0
-  #closed = false
-
-  constructor(config: pg.ClientConfig, onError: (error: Error) => void) {
-    this.#config = config
-    this.#onError = onError
-  }
-
-  async listen(channel: string, onNotice: Subscriber['onNotice'], onGap: Subscriber['onGap']): Promise<() => void> {
-    if (!/^[a-z_]+$/.test(channel)) throw new Error(`not a channel: ${channel}`)
-    const subscriber = { channel, onNotice, onGap }
-    this.#subscribers.add(subscriber)
-    try {
-      const client = await this.#connected()
-      await client.query(`LISTEN ${channel}`)
-    } catch (error) {
-      this.#lost(error as Error)
-    }
-    return () => this.#subscribers.delete(subscriber)
-  }
-
-  #connected(): Promise<pg.Client> {
-    this.#client ??= this.#connect()
-    return this.#client
-  }
-
-  async #connect(): Promise<pg.Client> {
-    const client = new pg.Client(this.#config)
-    client.on('error', error => this.#lost(error))
-    client.on('end', () => this.#lost(new Error('the listening connection ended')))
-    client.on('notification', ({ channel, payload }) => {
-      for (const subscriber of this.#subscribers) if (subscriber.channel === channel) subscriber.onNotice(payload ?? '')
-    })
-    await client.connect()
-    for (const channel of new Set([...this.#subscribers].map(subscriber => subscriber.channel)))
-      await client.query(`LISTEN ${channel}`)
-    this.#failures = 0
-    for (const subscriber of this.#subscribers) subscriber.onGap()
-    return client
-  }
-
-  #lost(error: Error): void {
-    if (this.#closed || this.#retry) return
-    this.#onError(error)
-    const client = this.#client
-    this.#client = null
-    client?.then(old => old.end()).catch(() => {})
-    this.#retry = setTimeout(
-      () => {
-        this.#retry = null
-        this.#connected().catch(failure => {
-          this.#client = null
-          this.#lost(failure)
-        })
-      },
-      Math.min(50 * 2 ** this.#failures++, 2000),
-    )
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    if (this.#retry) clearTimeout(this.#retry)
-    await (await this.#client?.catch(() => null))?.end()
-  }
-}

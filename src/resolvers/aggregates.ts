@@ -27,7 +27,7 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
       having: havingOf(table, having ?? []),
       orderBy: ordersOf(table, groups, orderBy ?? []),
     }
-    const scope = `${snapshot.kind.name} ${table.name} ${JSON.stringify([groups, plan.orderBy])}`
+    const scope = `groups ${snapshot.kind.name} ${table.name} ${JSON.stringify([groups, plan.orderBy])}`
     const after =
       request.after === null ? {} : { after: decodeCursor(scope, positionParts(table, plan), request.after) }
     return pageOf<GroupSource>(request, {

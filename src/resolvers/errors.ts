@@ -11,6 +11,8 @@ export function formatError(log: Pick<Log, 'error'>): (error: unknown) => GraphQ
   return error => {
     const cause = causeOf(error)
     if (cause instanceof TeatreeError) return shown(error, cause)
+    if (isUnholdable(cause))
+      return shown(error, new TeatreeError('BAD_VALUE', 'A text holds the character U+0000, which no text can hold.'))
     if (cause instanceof GraphQLError) return error instanceof GraphQLError ? error : cause
     // Nobody waits for the answer any more.
     if (cause instanceof Error && cause.name === 'AbortError')
@@ -21,6 +23,9 @@ export function formatError(log: Pick<Log, 'error'>): (error: unknown) => GraphQ
     return shown(error, new TeatreeError('INTERNAL', `A fault of the server; its log has it under ${id}.`))
   }
 }
+
+/** PostgreSQL's code for text that it cannot hold: an id or a name that came from the client. */
+const isUnholdable = (cause: unknown): boolean => (cause as { code?: unknown } | null)?.code === '22021'
 
 /** What GraphQL wrapped on the way out of a resolver. */
 function causeOf(error: unknown): unknown {

@@ -17,7 +17,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
     const request = pageRequest(args)
     const where = parseWhere(snapshot.kind, table, args.where ?? {})
     const orderBy = completeOrder(table, (args.orderBy ?? []) as readonly Partial<Order>[])
-    const scope = `${snapshot.kind.name} ${table.name} ${JSON.stringify(orderBy)}`
+    const scope = `rows ${snapshot.kind.name} ${table.name} ${JSON.stringify(orderBy)}`
     const parts = orderBy.map(({ column }) => columnOf(table, column))
     const position = {
       ...(request.after !== null && { after: decodeCursor(scope, parts, request.after) }),

@@ -33,8 +33,12 @@ export async function answerError(exchange: Exchange, error: TeatreeError): Prom
   response.end()
 }
 
+/** A client that takes nothing for so long is cut off: what is sent to it is held open meanwhile. */
+const STALL_MS = 120_000
+
 /** Writes the chunks as fast as the client takes them, and ends the answer. Stops where it was ended or cut meanwhile. */
 export async function stream(response: ServerResponse, chunks: AsyncIterable<Uint8Array | string>): Promise<void> {
+  response.setTimeout(STALL_MS)
   for await (const chunk of chunks) {
     if (!response.writable) return
     if (!response.write(chunk)) await drained(response)

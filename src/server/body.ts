@@ -19,7 +19,7 @@ export function bodyIsComing({ complete, headers }: IncomingMessage): boolean {
  */
 export async function takeBody<T>(exchange: Exchange, use: (chunks: AsyncIterable<Buffer>) => Promise<T>): Promise<T> {
   const { request } = exchange
-  exchange.takeBody()
+  exchange.askForBody()
   request.socket.setTimeout(IDLE_MS)
   const chunks = request.iterator({ destroyOnReturn: false })
   try {

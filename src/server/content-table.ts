@@ -121,7 +121,8 @@ async function answerParquet(
   const path = join(folder, `${randomUUID()}.parquet`)
   try {
     await reader.exportParquet(table.name, path)
-    await answerFile(exchange, { path, headers: { ...headers, 'content-type': 'application/vnd.apache.parquet' } })
+    const answer = { path, headers: { ...headers, 'content-type': 'application/vnd.apache.parquet' } }
+    if (!(await answerFile(exchange, answer))) throw new Error(`${path} is gone`)
   } finally {
     await rm(path, { force: true })
   }

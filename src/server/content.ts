@@ -12,7 +12,8 @@ export const contentRoute = (deps: ContentDeps): Route => ({
   path: '/content/:model/:version/:file',
   async handle(exchange) {
     const { model: id = '', version = '', file = '' } = exchange.params
-    const model = await deps.services.models.get(id)
+    // Not all that can stand in a path can stand in a question to the database.
+    const model = /^[a-z0-9-]+$/.test(id) ? await deps.services.models.get(id) : null
     if (!model) throw noModel(id)
     if (version === 'latest') return redirect(exchange, `/content/${id}/${model.version}/${encodeURIComponent(file)}`)
     const published = { model, version: await find(deps, model, version, exchange.signal) }

@@ -14,7 +14,7 @@ export interface Exchange {
   /** Whether the client holds its body back until it is asked (`Expect: 100-continue`). */
   waitsToBeAsked(): boolean
   /** To be called before the body is read: asks for it where the client waits for that. */
-  takeBody(): void
+  askForBody(): void
 }
 
 /** Answers, and settles when it has; what it throws is answered by code and status. */

@@ -28,9 +28,12 @@ export class Exchanges {
   begin(request: IncomingMessage, response: ServerResponse, waiting = false): void {
     // Answered is not sent: the last bytes are out, or nobody takes them any more, when the response closes.
     const closed = new Promise<void>(resolve => response.once('close', resolve))
-    const settled = Promise.all([this.#answer(request, response, waiting), closed])
+    const answered = this.#answer(request, response, waiting).catch(error => {
+      this.#log.error({ err: error }, 'a request was not answered')
+      response.destroy()
+    })
+    const settled = Promise.all([answered, closed]).finally(() => this.#open.delete(response))
     this.#open.set(response, settled)
-    settled.finally(() => this.#open.delete(response))
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, waiting: boolean): Promise<void> {
@@ -51,7 +54,7 @@ export class Exchanges {
       signal: over.signal,
       stopping: this.#stopping.signal,
       waitsToBeAsked: () => waiting,
-      takeBody: () => {
+      askForBody: () => {
         if (waiting) response.writeContinue()
         waiting = false
       },

@@ -7,6 +7,7 @@ import { readTraceparent, SpanKind, span } from '../platform/telemetry/index.ts'
 import { formatError } from '../resolvers/index.ts'
 import { stream } from './answers.ts'
 import { wholeBody } from './body.ts'
+import { DocumentCache, useDocumentLimit } from './documents.ts'
 import type { Exchange, Handler } from './exchange.ts'
 import { follow, run, type Transport } from './operations.ts'
 
@@ -22,7 +23,8 @@ export function createGraphql(deps: { schema: GraphQLSchema; services: Services;
   return createYoga<Transport, Transport>({
     schema: deps.schema,
     graphqlEndpoint: GRAPHQL_PATH,
-    plugins: [useOperations(deps.services), useCodes()],
+    plugins: [useDocumentLimit(), useOperations(deps.services), useCodes()],
+    parserAndValidationCache: { documentCache: new DocumentCache(), errorCache: new DocumentCache() },
     maskedErrors: { maskError: error => coded(format(error)) },
     // The page that we serve has no part of another host; a page of another host may not call us.
     graphiql: false,
@@ -82,18 +84,14 @@ export const answerGraphql =
     const kind = SpanKind.SERVER
     const parent = readTraceparent(request.headers.traceparent?.toString()) ?? null
     const attributes = { 'http.request.method': method, 'http.route': GRAPHQL_PATH }
-    const response = await span(`${method} ${GRAPHQL_PATH}`, { kind, parent, attributes }, () =>
-      graphql.fetch(
-        new graphql.fetchAPI.Request(url.href, {
-          method,
-          headers: request.headers as Record<string, string>,
-          signal,
-          ...(body && { body }),
-        }),
-        { signal },
-      ),
-    )
-    await send(exchange, response)
+    const headers = request.headers as Record<string, string>
+    const asked = new graphql.fetchAPI.Request(url.href, { method, headers, ...(body && { body }) })
+    const answer = await span(`${method} ${GRAPHQL_PATH}`, { kind, parent, attributes }, async span => {
+      const answer = await graphql.fetch(asked, { signal })
+      span.setAttribute('http.response.status_code', answer.status)
+      return answer
+    })
+    await send(exchange, answer)
   }
 
 /** JSON alone: a page of another site can send a browser's simple requests, and none of those is JSON. */
@@ -105,14 +103,15 @@ function requestBody(exchange: Exchange): Promise<Buffer<ArrayBuffer>> {
 }
 
 async function send({ response, stopping }: Exchange, answer: Response): Promise<void> {
-  const headers = Object.fromEntries(answer.headers)
-  if (!answer.body || !headers['content-type']?.startsWith('text/event-stream')) {
+  response.setHeader('cache-control', 'no-store')
+  response.setHeaders(answer.headers)
+  if (!answer.body || !answer.headers.get('content-type')?.startsWith('text/event-stream')) {
     const bytes = Buffer.from(await answer.arrayBuffer())
-    response.writeHead(answer.status, { ...headers, 'content-length': bytes.length })
+    response.writeHead(answer.status, { 'content-length': bytes.length })
     response.end(bytes)
     return
   }
-  response.writeHead(answer.status, headers)
+  response.writeHead(answer.status)
   // No `complete` is told when the server stops: that would say that there is nothing more to come, ever.
   const stop = () => response.end()
   stopping.addEventListener('abort', stop)

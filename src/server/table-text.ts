@@ -7,8 +7,13 @@ import type { Row, Value } from '../kinds/types.ts'
 export const TEXT_FORMATS = { csv: 'text/csv; charset=utf-8', ndjson: 'application/x-ndjson' } as const
 export type TextFormat = keyof typeof TEXT_FORMATS
 
-/** Rows that are read at once. */
-const PAGE_ROWS = 1000
+/**
+ * Each page finds its place anew, so few large ones are faster than many small ones; they grow until their text is about
+ * as long as this. Rows may be wide, so the first ones are few.
+ */
+const PAGE_LENGTH = 4 << 20
+const MIN_ROWS = 1_000
+const MAX_ROWS = 20_000
 
 /**
  * The rows that `where` selects, by key, as text: what an import takes and makes the same rows of. Values are canonical:
@@ -16,33 +21,25 @@ const PAGE_ROWS = 1000
  */
 export async function* rowsAsText(
   reader: SnapshotReader,
-  rows: { table: Table; columns: readonly string[]; where: Filter },
+  { table, columns, where }: { table: Table; columns: readonly string[]; where: Filter },
   format: TextFormat,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  const line = LINES[format]
-  let header = format === 'csv' ? `${rows.columns.join(',')}\n` : ''
-  for await (const page of pages(reader, rows, signal)) {
-    yield header + page.map(row => line(row, rows.columns)).join('')
-    header = ''
-  }
-  if (header !== '') yield header
-}
-
-async function* pages(
-  reader: SnapshotReader,
-  { table, columns, where }: { table: Table; columns: readonly string[]; where: Filter },
-  signal: AbortSignal,
-): AsyncGenerator<readonly Row[]> {
   const orderBy = table.key.map((column): Order => ({ column, direction: 'ASC', nulls: 'LAST' }))
+  const line = LINES[format]
+  let text = format === 'csv' ? `${columns.join(',')}\n` : ''
+  let limit = MIN_ROWS
   let after: Value[] | undefined
   for (;;) {
-    const plan = { table: table.name, columns, where, orderBy, limit: PAGE_ROWS, ...(after && { after }) }
+    const plan = { table: table.name, columns, where, orderBy, limit, ...(after && { after }) }
     const page = await reader.rows(plan, signal)
+    for (const row of page) text += line(row, columns)
+    if (text !== '') yield text
     const last = page.at(-1)
-    if (last) yield page
-    if (!last || page.length < PAGE_ROWS) return
+    if (!last || page.length < limit) return
     after = table.key.map(column => last[column] ?? null)
+    limit = Math.max(MIN_ROWS, Math.min(MAX_ROWS, Math.round((limit * PAGE_LENGTH) / text.length)))
+    text = ''
   }
 }
 

@@ -46,13 +46,19 @@ function prepare(
   try {
     const document = parse(payload.query)
     const errors = validate(schema, document)
-    if (errors.length > 0) return [...errors]
+    if (errors.length > 0) return errors.map(withoutStatus)
     const { operationName, variables: variableValues } = payload
     return { schema, document, operationName, variableValues, contextValue: transport }
   } catch (error) {
-    if (error instanceof GraphQLError) return [error]
+    if (error instanceof GraphQLError) return [withoutStatus(error)]
     throw error
   }
+}
+
+/** The error without what it means to HTTP. Others may have it too: errors are kept with their documents. */
+function withoutStatus({ message, nodes, source, positions, extensions }: GraphQLError): GraphQLError {
+  const { http: _, ...shown } = extensions
+  return new GraphQLError(message, { nodes, source, positions, extensions: shown })
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)

@@ -134,6 +134,7 @@ function ping(socket: WebSocket): () => void {
 
 function refuse(socket: Duplex, error: TeatreeError): void {
   const body = JSON.stringify(errorBody(error))
+  socket.once('finish', () => socket.destroy())
   socket.end(
     `HTTP/1.1 ${error.status} ${error.code}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,

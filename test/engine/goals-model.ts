@@ -32,7 +32,8 @@ interface Published {
   id: string
   kind: Kind
   writer: DuckDBWriter
-  files: SnapshotFiles
+  /** Of its newest version; null until somebody asks for them. */
+  files: SnapshotFiles | null
   seq: bigint
 }
 
@@ -86,12 +87,13 @@ export class GoalsModel implements AsyncDisposable {
     const steps: string[] = []
     try {
       const args = coerceArguments(goals, spec, raw)
-      const reads =
+      const reads = await Promise.all(
         typeof args.salesModel === 'string'
           ? [this.#ref(args.salesModel, 'salesModel')]
           : spec.runsOn
             ? this.reads.map((id, index) => this.#ref(id, index === 0 ? 'source' : `source_${index + 1}`))
-            : []
+            : [],
+      )
       const result = await this.#apply(this.#the('goals'), { is: 'function', name, args, reads }, step =>
         steps.push(step),
       )
@@ -137,9 +139,8 @@ export class GoalsModel implements AsyncDisposable {
     await mkdir(dir)
     const log = { error: (...line: unknown[]) => this.#faults.push(...line) }
     const writer = await openDuckDBWriter({ kind, kinds, dir, from: null, log })
-    const model = { id, kind, writer, files: {}, seq: 0n }
+    const model = { id, kind, writer, files: null, seq: 0n }
     this.#models.set(id, model)
-    await this.#publish(model)
     return model
   }
 
@@ -159,22 +160,24 @@ export class GoalsModel implements AsyncDisposable {
       model.writer.version + 1,
     )
     if (!outcome?.ok) throw outcome?.error ?? new TeatreeError('INTERNAL', 'no outcome')
-    await this.#publish(model)
+    model.files = null
     return outcome.result
   }
 
-  async #publish(model: Published): Promise<void> {
+  async #files(model: Published): Promise<SnapshotFiles> {
+    if (model.files) return model.files
     const dir = join(this.#dir, `${model.id}-${model.seq}`)
     const { files } = await model.writer.snapshot(dir)
     model.files = Object.fromEntries(files.map(({ name }) => [name, join(dir, name)]))
-    if (model.id === 'goals') {
-      await this.#reader?.close()
-      this.#reader = undefined
-    }
+    return model.files
   }
 
+  /** A reader of the newest version of the goals. */
   async #read(): Promise<SnapshotReader> {
-    this.#reader ??= await this.#readers.open({ kind: goals, files: this.#the('goals').files })
+    const model = this.#the('goals')
+    if (this.#reader && model.files) return this.#reader
+    await this.#reader?.close()
+    this.#reader = await this.#readers.open({ kind: goals, files: await this.#files(model) })
     return this.#reader
   }
 
@@ -184,8 +187,8 @@ export class GoalsModel implements AsyncDisposable {
     return model
   }
 
-  #ref(id: string, alias: string): SnapshotRef {
-    const { kind, writer, files } = this.#the(id)
-    return { alias, model: id, kind: kind.name, version: writer.version, files }
+  async #ref(id: string, alias: string): Promise<SnapshotRef> {
+    const model = this.#the(id)
+    return { alias, model: id, kind: model.kind.name, version: model.writer.version, files: await this.#files(model) }
   }
 }

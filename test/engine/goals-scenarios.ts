@@ -32,15 +32,15 @@ const period = (interval: Interval, [min, max]: [number, number], longest: numbe
 const compute = fc.constantFrom<Interval>('MONTH', 'QUARTER', 'YEAR').chain(interval =>
   fc.record<ComputeGoals>({
     interval: fc.constant(interval),
-    basisPeriod: period(interval, [0, 30], 36),
+    basisPeriod: period(interval, [0, 18], 36),
     // mostly ahead of the basis period, often apart from it, now and then before it
     goalPeriod: period(interval, [-6, 30], 24),
     grain: fc.subarray<Dimension>(['SALESPERSON', 'CUSTOMER', 'SITE', 'PRODUCT']),
-    method: fc.constantFrom('SAME_PERIOD_LAST_YEAR', 'BASIS_AVERAGE', 'LINEAR_TREND'),
+    method: fc.constantFrom('SAME_PERIOD_LAST_YEAR', 'BASIS_AVERAGE', 'LINEAR_TREND', 'LINEAR_TREND'),
     growth: fc.oneof(
       { weight: 20, arbitrary: fc.bigInt(-1_000_000n, 3_000_000n) },
-      { weight: 10, arbitrary: fc.constantFrom(0n, -1_000_000n, 500_000n) },
-      { weight: 1, arbitrary: fc.constant(10n ** 18n - 1n) },
+      { weight: 10, arbitrary: fc.constantFrom(0n, 500_000n) },
+      { weight: 1, arbitrary: fc.constantFrom(-1_000_000n, 10n ** 18n - 1n) },
     ),
     total: fc.oneof(
       { weight: 10, arbitrary: fc.constant(null) },
@@ -56,22 +56,34 @@ export interface Where {
   filter: object
   selects: (cell: Cell) => boolean
 }
+const bySite = fc.constantFrom(...NAMES).map(name => ({
+  filter: { siteId: { eq: name } },
+  selects: (cell: Cell) => cell.siteId === name,
+}))
+const byProduct = fc.constantFrom('p', 'P').map(name => ({
+  filter: { productId: { neq: name } },
+  selects: (cell: Cell) => cell.productId !== null && cell.productId !== name,
+}))
+const byPeriod = day.map(day => ({ filter: { period: { lte: day } }, selects: (cell: Cell) => cell.period <= day }))
+const byAmount = fc.bigInt(-1000n, 100_000n).map(cents => ({
+  filter: { goalAmount: { gt: decimal(cents, 2) } },
+  selects: (cell: Cell) => cell.goal > cents,
+}))
+const byLock = fc.boolean().map(locked => ({
+  filter: { locked: { eq: locked } },
+  selects: (cell: Cell) => cell.locked === locked,
+}))
+const ofNobody = fc.constant({
+  filter: { salespersonId: { isNull: true } },
+  selects: (cell: Cell) => cell.salespersonId === null,
+})
 const where: fc.Arbitrary<Where> = fc.oneof(
-  fc.constantFrom(...NAMES).map(name => ({
-    filter: { siteId: { eq: name } },
-    selects: (cell: Cell) => cell.siteId === name,
-  })),
-  fc.constantFrom('p', 'P').map(name => ({
-    filter: { productId: { neq: name } },
-    selects: (cell: Cell) => cell.productId !== null && cell.productId !== name,
-  })),
-  day.map(from => ({ filter: { period: { gte: from } }, selects: (cell: Cell) => cell.period >= from })),
-  fc.bigInt(-1000n, 100_000n).map(cents => ({
-    filter: { goalAmount: { gt: decimal(cents, 2) } },
-    selects: (cell: Cell) => cell.goal > cents,
-  })),
-  fc.boolean().map(locked => ({ filter: { locked: { eq: locked } }, selects: (cell: Cell) => cell.locked === locked })),
-  fc.constant({ filter: { salespersonId: { isNull: true } }, selects: (cell: Cell) => cell.salespersonId === null }),
+  { weight: 2, arbitrary: bySite },
+  { weight: 1, arbitrary: byProduct },
+  { weight: 4, arbitrary: byPeriod },
+  { weight: 4, arbitrary: byAmount },
+  { weight: 1, arbitrary: byLock },
+  { weight: 2, arbitrary: ofNobody },
 )
 
 /** The total to adjust to is `percent` of what is selected, and some cents more or less. */
@@ -108,7 +120,10 @@ export type StepOf<D extends Step['does']> = Extract<Step, { does: D }>['args']
 
 /** Sales, and what is done with them; first of all goals are computed. */
 export const scenario = fc.record({
-  sales: fc.array(sale, { maxLength: 60 }),
+  sales: fc.oneof(
+    { weight: 1, arbitrary: fc.array(sale, { maxLength: 3 }) },
+    { weight: 9, arbitrary: fc.array(sale, { minLength: 15, maxLength: 60 }) },
+  ),
   steps: fc
     .tuple(does('compute', compute), fc.array(step, { maxLength: 8 }))
     .map(([first, others]): Step[] => [first, ...others]),

@@ -38,7 +38,7 @@ test('random rows written as CSV or NDJSON are imported as they were', async () 
       await model.file('parcels', { format: file.format, content, mode: 'REPLACE' })
       expect(byKey(await model.rows('parcels'))).toEqual(file.rows)
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 
@@ -63,7 +63,7 @@ test('cells that were damaged are all found, with row, line and column, and no o
       expect(new Set(error.cells.map(({ row, column }) => `${row} ${column}`))).toEqual(damaged)
       for (const { row, line } of error.cells) expect(line).toBe(lines[Number(row) - 1])
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 

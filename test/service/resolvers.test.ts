@@ -76,6 +76,7 @@ test('models are paged from either end, and counted', async () => {
   expect(await codeOf('{ models(first: 0) { totalCount } }')).toBe('PAGE_SIZE_OUT_OF_RANGE')
   expect(await codeOf('{ models(after: "x") { totalCount } }')).toBe('BAD_CURSOR')
   expect(await codeOf(`{ intents(after: "${first.pageInfo.endCursor}") { totalCount } }`)).toBe('BAD_CURSOR')
+  expect(await codeOf('{ model(id: "a\\u0000b") { id } }')).toBe('BAD_VALUE')
   expect(await codeOf('{ models(where: { nameLike: "a\\\\" }) { totalCount } }')).toBe('BAD_VALUE')
 })
 

@@ -23,7 +23,7 @@ async function convertStream(): Promise<string[]> {
   try {
     const parts: string[] = []
     let schema: Buffer = Buffer.alloc(0)
-    let dictionaries = new Map<number, Buffer[]>()
+    const dictionaries = new Map<number, Buffer[]>()
     let batches: Buffer[] = []
     let bytes = 0
     const flush = () => {
@@ -44,7 +44,7 @@ async function convertStream(): Promise<string[]> {
         bytes += content.length
       } else {
         const before = message.isDelta ? (dictionaries.get(message.id) ?? []) : []
-        dictionaries = new Map(dictionaries).set(message.id, [...before, content])
+        dictionaries.set(message.id, [...before, content])
       }
       if (bytes >= PART_BYTES) flush()
     }

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { symlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type ArrowColumn, arrowColumn, unreadable } from './arrow-types.ts'
 import { IpcError, ipcMessages } from './ipc-messages.ts'
@@ -34,7 +34,7 @@ export async function arrowToParquet(options: { path: string; dir: string; signa
   const { path, dir, signal } = options
   await checkMessages(path)
   signal.throwIfAborted()
-  await symlink(path, join(dir, SOURCE))
+  await symlink(resolve(path), join(dir, SOURCE))
   const child = fork(PROGRAM, [], {
     cwd: dir,
     execArgv: [],

@@ -19,15 +19,15 @@ export async function fillStage(sql: DuckDBSql, stage: string, source: Source): 
       `CREATE OR REPLACE TEMP TABLE ${stage} AS SELECT ${values.join(', ')}, _row, _line, 0 AS _intent,
        CAST(${faults.join(' + ')} AS INTEGER) AS _bad FROM ${castRows(source)}`,
     )
+    const [found] = await sql.all(`SELECT count(*) AS records, CAST(sum(_bad) AS BIGINT) AS bad FROM ${stage}`)
+    if (source.records !== undefined && Number(found?.records) !== source.records) {
+      throw new Error(`${source.records} records were written down and ${found?.records} were read back`)
+    }
+    const badCells = Number(found?.bad ?? 0)
+    if (badCells > 0) throw await badValue(sql, stage, source, badCells)
   } catch (error) {
     throw source.readError(error)
   }
-  const [found] = await sql.all(`SELECT count(*) AS records, CAST(sum(_bad) AS BIGINT) AS bad FROM ${stage}`)
-  if (source.records !== undefined && Number(found?.records) !== source.records) {
-    throw new Error(`${source.records} records were written down and ${found?.records} were read back`)
-  }
-  const badCells = Number(found?.bad ?? 0)
-  if (badCells > 0) throw await badValue(sql, stage, source, badCells)
 }
 
 /** The source with a further column for each fill: v0, v1 … its value, null where it cannot be one. */

@@ -1,0 +1,63 @@
+import type { Engine, Writer } from '../engine/engine.ts'
+import type { Kind, Kinds } from '../kinds/kind.ts'
+import type { Log } from '../platform/log.ts'
+import type { Database } from '../platform/postgres.ts'
+import type { ModelFiles } from './model-files.ts'
+import { Fenced } from './publish.ts'
+import { columns, type Version } from './records.ts'
+
+interface Deps {
+  db: Database
+  files: ModelFiles
+  kind: Kind
+  kinds: Kinds
+  engine: Engine
+  log: Log
+  model: string
+  epoch: number
+}
+
+/** A model's one writer in an epoch: opened when it is first needed, from the newest published version, and again after a fault. */
+export class ModelWriter {
+  readonly #deps: Deps
+  #writer: Writer | null = null
+  #version = 0
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /** The newest published version, as of the writer's opening. Throws Fenced where the epoch is over. */
+  async opened(): Promise<{ writer: Writer; version: number }> {
+    this.#writer ??= await this.#open()
+    return { writer: this.#writer, version: this.#version }
+  }
+
+  /** What was published since. */
+  movedOn(version: number): void {
+    this.#version = version
+  }
+
+  async #open(): Promise<Writer> {
+    const { db, files, kind, kinds, engine, model, epoch } = this.#deps
+    const kept = await db.query<Version & { files: string[]; newest: boolean }>(
+      `SELECT ${columns.version('v')}, ${columns.files('v', 'm')}, v.version = m.version AS newest
+         FROM goal_model m JOIN model_version v ON v.model = m.id AND (v.kept OR v.version = m.version)
+        WHERE m.id = $1 AND m.epoch = $2`,
+      [model, epoch],
+    )
+    const newest = kept.find(version => version.newest)
+    if (!newest) throw new Fenced(`model ${model} is no longer held by epoch ${epoch}`)
+    this.#version = newest.version
+    await files.sweep(epoch, kept)
+    const from = newest.version === 0 ? null : files.snapshotFiles(newest, newest.files)
+    return engine.openWriter({ kind, kinds, dir: await files.scratch(epoch), from })
+  }
+
+  async close(): Promise<void> {
+    const writer = this.#writer
+    this.#writer = null
+    const { log, model } = this.#deps
+    await writer?.close().catch(error => log.warn({ model, err: error }, 'the writer did not close'))
+  }
+}

@@ -1,0 +1,160 @@
+import { once } from 'node:events'
+import { createClient } from 'graphql-ws'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import WebSocket from 'ws'
+import { type Answer, openServer, send, type TestServer, until } from '../support/http-server.ts'
+
+let server: TestServer
+beforeAll(async () => {
+  server = await openServer()
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+const PROTOCOL = 'graphql-transport-ws'
+const address = () => `${server.url.replace('http', 'ws')}/graphql`
+
+/** A connection on which the test says each message itself; `next` settles with the next one that comes. */
+async function connect(headers: Record<string, string> = {}, init = true) {
+  const socket = new WebSocket(address(), PROTOCOL, { headers })
+  const messages: Answer[] = []
+  const waiting: ((message: Answer) => void)[] = []
+  socket.on('message', data => {
+    const message = JSON.parse(String(data))
+    const first = waiting.shift()
+    if (first) first(message)
+    else messages.push(message)
+  })
+  await once(socket, 'open')
+  const next = () =>
+    messages.length > 0
+      ? Promise.resolve(messages.shift())
+      : new Promise<Answer>(resolve => {
+          waiting.push(resolve)
+        })
+  const say = (message: object) => socket.send(JSON.stringify(message))
+  if (init) {
+    say({ type: 'connection_init' })
+    expect(await next()).toEqual({ type: 'connection_ack' })
+  }
+  return { socket, say, next, subscribe: (id: string, payload: object) => say({ id, type: 'subscribe', payload }) }
+}
+
+const COMPLETIONS = `subscription ($model: ID!, $after: String) { completions(model: $model, after: $after) {
+  cursor snapshot { version } edges { node { ... on Intent { seq } } } } }`
+const site = (id: string) => ({ rows: [{ siteId: id, name: id }] })
+
+describe('operations', () => {
+  test('queries and mutations are answered, and errors have our codes', async () => {
+    const { socket, subscribe, next } = await connect()
+    subscribe('1', { query: '{ kinds { name } }' })
+    expect(await next()).toEqual({
+      id: '1',
+      type: 'next',
+      payload: { data: { kinds: [{ name: 'sales' }, { name: 'goals' }] } },
+    })
+    expect(await next()).toEqual({ id: '1', type: 'complete' })
+    subscribe('2', { query: 'mutation { createModel(input: { id: "by-socket", kind: "sales" }) { id } }' })
+    expect(await next()).toMatchObject({ payload: { data: { createModel: { id: 'by-socket' } } } })
+    await next()
+    for (const query of ['{ kinds', '{ nothing }']) {
+      subscribe('3', { query })
+      const { type, payload } = await next()
+      expect([type, payload[0].extensions]).toEqual(['error', { code: 'BAD_VALUE' }])
+    }
+    subscribe('4', { query: '{ models(first: 0) { totalCount } }' })
+    expect(await next()).toMatchObject({
+      type: 'next',
+      payload: { errors: [{ extensions: { code: 'PAGE_SIZE_OUT_OF_RANGE' } }] },
+    })
+    await next()
+    subscribe('5', { query: COMPLETIONS, variables: { model: 'nobody' } })
+    expect(await next()).toMatchObject({ payload: { errors: [{ extensions: { code: 'NOT_FOUND' } }] } })
+    socket.close()
+  })
+
+  test('a subscription tells what happens, and holds no version between two events', async () => {
+    const model = await server.salesModel()
+    const client = createClient({ url: address(), webSocketImpl: WebSocket })
+    const events = client.iterate<Answer>({ query: COMPLETIONS, variables: { model } })
+    const next = async () => (await events.next()).value.data.completions
+    expect(await next()).toMatchObject({ edges: [], snapshot: { version: 0 } })
+    for (const seq of [1, 2, 3]) {
+      const [event] = await Promise.all([next(), server.run(model, 'upsertSites', site(`S${seq}`))])
+      expect(event).toMatchObject({ edges: [{ node: { seq: String(seq) } }], snapshot: { version: seq } })
+      await until(() => server.held === 0)
+    }
+    await client.dispose()
+  })
+
+  test('what a client no longer waits for ends at once: completed by it, or its connection gone', async () => {
+    const model = await server.salesModel()
+    const intent = await server.submitter.submit({
+      model: (await server.models.create({ kind: 'sales' })).id,
+      function: 'upsertSites',
+      arguments: site('S'),
+    })
+    const waits = {
+      query: 'query ($id: ID!) { intent(id: $id, waitMs: 60000) { status } }',
+      variables: { id: intent.id },
+    }
+    const { say, socket, subscribe, next } = await connect()
+    subscribe('wait', waits)
+    subscribe('events', { query: COMPLETIONS, variables: { model } })
+    expect(await next()).toMatchObject({ id: 'events', type: 'next' })
+    say({ id: 'wait', type: 'complete' })
+    say({ id: 'events', type: 'complete' })
+    // Both ids are free again only when what ran under them has ended.
+    subscribe('wait', { query: '{ kinds { name } }' })
+    subscribe('events', { query: COMPLETIONS, variables: { model } })
+    const ids = [(await next()).id, (await next()).id, (await next()).id].sort()
+    expect(ids).toEqual(['events', 'wait', 'wait'])
+    subscribe('again', waits)
+    socket.terminate()
+    await until(() => server.held === 0)
+  })
+})
+
+describe('connections', () => {
+  const closed = async (socket: WebSocket) => (await once(socket, 'close'))[0] as number
+
+  test('of a page of another site, or by a name not of this machine, are refused', async () => {
+    const refused = async (headers: Record<string, string>) => {
+      const socket = new WebSocket(address(), PROTOCOL, { headers })
+      const [, response] = await once(socket, 'unexpected-response')
+      socket.on('error', () => {})
+      socket.terminate()
+      return response.statusCode
+    }
+    expect(await refused({ origin: 'https://evil.example' })).toBe(403)
+    expect(await refused({ host: 'evil.example' })).toBe(403)
+    const { socket } = await connect({ origin: 'http://localhost:5173' })
+    socket.close()
+  })
+
+  test('elsewhere, or to something else, are refused', async () => {
+    const headers = { connection: 'Upgrade', upgrade: 'websocket' }
+    expect((await send(`${server.url}/health/live`, { headers })).status).toBe(404)
+    expect((await send(`${server.url}/graphql`, { headers: { ...headers, upgrade: 'h2c' } })).json().error.code).toBe(
+      'NOT_FOUND',
+    )
+    expect((await send(`${server.url}/graphql`, { headers })).status).toBe(400)
+  })
+
+  test('that speak another protocol, or out of turn, are closed', async () => {
+    await expect(once(new WebSocket(address(), 'graphql-ws'), 'open')).rejects.toThrow('subprotocol')
+    const early = await connect({}, false)
+    early.subscribe('1', { query: '{ kinds { name } }' })
+    expect(await closed(early.socket)).toBe(4401)
+    const rubbish = await connect()
+    rubbish.socket.send('no message')
+    expect(await closed(rubbish.socket)).toBe(4400)
+    const silent = await connect({}, false)
+    expect(await closed(silent.socket)).toBe(4408)
+  })
+
+  test('that send too much in one message are closed', async () => {
+    const { socket, subscribe } = await connect()
+    subscribe('1', { query: `#${'x'.repeat(17 << 20)}` })
+    expect(await closed(socket)).toBe(1009)
+  })
+})

@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { cancelIntents } from '../../src/jobs/completion-log.ts'
+import { Leases } from '../../src/jobs/lease.ts'
+import { Publisher } from '../../src/jobs/publish.ts'
+import { pinReads } from '../../src/jobs/reads.ts'
+import type { Intent } from '../../src/jobs/records.ts'
+import { giveBack, takeBatch } from '../../src/jobs/take.ts'
+import { type Control, openControl, TRIAL_KINDS } from '../support/control.ts'
+import { untilWaiting } from '../support/locks.ts'
+
+let control: Control
+let publisher: Publisher
+beforeAll(async () => {
+  control = await openControl({ kindsDir: TRIAL_KINDS })
+  publisher = new Publisher(control)
+})
+afterAll(() => control[Symbol.asyncDispose]())
+
+const newModel = (id: string, reads: string[] = []) => control.models.create({ id, kind: 'trial', reads })
+const submit = (model: string) =>
+  control.ledger.submit({
+    model,
+    function: 'appendTrialEntries',
+    arguments: { rows: [{ entryId: crypto.randomUUID(), note: null }] },
+    alone: false,
+  })
+const acquire = async (model: string): Promise<number> => {
+  const epoch = await new Leases(control.db, crypto.randomUUID()).acquire(model)
+  if (epoch === null) throw new Error(`${model} is held`)
+  return epoch
+}
+const take = (model: string, epoch: number) => takeBatch(control.db, { model, epoch, singly: false })
+
+/** Publishes what waits as the next version, without files: nobody reads them here. */
+async function publish(model: string, epoch: number): Promise<void> {
+  const kind = control.kinds.get('trial')
+  const { version } = (await control.models.get(model)) ?? {}
+  const batch = await take(model, epoch)
+  if (!kind || version === undefined) throw new Error('no such model')
+  await publisher.publish({
+    model,
+    kind,
+    epoch,
+    after: version,
+    endings: batch.map(({ id }) => ({ intent: id, status: 'PUBLISHED', result: {} })),
+    lastSeq: batch.at(-1)?.seq ?? 0n,
+    snapshot: { dir: '/nowhere', files: [], tables: [] },
+  })
+}
+
+/** Reads of the waiting triggers of a model, as they would be applied now. */
+const versionsRead = (batch: readonly Intent[], source: string) =>
+  Promise.all(
+    batch.map(async ({ id }) => {
+      const requests = [{ alias: 'source', model: source, version: null }]
+      const [read] = await pinReads(control.db, '/nowhere', { intent: id, requests, reads: [{ id: source }] })
+      return read?.version
+    }),
+  )
+
+test('an intent that is cancelled while it is being taken stays cancelled, and those behind it are taken', async () => {
+  await newModel('cancelled')
+  const [first, second] = [await submit('cancelled'), await submit('cancelled')]
+  const epoch = await acquire('cancelled')
+  const gate = Promise.withResolvers<void>()
+  const locked = Promise.withResolvers<void>()
+  const cancelling = control.db.transaction(async tx => {
+    await cancelIntents(tx, 'cancelled', 'id = $2', [first.id])
+    locked.resolve()
+    await gate.promise
+  })
+  await locked.promise
+  const taking = take('cancelled', epoch)
+  await untilWaiting(control.db)
+  gate.resolve()
+  await cancelling
+  expect((await taking).map(({ id }) => id)).toEqual([second.id])
+  expect(await control.ledger.intent(first.id)).toMatchObject({ status: 'CANCELLED', startedAt: null })
+})
+
+test('of two managers of a model, the older gives nothing back that the younger has taken', async () => {
+  await newModel('handed-over')
+  await submit('handed-over')
+  const older = await acquire('handed-over')
+  const batch = await take('handed-over', older)
+  await control.db.query(`UPDATE model_lease SET expires_at = now() - interval '1s' WHERE model = 'handed-over'`)
+  const younger = await acquire('handed-over')
+  expect(await take('handed-over', younger)).toHaveLength(1)
+  await giveBack(control.db, { model: 'handed-over', epoch: older, batch })
+  expect(await control.ledger.intent(batch[0]?.id ?? '')).toMatchObject({ status: 'RUNNING', attempts: 2 })
+})
+
+test('what a dead manager had begun is not given back with what its successor had in hand', async () => {
+  await newModel('suspects')
+  const [first, second] = [await submit('suspects'), await submit('suspects')]
+  await take('suspects', await acquire('suspects'))
+  await control.db.query(`UPDATE model_lease SET expires_at = now() - interval '1s' WHERE model = 'suspects'`)
+  const epoch = await acquire('suspects')
+  const batch = await takeBatch(control.db, { model: 'suspects', epoch, singly: true })
+  await giveBack(control.db, { model: 'suspects', epoch, batch })
+  expect(await control.ledger.intent(first.id)).toMatchObject({ status: 'QUEUED', attempts: 1, solo: 0 })
+  expect(await control.ledger.intent(second.id)).toMatchObject({ status: 'RUNNING', attempts: 1 })
+})
+
+test('a trigger that goes back to the line does not hide the versions that come meanwhile', async () => {
+  await newModel('source')
+  await newModel('follower', ['source'])
+  const [publishing, following] = [await acquire('source'), await acquire('follower')]
+  await submit('source')
+  await publish('source', publishing)
+  const begun = await take('follower', following)
+  expect(await versionsRead(begun, 'source')).toEqual([1])
+  await giveBack(control.db, { model: 'follower', epoch: following, batch: begun })
+  await submit('source')
+  await publish('source', publishing)
+  const [again] = await take('follower', following)
+  expect(again?.id).toBe(begun[0]?.id)
+  await control.db.query(`UPDATE intent SET status = 'FAILED', ended_at = now() WHERE id = $1`, [again?.id])
+  expect(await versionsRead(await take('follower', following), 'source')).toEqual([2])
+})
+
+test('a trigger goes back to the line also where the next one waits there already', async () => {
+  await newModel('busy-source')
+  await newModel('busy-follower', ['busy-source'])
+  const [publishing, following] = [await acquire('busy-source'), await acquire('busy-follower')]
+  await submit('busy-source')
+  await publish('busy-source', publishing)
+  const begun = await take('busy-follower', following)
+  await submit('busy-source')
+  await publish('busy-source', publishing)
+  await giveBack(control.db, { model: 'busy-follower', epoch: following, batch: begun })
+  expect(await control.ledger.intent(begun[0]?.id ?? '')).toMatchObject({ attempts: 0, solo: 0 })
+  const waiting = await control.ledger.intents({ model: 'busy-follower' }, { limit: 10 })
+  expect(waiting).toHaveLength(2)
+})
+
+test('models that start each other, whichever way their ids are ordered, publish at once without waiting for each other', async () => {
+  // b reads a and c, and c reads a: who publishes a wants b and c, and who publishes c holds it and wants b.
+  await newModel('a')
+  await newModel('c', ['a'])
+  await newModel('b', ['a', 'c'])
+  const epochs = { a: await acquire('a'), c: await acquire('c') }
+  await submit('a')
+  await submit('c')
+  const gate = Promise.withResolvers<void>()
+  const locked = Promise.withResolvers<void>()
+  const holding = control.db.transaction(async tx => {
+    await tx.query(`SELECT FROM goal_model WHERE id = 'b' FOR UPDATE`)
+    locked.resolve()
+    await gate.promise
+  })
+  await locked.promise
+  const first = publish('a', epochs.a)
+  await untilWaiting(control.db)
+  const second = publish('c', epochs.c)
+  await untilWaiting(control.db, 2)
+  gate.resolve()
+  await holding
+  await Promise.all([first, second])
+})
+
+test('reads are changed while one of them publishes, and neither waits for the other', async () => {
+  await newModel('published')
+  await newModel('changed', ['published'])
+  const gate = Promise.withResolvers<void>()
+  const locked = Promise.withResolvers<void>()
+  // As who publishes does: the source's row, then its readers'.
+  const publishing = control.db.transaction(async tx => {
+    await tx.query(`SELECT FROM goal_model WHERE id = 'published' FOR NO KEY UPDATE`)
+    locked.resolve()
+    await gate.promise
+    await tx.query(`SELECT FROM goal_model WHERE id = 'changed' FOR NO KEY UPDATE`)
+  })
+  await locked.promise
+  await control.models.update('changed', { name: 'Changed', reads: ['published'] })
+  gate.resolve()
+  await publishing
+})
