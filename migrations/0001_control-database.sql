@@ -81,6 +81,8 @@ CREATE TABLE intent (
   attempts        integer NOT NULL DEFAULT 0,
   -- How often it ran alone, after a manager's death, and its manager did not come back from it.
   solo            integer NOT NULL DEFAULT 0,
+  -- The manager that was counted last, by the owner of its leases.
+  solo_owner      uuid,
   version         integer,
   result          json,
   error           json,

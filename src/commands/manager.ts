@@ -22,15 +22,16 @@ export async function localManager(settings: Settings, name: string): Promise<vo
   )
   const stopped = Promise.withResolvers<void>()
   // The channel also closes when the launcher is killed: then nobody would tell this process to stop.
-  process.once('disconnect', stopped.resolve)
+  process.once('disconnect', () => stopped.resolve())
+  if (!process.connected) stopped.resolve()
   process.on('message', (message: ToManager) => {
     if (message.is === 'stop') stopped.resolve()
     if (message.is === 'hold')
       manager.hold(message.model).then(
-        held => tell({ is: held ? 'held' : 'released', model: message.model }),
+        held => tell({ is: held ? 'held' : 'refused', model: message.model }),
         error => {
           parts.log.error({ model: message.model, err: error }, 'model not held')
-          tell({ is: 'released', model: message.model })
+          tell({ is: 'refused', model: message.model })
         },
       )
     if (message.is === 'metrics')

@@ -101,7 +101,7 @@ export class Completions {
     pageSize: number,
     signal: AbortSignal,
   ): AsyncGenerator<CompletionPage> {
-    using waker = this.#waker(this.#wakers, model, signal)
+    using waker = waking([[this.#wakers, model]], signal)
     const start = after ?? (await this.newest(model))
     if (start === null) return
     let position: bigint = start
@@ -116,18 +116,23 @@ export class Completions {
 
   /** Settles when the model's log may have gone on, an intent's state may have changed, or after a while. */
   async *intentChanges(intent: { id: string; model: string }, signal: AbortSignal): AsyncGenerator<void> {
-    using ended = this.#waker(this.#wakers, intent.model, signal)
-    using changed = this.#waker(this.#intentWakers, intent.id, signal)
+    using waker = waking(
+      [
+        [this.#wakers, intent.model],
+        [this.#intentWakers, intent.id],
+      ],
+      signal,
+    )
     while (!signal.aborted) {
       yield
-      await Promise.race([ended.woken(POLL_MS), changed.woken(POLL_MS)])
+      await waker.woken(POLL_MS)
     }
   }
 
   /** Holds `look` back until it answers true, or the time is over. True where it did. */
   async until(model: string, look: () => Promise<boolean>, waitMs: number, signal?: AbortSignal): Promise<boolean> {
     const end = performance.now() + waitMs
-    using waker = this.#waker(this.#wakers, model, signal)
+    using waker = waking([[this.#wakers, model]], signal)
     for (;;) {
       if (await look()) return true
       const left = end - performance.now()
@@ -136,39 +141,42 @@ export class Completions {
     }
   }
 
-  /** A waker that is registered from now on: what happens between two waits wakes the second at once. */
-  #waker(wakers: Map<string, Set<() => void>>, key: string, signal?: AbortSignal) {
-    let pending = false
-    let resolve: (() => void) | null = null
-    const wake = () => {
-      pending = true
-      resolve?.()
-    }
-    const set = wakers.get(key) ?? new Set()
-    wakers.set(key, set.add(wake))
-    signal?.addEventListener('abort', wake)
-    return {
-      async woken(ms: number): Promise<void> {
-        if (!pending) {
-          let timer: NodeJS.Timeout | undefined
-          await new Promise<void>(done => {
-            resolve = done
-            timer = setTimeout(done, ms)
-          })
-          clearTimeout(timer)
-          resolve = null
-        }
-        pending = false
-      },
-      [Symbol.dispose]: () => {
-        signal?.removeEventListener('abort', wake)
-        set.delete(wake)
-        if (set.size === 0 && wakers.get(key) === set) wakers.delete(key)
-      },
-    }
-  }
-
   close(): void {
     this.#stopListening()
+  }
+}
+
+/** A waker at each of the places, registered from now on: what happens between two waits wakes the second at once. */
+function waking(places: readonly (readonly [Map<string, Set<() => void>>, string])[], signal?: AbortSignal) {
+  let pending = false
+  let resolve: (() => void) | null = null
+  const wake = () => {
+    pending = true
+    resolve?.()
+  }
+  for (const [wakers, key] of places) wakers.set(key, (wakers.get(key) ?? new Set()).add(wake))
+  signal?.addEventListener('abort', wake)
+  return {
+    /** One wait at a time. */
+    async woken(ms: number): Promise<void> {
+      if (!pending) {
+        let timer: NodeJS.Timeout | undefined
+        await new Promise<void>(done => {
+          resolve = done
+          timer = setTimeout(done, ms)
+        })
+        clearTimeout(timer)
+        resolve = null
+      }
+      pending = false
+    },
+    [Symbol.dispose]: () => {
+      signal?.removeEventListener('abort', wake)
+      for (const [wakers, key] of places) {
+        const set = wakers.get(key)
+        set?.delete(wake)
+        if (set?.size === 0) wakers.delete(key)
+      }
+    },
   }
 }

@@ -15,7 +15,7 @@ interface Waiting {
   leased: boolean
   /** Its oldest intent waits long, and none is under way. */
   stuck: boolean
-  oldest: string
+  oldest: string | null
 }
 
 /** Sees that every model with work has a manager running, and that a lost job is sent again. */
@@ -26,9 +26,11 @@ export class Dispatcher {
   readonly #completions: Completions
   readonly #dataDir: string
   readonly #log: Log
+  readonly #lostSeconds: number
   #stopNotices: () => void = () => {}
   #timer: NodeJS.Timeout | null = null
   #looking: Promise<void> | null = null
+  #again = false
 
   constructor(deps: {
     db: Database
@@ -37,6 +39,7 @@ export class Dispatcher {
     completions: Completions
     dataDir: string
     log: Log
+    lostSeconds?: number
   }) {
     this.#db = deps.db
     this.#queue = deps.queue
@@ -44,52 +47,73 @@ export class Dispatcher {
     this.#completions = deps.completions
     this.#dataDir = deps.dataDir
     this.#log = deps.log
+    this.#lostSeconds = deps.lostSeconds ?? LOST_SECONDS
   }
 
   start(): void {
     this.#stopNotices = this.#completions.onNotice(notice => {
-      if (notice.is === 'work') this.#launcher.hold(notice.model)
+      if (notice.is === 'work' && !this.#launcher.holds(notice.model)) this.look()
     })
-    this.#timer = setInterval(() => this.look(), LOOK_MS)
+    this.#timer = setInterval(() => {
+      this.look()
+      removeDeleted({ db: this.#db, dataDir: this.#dataDir }).catch(error =>
+        this.#log.warn({ err: error }, 'the files of deleted models were not removed'),
+      )
+    }, LOOK_MS)
     this.look()
   }
 
-  /** Looks for models with work and no manager. */
+  /** Looks for models with work and no manager; what is there as it is called is seen. */
   look(): void {
-    this.#looking ??= this.#look()
-      .catch(error => this.#log.warn({ err: error }, 'the dispatcher could not look'))
-      .finally(() => {
-        this.#looking = null
-      })
+    this.#again = true
+    this.#looking ??= this.#lookOn()
+  }
+
+  async #lookOn(): Promise<void> {
+    await null
+    while (this.#again) {
+      this.#again = false
+      await this.#look().catch(error => this.#log.warn({ err: error }, 'the dispatcher could not look'))
+    }
+    this.#looking = null
   }
 
   async #look(): Promise<void> {
-    const waiting = await this.#db.query<Waiting>(
-      `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest,
-              i.status = 'QUEUED' AND i.submitted_at < clock_timestamp() - make_interval(secs => $1) AND m.blocked IS NULL AS stuck
-         FROM goal_model m
-         JOIN LATERAL (SELECT id, status, submitted_at FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
-                        ORDER BY seq LIMIT 1) i ON true
-         LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
-        WHERE m.deleted_at IS NULL`,
-      [LOST_SECONDS],
-    )
-    for (const model of waiting) {
+    for (const model of await this.#waiting()) {
       if (!model.leased) this.#launcher.hold(model.id)
-      else if (model.stuck) await this.#resend(model)
+      else if (model.stuck && model.oldest !== null) await this.#resend(model.id, model.oldest)
     }
-    await removeDeleted({ db: this.#db, dataDir: this.#dataDir })
   }
 
-  async #resend({ id, oldest }: Waiting): Promise<void> {
-    this.#log.warn({ model: id, intent: oldest }, 'a job was lost; it is sent again')
-    await this.#queue.create(id)
-    await this.#queue.resend(id, oldest)
+  /**
+   * The models whose intents wait, or whose archive is behind: it has to catch up after a stop, too. One that is blocked
+   * and that nobody holds is tried again when it says.
+   */
+  #waiting(): Promise<Waiting[]> {
+    return this.#db.query<Waiting>(
+      `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest,
+              coalesce(i.status = 'QUEUED' AND i.submitted_at < clock_timestamp() - make_interval(secs => $1), false)
+                AND m.blocked IS NULL AS stuck
+         FROM goal_model m
+         LEFT JOIN LATERAL (SELECT id, status, submitted_at FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
+                             ORDER BY seq LIMIT 1) i ON true
+         LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
+        WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version)
+          AND (l.model IS NOT NULL OR m.retry_at IS NULL OR m.retry_at < clock_timestamp())`,
+      [this.#lostSeconds],
+    )
+  }
+
+  async #resend(model: string, intent: string): Promise<void> {
+    this.#log.warn({ model, intent }, 'a job was lost; it is sent again')
+    await this.#queue.create(model)
+    await this.#queue.resend(model, intent)
   }
 
   async close(): Promise<void> {
     this.#stopNotices()
     if (this.#timer) clearInterval(this.#timer)
+    this.#again = false
     await this.#looking
   }
 }

@@ -33,6 +33,7 @@ const METRICS_MS = 1000
  * nor readers. They are started when they are first needed, hold many models each, and stay warm.
  *
  *   none ─ hold ─▶ starting ─ ready ─▶ running ─ exit ─▶ its leases are released at once, its models dispatched anew
+ *                     └─ exit ─▶ whoever looks next starts another: one that cannot start is not started in a circle
  */
 export class LocalLauncher implements Launcher {
   readonly #db: Database
@@ -52,6 +53,7 @@ export class LocalLauncher implements Launcher {
     program: string
     env: NodeJS.ProcessEnv
     managers: number
+    /** Told when a model was held here and is no longer: there may be work for it that nobody was told of. */
     onLost(model: string): void
   }) {
     this.#db = deps.db
@@ -89,29 +91,38 @@ export class LocalLauncher implements Launcher {
     const process: Process = { name, child, owner: null, models: new Set() }
     this.#processes[slot] = process
     child.on('message', message => this.#told(process, message as FromManager))
-    child.on('error', error => this.#log.error({ manager: name, err: error }, 'manager process'))
+    child.on('error', error => {
+      this.#log.error({ manager: name, err: error }, 'manager process')
+      // One that never ran does not exit either.
+      if (child.pid === undefined) this.#ended(slot, process, null, null)
+    })
     child.once('exit', (code, signal) => this.#ended(slot, process, code, signal))
     return process
   }
 
   #told(process: Process, message: FromManager): void {
     if (message.is === 'ready') process.owner = message.owner
-    if (message.is === 'released') process.models.delete(message.model)
+    if (message.is === 'refused') process.models.delete(message.model)
+    if (message.is === 'released' && process.models.delete(message.model)) this.#onLost(message.model)
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
   }
 
   #ended(slot: number, process: Process, code: number | null, signal: string | null): void {
     if (this.#processes[slot] === process) this.#processes[slot] = null
     if (this.#closing) return
-    this.#log.warn({ manager: process.name, code, signal, models: process.models.size }, 'manager ended')
-    const { owner } = process
-    // The process is dead for certain, so nobody has to wait until its leases end by themselves.
-    const released = owner === null ? Promise.resolve() : releaseAll(this.#db, owner)
-    released
-      .catch(error => this.#log.warn({ err: error }, 'the leases of a dead manager end by themselves'))
-      .finally(() => {
-        for (const model of process.models) this.#onLost(model)
-      })
+    const { owner, name, models } = process
+    this.#log.warn({ manager: name, code, signal, models: models.size }, 'manager ended')
+    if (owner === null) return
+    this.#releaseAll(owner).then(() => {
+      for (const model of models) this.#onLost(model)
+    })
+  }
+
+  /** The process is dead for certain, so nobody has to wait until its leases end by themselves. */
+  #releaseAll(owner: string): Promise<void> {
+    return releaseAll(this.#db, owner).catch(error =>
+      this.#log.warn({ err: error }, 'the leases of a dead manager end by themselves'),
+    )
   }
 
   #send(process: Process, message: ToManager): void {
@@ -137,15 +148,17 @@ export class LocalLauncher implements Launcher {
 
   async close(): Promise<void> {
     this.#closing = true
-    await Promise.all(
-      this.#processes.map(async process => {
-        if (!process || process.child.exitCode !== null || process.child.signalCode !== null) return
-        const exit = once(process.child, 'exit')
-        this.#send(process, { is: 'stop' })
-        const late = setTimeout(() => process.child.kill('SIGKILL'), STOP_MS)
-        await exit
-        clearTimeout(late)
-      }),
-    )
+    await Promise.all(this.#processes.map(process => process && this.#stop(process)))
+  }
+
+  async #stop(process: Process): Promise<void> {
+    const { child, owner } = process
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    this.#send(process, { is: 'stop' })
+    const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+    await exit
+    clearTimeout(late)
+    if (owner !== null && child.signalCode !== null) await this.#releaseAll(owner)
   }
 }

@@ -49,8 +49,6 @@ export class Line {
   /** The batch under way is stopped. */
   readonly #stop = new AbortController()
   readonly #writer: ModelWriter
-  /** Taken, and not yet ended or given back. */
-  #inHand: readonly Intent[] = []
   #suspects: bigint
   #isBlocked: boolean
   #pass: Promise<void> | null = null
@@ -105,7 +103,6 @@ export class Line {
     clearTimeout(late)
     this.#stop.abort()
     await this.#writer.close()
-    await this.#giveBack()
     await this.#files.removeScratch(this.#epoch)
   }
 
@@ -134,7 +131,6 @@ export class Line {
   async #batch(): Promise<boolean> {
     const { db, log } = this.#deps
     if (!this.#deps.safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
-    await this.#giveBack()
     const batch = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
     const [first] = batch
     const last = batch.at(-1)
@@ -142,7 +138,19 @@ export class Line {
       await this.#nothingWaits()
       return false
     }
-    this.#inHand = batch
+    try {
+      await this.#end(batch, first)
+    } catch (error) {
+      if (!(error instanceof Fenced)) await this.#giveBack(batch)
+      throw error
+    }
+    if (last.seq >= this.#suspects) this.#suspects = 0n
+    this.#isBlocked = false
+    log.debug({ model: this.model, intents: batch.length }, 'batch ended')
+    return true
+  }
+
+  async #end(batch: readonly Intent[], first: Intent): Promise<void> {
     await Promise.all(batch.map(waited))
     await span(
       'batch',
@@ -153,11 +161,6 @@ export class Line {
       },
       async () => this.#publish(batch, first.solo > MAX_DEATHS ? [parked(first)] : await this.#apply(batch)),
     )
-    this.#inHand = []
-    if (last.seq >= this.#suspects) this.#suspects = 0n
-    this.#isBlocked = false
-    log.debug({ model: this.model, intents: batch.length }, 'batch ended')
-    return true
   }
 
   /** What blocked the model may have ended in another way: its intents cancelled, or published after all. */
@@ -218,11 +221,12 @@ export class Line {
     }
   }
 
-  /** What cannot be given back now is before the next batch is taken: each taking is counted. */
-  async #giveBack(): Promise<void> {
-    if (this.#inHand.length === 0) return
-    await giveBack(this.#deps.db, { model: this.model, epoch: this.#epoch, batch: this.#inHand })
-    this.#inHand = []
+  /** Where this cannot be said, they are taken again as they are, RUNNING. */
+  async #giveBack(batch: readonly Intent[]): Promise<void> {
+    const { db, log } = this.#deps
+    await giveBack(db, { model: this.model, epoch: this.#epoch, batch }).catch(error =>
+      log.warn({ model: this.model, err: error }, 'a batch was not given back'),
+    )
   }
 
   /** A fault of the surroundings: no intent fails for it. The model says why, and tries again. */
@@ -234,12 +238,9 @@ export class Line {
     log.error({ model: this.model, err: error }, 'the model is blocked')
     const retryMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.most)
     this.#isBlocked = true
-    try {
-      await this.#giveBack()
-      await markBlocked(db, { model: this.model, epoch: this.#epoch, error, retryMs })
-    } catch (failure) {
-      log.warn({ model: this.model, err: failure }, 'that the model is blocked could not be written down')
-    }
+    await markBlocked(db, { model: this.model, epoch: this.#epoch, error, retryMs }).catch(failure =>
+      log.warn({ model: this.model, err: failure }, 'that the model is blocked could not be written down'),
+    )
     await wait(retryMs, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
   }
 }

@@ -5,6 +5,7 @@ import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { Archiver } from './archive.ts'
+import { markBlocked } from './blocked.ts'
 import { Leases, RENEW_SECONDS } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { Line } from './line.ts'
@@ -22,27 +23,43 @@ export interface ManagerDeps {
   log: Log
   /** A model without work is let go after this long. */
   idleMs?: number
-  /** Told when a model is no longer held, however that came. */
+  /** Told when a model that was held is held no longer, however that came. */
   onReleased?(model: string): void
 }
 
+/** Between two tries of a model whose line cannot be opened. */
+const RETRY_MS = 10_000
+
 interface Held {
+  epoch: number
   line: Line
   stopWork: () => Promise<void>
+}
+
+/** From the moment that a model is asked for until it is released; `held` once its line is open. */
+interface Holding {
+  opening: Promise<Held | null>
+  held: Held | null
+  releasing: Promise<void> | null
 }
 
 /**
  * Holds models: for each the lease, the line, and the worker on its queue. One lease renewal serves all of them, and
  * what is no longer held is dropped at once, without a word to the database (its new owner has the floor).
+ *
+ *   hold ─▶ lease ─▶ line ─▶ worker ─▶ held ─ idle, lost, closing ─▶ releasing ─▶ onReleased
  */
 export class Manager {
   readonly #deps: ManagerDeps
   readonly #leases: Leases
   readonly #publisher: Publisher
   readonly #archiver: Archiver
-  readonly #held = new Map<string, Promise<Held | null>>()
+  readonly #holdings = new Map<string, Holding>()
   readonly #renewal: NodeJS.Timeout
-  #renewing: Promise<void> = Promise.resolve()
+  /** Versions being let go: nobody waits for it but who ends all. */
+  readonly #lettingGo = new Set<Promise<void>>()
+  #renewing: Promise<void> | null = null
+  #isClosing = false
 
   constructor(deps: ManagerDeps) {
     this.#deps = deps
@@ -55,7 +72,9 @@ export class Manager {
     })
     this.#archiver = new Archiver(deps)
     this.#renewal = setInterval(() => {
-      this.#renewing = this.#renewing.then(() => this.#renew())
+      this.#renewing ??= this.#renew().finally(() => {
+        this.#renewing = null
+      })
     }, RENEW_SECONDS * 1000)
   }
 
@@ -63,100 +82,134 @@ export class Manager {
     return this.#leases.owner
   }
 
-  /** Acquires the model's lease and serves its line; false where another manager has it. */
+  /** Acquires the model's lease and serves its line; false where another manager has it, or this one is closing. */
   async hold(model: string): Promise<boolean> {
-    const holding = this.#held.get(model) ?? this.#acquire(model)
-    this.#held.set(model, holding)
-    try {
-      const held = await holding
-      if (!held) this.#forget(model)
-      return held !== null
-    } catch (error) {
-      this.#forget(model)
-      throw error
-    }
+    await this.#holdings.get(model)?.releasing
+    if (this.#isClosing) return false
+    const holding = this.#holdings.get(model) ?? this.#begin(model)
+    return (await holding.opening) !== null
+  }
+
+  #begin(model: string): Holding {
+    const holding: Holding = { opening: this.#acquire(model), held: null, releasing: null }
+    this.#holdings.set(model, holding)
+    holding.opening.then(
+      held => {
+        holding.held = held
+        if (!held) this.#holdings.delete(model)
+      },
+      () => this.#holdings.delete(model),
+    )
+    return holding
   }
 
   async #acquire(model: string): Promise<Held | null> {
     const epoch = await this.#leases.acquire(model)
     if (epoch === null) return null
-    const { log, queue } = this.#deps
-    log.info({ model, epoch }, 'model held')
+    this.#deps.log.info({ model, epoch }, 'model held')
     try {
-      const line = await Line.open(
-        {
-          ...this.#deps,
-          publisher: this.#publisher,
-          safe: id => this.#leases.safe(id),
-          onPublished: id => this.#published(id),
-        },
-        model,
-        epoch,
-      )
-      const wake = () => line.wake().catch(error => this.#lost(model, error))
-      const stopWork = await queue.work(model, wake)
-      // What waited before the worker was there needs no job to be found.
-      void wake()
-      this.#archiver.request(model)
-      return { line, stopWork }
+      return await this.#serve(model, epoch)
     } catch (error) {
-      await this.#leases.release(model)
+      const { db, log } = this.#deps
+      await markBlocked(db, { model, epoch, error, retryMs: RETRY_MS }).catch(failure =>
+        log.warn({ model, err: failure }, 'that the model is blocked could not be written down'),
+      )
+      await this.#releaseLease(model)
       throw error
     }
   }
 
-  #published(model: string): void {
-    this.#archiver.request(model)
-    letGo(this.#deps, model).catch(error => this.#deps.log.warn({ model, err: error }, 'old versions were not let go'))
+  async #serve(model: string, epoch: number): Promise<Held> {
+    const line = await Line.open(
+      {
+        ...this.#deps,
+        publisher: this.#publisher,
+        safe: id => this.#leases.safe(id),
+        onPublished: id => this.#published(id, epoch),
+      },
+      model,
+      epoch,
+    )
+    const wake = () => line.wake().catch(error => this.#lost(model, error))
+    const stopWork = await this.#deps.queue.work(model, wake)
+    // What waited before the worker was there needs no job to be found.
+    void wake()
+    this.#archiver.request(model, epoch)
+    return { epoch, line, stopWork }
+  }
+
+  #published(model: string, epoch: number): void {
+    this.#archiver.request(model, epoch)
+    const letting = letGo(this.#deps, model)
+      .catch(error => this.#deps.log.warn({ model, err: error }, 'old versions were not let go'))
+      .finally(() => this.#lettingGo.delete(letting))
+    this.#lettingGo.add(letting)
   }
 
   /** Drops a model that this manager may no longer write. */
-  async #lost(model: string, error: unknown): Promise<void> {
+  #lost(model: string, error: unknown): Promise<void> {
     const level = error instanceof Fenced ? 'warn' : 'error'
     this.#deps.log[level]({ model, err: error }, 'model lost')
-    await this.release(model)
+    return this.release(model)
   }
 
+  /** No release is waited for here: the other leases would end over it. */
   async #renew(): Promise<void> {
     try {
-      await this.#leases.renew()
-      for (const [model, holding] of this.#held) {
-        const there = await holding.catch(() => null)
-        if (!there) continue
-        if (!this.#leases.safe(model)) await this.#lost(model, new Fenced('the lease has ended'))
-        else if (this.#isIdle(there)) await this.release(model)
+      const leased = await this.#leases.renew()
+      for (const [model, { held, releasing }] of this.#holdings) {
+        if (!held || releasing) continue
+        if (!leased.has(model)) void this.#lost(model, new Fenced('the lease has ended'))
+        else if (this.#isIdle(model, held)) void this.release(model)
       }
     } catch (error) {
       this.#deps.log.warn({ err: error }, 'leases were not renewed')
     }
   }
 
-  #isIdle({ line }: Held): boolean {
-    return !line.busy && performance.now() - line.idleSince > (this.#deps.idleMs ?? 300_000)
+  #isIdle(model: string, { line }: Held): boolean {
+    if (line.busy || this.#archiver.isBehind(model)) return false
+    return performance.now() - line.idleSince > (this.#deps.idleMs ?? 300_000)
   }
 
-  /** Lets the model go: its work under way ends or goes back to the line. */
-  async release(model: string): Promise<void> {
-    const holding = this.#held.get(model)
-    if (!holding) return
-    const held = await holding.catch(() => null)
-    if (held) {
-      await held.stopWork().catch(() => {})
+  /** Lets the model go: its work under way ends or goes back to the line. Once however often it is called; never rejects. */
+  release(model: string): Promise<void> {
+    const holding = this.#holdings.get(model)
+    if (!holding) return Promise.resolve()
+    holding.releasing ??= this.#release(model, holding)
+    return holding.releasing
+  }
+
+  async #release(model: string, { opening }: Holding): Promise<void> {
+    const held = await opening.catch(() => null)
+    if (!held) return
+    const { log, onReleased } = this.#deps
+    try {
+      this.#archiver.forget(model)
+      await held.stopWork()
       await held.line.close()
-      await this.#leases.release(model).catch(error => this.#deps.log.warn({ model, err: error }, 'lease not released'))
+    } catch (error) {
+      log.warn({ model, err: error }, 'the line was not closed as it should be')
     }
-    this.#forget(model)
+    await this.#releaseLease(model)
+    this.#holdings.delete(model)
+    onReleased?.(model)
   }
 
-  #forget(model: string): void {
-    if (this.#held.delete(model)) this.#deps.onReleased?.(model)
+  /** One that is not released ends by itself. */
+  async #releaseLease(model: string): Promise<void> {
+    await this.#leases
+      .release(model)
+      .catch(error => this.#deps.log.warn({ model, err: error }, 'a lease was not released'))
   }
 
-  /** Ends the process's work: batches under way finish or go back to the line, archives in hand are finished. */
+  /** Ends the process's work: batches under way finish or go back to the line, archives in hand are left to the next. */
   async close(): Promise<void> {
+    this.#isClosing = true
     clearInterval(this.#renewal)
     await this.#renewing
-    await Promise.allSettled([...this.#held.keys()].map(model => this.release(model)))
+    await Promise.all([...this.#holdings.keys()].map(model => this.release(model)))
     await this.#archiver.close()
+    await Promise.all(this.#lettingGo)
   }
 }

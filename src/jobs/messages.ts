@@ -9,7 +9,9 @@ export type FromManager =
   /** First word of a process: it can hold models, under this owner of leases. */
   | { is: 'ready'; owner: string }
   | { is: 'held'; model: string }
-  /** No longer held, or not to be had: another manager has it. */
+  /** Not to be had: another manager has it, or it cannot be opened. */
+  | { is: 'refused'; model: string }
+  /** It was held, and is no longer. */
   | { is: 'released'; model: string }
   /** Prometheus text of the process. */
   | { is: 'metrics'; request: number; text: string }

@@ -72,7 +72,7 @@ export class Publisher {
   }
 
   async #write(tx: Transaction, publication: Publication): Promise<number> {
-    const { model, kind, epoch, endings, snapshot } = publication
+    const { model, kind, endings, snapshot } = publication
     const intents = endings.map(({ intent }) => intent)
     const waking = snapshot ? await this.#triggers.lock(tx, model, kind) : null
     const version = await this.#moveOn(tx, publication)

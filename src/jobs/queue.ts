@@ -79,8 +79,8 @@ export class Queue {
     const queue = queueOf(model)
     // With batchSize > 1, burstWhenBatchFull drains a backlog; without it one batch is fetched per wake-up.
     const options = { batchSize: 500, burstWhenBatchFull: true, pollingIntervalSeconds: 2 }
-    await this.#boss.work(queue, options, async () => wake())
-    return () => this.#boss.offWork(queue, { wait: false })
+    const id = await this.#boss.work(queue, options, async () => wake())
+    return () => this.#boss.offWork(queue, { id, wait: false })
   }
 
   async close(): Promise<void> {

@@ -83,9 +83,13 @@ async function missing(tx: Transaction, { model, version }: ReadRequest): Promis
   )
   if (!row) return new TeatreeError('SNAPSHOT_GONE', `Model ${model} was deleted.`)
   // The newest as the statement began had been let go by the time it was locked: there is a newer one.
-  if (version === null) return new TeatreeError('UNAVAILABLE', `Model ${model} publishes too quickly; it is tried again.`)
+  if (version === null)
+    return new TeatreeError('UNAVAILABLE', `Model ${model} publishes too quickly; it is tried again.`)
   return version > row.version
-    ? new TeatreeError('SNAPSHOT_NOT_YET', `Model ${model} has no version ${version} yet; its newest is ${row.version}.`)
+    ? new TeatreeError(
+        'SNAPSHOT_NOT_YET',
+        `Model ${model} has no version ${version} yet; its newest is ${row.version}.`,
+      )
     : new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is no longer kept.`)
 }
 

@@ -5,7 +5,7 @@ import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { Completions } from './completions.ts'
-import { noModel } from './ledger.ts'
+import { isUuid, noModel } from './ledger.ts'
 import { ModelFiles } from './model-files.ts'
 import { columns, type Model, type Version } from './records.ts'
 
@@ -87,10 +87,12 @@ export class Snapshots {
       if (!version) throw new TeatreeError('SNAPSHOT_GONE', `Model ${model} was not there at ${at.asOf}.`)
       return version
     }
-    const [intent] = await this.#db.query<{ model: string; version: number | null; ended: boolean }>(
-      'SELECT model, version, ended_at IS NOT NULL AS ended FROM intent WHERE id = $1',
-      [at.intent],
-    )
+    const [intent] = isUuid(at.intent)
+      ? await this.#db.query<{ model: string; version: number | null; ended: boolean }>(
+          'SELECT model, version, ended_at IS NOT NULL AS ended FROM intent WHERE id = $1',
+          [at.intent],
+        )
+      : []
     if (!intent || intent.model !== model)
       throw new TeatreeError('NOT_FOUND', `Model ${model} has no intent ${at.intent}.`)
     if (intent.version !== null)
@@ -161,9 +163,8 @@ export class Snapshots {
 
   async #openReader(version: Version): Promise<SnapshotReader> {
     const [model] = await this.#db.query<Pick<Model, 'kind' | 'engine'> & { files: string[] }>(
-      `SELECT m.kind, m.engine, coalesce((SELECT json_agg(c.name) FROM content_index c
-                WHERE c.model = m.id AND c.version = $2 AND c.form = m.engine), '[]') AS files
-         FROM goal_model m WHERE m.id = $1`,
+      `SELECT m.kind, m.engine, ${columns.files('v', 'm')}
+         FROM goal_model m JOIN model_version v ON v.model = m.id WHERE m.id = $1 AND v.version = $2`,
       [version.model, version.version],
     )
     const kind = this.#kinds.get(model?.kind ?? '')
@@ -171,11 +172,17 @@ export class Snapshots {
     if (!model) throw noModel(version.model)
     if (!kind || !engine)
       throw new TeatreeError('UNKNOWN_KIND', `Model ${version.model} is of a kind that this server does not know.`)
-    if (version.version > 0 && model.files.length === 0) throw gone(version)
     const files = new ModelFiles(this.#dataDir, version.model).snapshotFiles(version, model.files)
-    const readers = this.#readers.get(engine.name) ?? engine.openReaders()
-    this.#readers.set(engine.name, readers)
-    return (await readers).open({ kind, files })
+    return (await this.#readersOf(engine)).open({ kind, files })
+  }
+
+  #readersOf(engine: Engine): Promise<Readers> {
+    const there = this.#readers.get(engine.name)
+    if (there) return there
+    const opening = engine.openReaders()
+    this.#readers.set(engine.name, opening)
+    opening.catch(() => this.#readers.delete(engine.name))
+    return opening
   }
 
   #closeIdle(): void {

@@ -11,7 +11,8 @@ const MAX_BATCH_BYTES = 8 << 20
  * that this one reads (publish.ts).
  *
  * After a manager's death its intents run singly (`singly`), and an intent that runs alone is counted before it starts
- * (`solo`), so that the one that takes managers down is told apart from its neighbours.
+ * (`solo`), once for each manager, so that the one that takes managers down is told apart from its neighbours, and from
+ * one whose manager only lost its database on the way.
  */
 export async function takeBatch(
   db: Database,
@@ -20,7 +21,9 @@ export async function takeBatch(
   const taken = await db.query<Intent>(
     // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
     // the statement's view of `waiting` is too old to show.
-    `WITH line AS (SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 AND deleted_at IS NULL FOR NO KEY UPDATE),
+    `WITH line AS (
+       SELECT m.id, l.owner FROM goal_model m JOIN model_lease l ON l.model = m.id
+        WHERE m.id = $1 AND m.epoch = $2 AND m.deleted_at IS NULL FOR NO KEY UPDATE OF m),
      waiting AS (
        SELECT id, alone, seq, bytes FROM intent
         WHERE model = $1 AND status IN ('QUEUED', 'RUNNING') ORDER BY seq LIMIT $3),
@@ -31,7 +34,8 @@ export async function takeBatch(
        SELECT id, count(*) OVER () AS size FROM batch WHERE place = 1 OR (NOT seen AND bytes <= $4))
      UPDATE intent i
         SET status = 'RUNNING', started_at = coalesce(i.started_at, clock_timestamp()), attempts = i.attempts + 1,
-            solo = i.solo + CASE WHEN chosen.size = 1 THEN 1 ELSE 0 END
+            solo = i.solo + CASE WHEN chosen.size = 1 AND i.solo_owner IS DISTINCT FROM line.owner THEN 1 ELSE 0 END,
+            solo_owner = CASE WHEN chosen.size = 1 THEN line.owner ELSE i.solo_owner END
        FROM chosen, line
       WHERE i.id = chosen.id AND i.status IN ('QUEUED', 'RUNNING')
      RETURNING ${columns.intent('i')}`,
@@ -52,9 +56,11 @@ export async function giveBack(
     `WITH line AS (SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE)
      UPDATE intent i
         SET status = CASE WHEN i.source IS NULL THEN 'QUEUED' ELSE 'RUNNING' END, attempts = i.attempts - 1,
-            solo = i.solo - $4, started_at = NULL, step = NULL, progress = NULL
+            solo = CASE WHEN $4 THEN greatest(i.solo - 1, 0) ELSE i.solo END,
+            solo_owner = CASE WHEN $4 THEN NULL ELSE i.solo_owner END,
+            started_at = NULL, step = NULL, progress = NULL
        FROM line WHERE i.model = line.id AND i.id = ANY($3) AND i.status = 'RUNNING'`,
-    [of.model, of.epoch, of.batch.map(({ id }) => id), of.batch.length === 1 ? 1 : 0],
+    [of.model, of.epoch, of.batch.map(({ id }) => id), of.batch.length === 1],
   )
 }
 

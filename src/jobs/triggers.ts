@@ -36,7 +36,8 @@ export class Triggers {
     return {
       start: async () => {
         for (const reader of readers)
-          for (const each of triggered) if (each.kind === reader.kind) await this.#start(tx, source, reader.id, each.function)
+          for (const each of triggered)
+            if (each.kind === reader.kind) await this.#start(tx, source, reader.id, each.function)
       },
     }
   }

@@ -1,0 +1,92 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import { type Answer, startPlatform, type TestPlatform } from '../support/platform.ts'
+import { appendSales, createModel } from '../support/sales-model.ts'
+
+test('kill -9 of the whole platform under load, started again on its data: what was acknowledged is there once', {
+  timeout: 120_000,
+}, async () => {
+  // Its own PostgreSQL in the data directory, which is killed as hard or left running, as chance has it.
+  await using platform = await startPlatform({ TEATREE_DATABASE_URL: '' })
+  const model = await createModel(platform, { kind: 'sales' })
+  await appendSales(platform, model, [{ orderId: 'FIRST' }])
+  const acknowledged = ['FIRST']
+  const killed = Promise.withResolvers<void>()
+  const writers = Array.from({ length: 4 }, async (_, writer) => {
+    for (let count = 0; ; count++) {
+      const orderId = `W${writer}-${count}`
+      const intent = await submit(platform, model, orderId)
+      if (intent === null) return
+      acknowledged.push(orderId)
+      if (acknowledged.length === 60) killed.resolve()
+    }
+  })
+  await killed.promise
+  platform.process.kill('SIGKILL')
+  await Promise.all(writers)
+  await platform.restart()
+
+  const orders = await allOrders(platform, model, acknowledged.length)
+  expect(orders).toHaveLength(new Set(orders).size)
+  expect(orders).toEqual(expect.arrayContaining(acknowledged))
+  expect(await appendSales(platform, model, [{ orderId: 'LAST' }])).toMatchObject({ status: 'PUBLISHED' })
+})
+
+test('SIGTERM ends the platform within its grace, with exit code 0, and leaves no process behind', async () => {
+  const platform = await startPlatform({ TEATREE_DATABASE_URL: '' })
+  const model = await createModel(platform, { kind: 'sales' })
+  await appendSales(platform, model, [{ orderId: 'A' }])
+  const ours = await processesOf(platform.dir)
+  expect(ours.length).toBeGreaterThan(1)
+  await platform[Symbol.asyncDispose]()
+  expect(platform.process.exitCode).toBe(0)
+  expect(await processesOf(platform.dir)).toEqual([])
+})
+
+/** The accepted intent, or null where the platform is gone. */
+async function submit(platform: TestPlatform, model: string, orderId: string): Promise<Answer> {
+  const sale = {
+    orderId,
+    line: 1,
+    date: '2024-01-01',
+    siteId: 'S',
+    productId: 'T',
+    customerId: 'C',
+    quantity: '1',
+    amount: '1',
+  }
+  try {
+    const data = await platform.graphql(
+      'mutation ($model: ID!, $rows: [SaleInput!]!) { appendSales(model: $model, rows: $rows) { id } }',
+      { model, rows: [sale] },
+    )
+    return data.appendSales
+  } catch {
+    return null
+  }
+}
+
+/** All orders, once the line is empty. */
+async function allOrders(platform: TestPlatform, model: string, atLeast: number): Promise<string[]> {
+  for (;;) {
+    const { salesModel } = await platform.graphql(
+      'query ($id: ID!) { salesModel(id: $id) { manager { queued } snapshot { sales(first: 1000) { nodes { orderId } } } } }',
+      { id: model },
+    )
+    const orders = salesModel.snapshot.sales.nodes.map((row: { orderId: string }) => row.orderId)
+    if (salesModel.manager.queued === 0 && orders.length >= atLeast) return orders
+  }
+}
+
+/** Processes whose command line or environment names the folder. */
+async function processesOf(dir: string): Promise<string[]> {
+  const found: string[] = []
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue
+    const [command, env] = await Promise.all(
+      ['cmdline', 'environ'].map(file => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')),
+    )
+    if (command?.includes(dir) || env?.includes(dir)) found.push(command?.replaceAll('\0', ' ') ?? pid)
+  }
+  return found
+}
