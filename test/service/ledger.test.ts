@@ -98,11 +98,13 @@ test('what was taken and not applied goes back to the line, or is told apart aft
   await control.ledger.submit(append(id))
   await control.ledger.submit(append(id))
   const epoch = (await new Leases(control.db, crypto.randomUUID()).acquire(id)) ?? 0
-  await takeBatch(control.db, { model: id, epoch, singly: false })
+  const batch = await takeBatch(control.db, { model: id, epoch, singly: false })
   expect(await suspectsUpTo(control.db, id)).toBe(2n)
-  const [single] = await takeBatch(control.db, { model: id, epoch, singly: true })
+  const alone = await takeBatch(control.db, { model: id, epoch, singly: true })
+  const [single] = alone
   expect(single).toMatchObject({ seq: 1n, solo: 1, attempts: 2 })
-  await giveBack(control.db, { model: id, epoch })
+  await giveBack(control.db, { model: id, epoch, batch: alone })
+  await giveBack(control.db, { model: id, epoch, batch })
   expect(await suspectsUpTo(control.db, id)).toBe(0n)
   const intent = await control.ledger.intent(single?.id ?? '')
   expect(intent).toMatchObject({ status: 'QUEUED', solo: 0 })
