@@ -15,30 +15,27 @@ interface Deps {
   log: Log
 }
 
-/** A model whose newest version is not in the archive yet. */
-interface Behind {
-  /** Of the manager that holds it. */
-  epoch: number
-  failures: number
-  /** Set while it waits for its next try. */
-  retry: NodeJS.Timeout | null
-}
-
 /** Between two tries of a model whose archive failed: at first, and doubled from then on up to the second. */
 const RETRY_MS = { first: 1000, most: 60_000 }
+/** Between two archives of a model: at least this, and so much that they take a tenth of the time. */
+const REST = { ms: 1000, times: 9 }
 
 /**
  * Brings the newest versions of the models that a manager holds into the archive, behind the scenes: publishing never
- * waits for the store. While one is archived, those published meanwhile become one next archive; a model whose archive
- * fails holds up no other.
+ * waits for the store. While one is archived, and while a model rests from that, those published meanwhile become one
+ * next archive; a model whose archive fails holds up no other.
  */
 export class Archiver {
   readonly #deps: Deps
-  readonly #behind = new Map<string, Behind>()
+  /** Models whose newest version is not in the archive yet, with the epochs that they are held in. */
+  readonly #behind = new Map<string, number>()
+  /** Until when a model is left alone, and how often in a row its archive has failed. */
+  readonly #pauses = new Map<string, { until: number; failures: number }>()
   readonly #readers = new Map<string, Promise<Readers>>()
   readonly #stop = new AbortController()
   #current: string | null = null
   #run: Promise<void> | null = null
+  #alarm: NodeJS.Timeout | undefined
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -47,11 +44,8 @@ export class Archiver {
   /** Sees to it that the newest version of a model that is held in `epoch` comes to be archived. */
   request(model: string, epoch: number): void {
     if (this.#stop.signal.aborted) return
-    const behind = this.#behind.get(model)
-    if (behind?.epoch === epoch) return
-    this.forget(model)
-    this.#behind.set(model, { epoch, failures: 0, retry: null })
-    this.#go()
+    this.#behind.set(model, epoch)
+    this.#run ??= this.#drain()
   }
 
   /** Whether there is something to be done yet for the model. */
@@ -61,53 +55,64 @@ export class Archiver {
 
   /** The model is no longer held: its next manager sees to it. */
   forget(model: string): void {
-    const retry = this.#behind.get(model)?.retry
-    if (retry) clearTimeout(retry)
     this.#behind.delete(model)
-  }
-
-  #go(): void {
-    this.#run ??= this.#drain()
+    this.#pauses.delete(model)
   }
 
   async #drain(): Promise<void> {
+    // Behind the caller, who has yet to note down that this run is under way.
     await null
+    clearTimeout(this.#alarm)
     try {
       for (let next = this.#next(); next && !this.#stop.signal.aborted; next = this.#next()) {
-        const [model, behind] = next
+        const [model, epoch] = next
         // What is published from here on is requested anew.
         this.#behind.delete(model)
         this.#current = model
-        try {
-          await this.#archive(model, behind.epoch)
-        } catch (error) {
-          this.#tryAgain(model, behind, error)
-        }
+        await this.#attempt(model, epoch)
         this.#current = null
       }
     } finally {
       this.#run = null
     }
+    this.#setAlarm()
   }
 
-  /** The one that was asked for first and is not waiting for its next try. */
-  #next(): [string, Behind] | undefined {
-    return this.#behind.entries().find(([, { retry }]) => retry === null)
+  /** The one that was asked for first and is not left alone. */
+  #next(): [string, number] | undefined {
+    const now = performance.now()
+    return this.#behind.entries().find(([model]) => this.#until(model) <= now)
   }
 
-  #tryAgain(model: string, { epoch, failures }: Behind, error: unknown): void {
-    if (this.#stop.signal.aborted) return
-    this.#deps.log.warn({ model, err: error }, 'the archive is behind; it is tried again')
-    // One request may have come meanwhile; it waits like this one.
-    const behind: Behind = { epoch: this.#behind.get(model)?.epoch ?? epoch, failures: failures + 1, retry: null }
-    behind.retry = setTimeout(
+  #until(model: string): number {
+    return this.#pauses.get(model)?.until ?? 0
+  }
+
+  #setAlarm(): void {
+    if (this.#behind.size === 0 || this.#stop.signal.aborted) return
+    const next = Math.min(...this.#behind.keys().map(model => this.#until(model)))
+    this.#alarm = setTimeout(
       () => {
-        behind.retry = null
-        this.#go()
+        this.#run ??= this.#drain()
       },
-      Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most),
+      Math.max(1, next - performance.now()),
     ).unref()
-    this.#behind.set(model, behind)
+  }
+
+  async #attempt(model: string, epoch: number): Promise<void> {
+    const started = performance.now()
+    const failures = this.#pauses.get(model)?.failures ?? 0
+    try {
+      await this.#archive(model, epoch)
+      const ended = performance.now()
+      this.#pauses.set(model, { until: ended + Math.max(REST.ms, REST.times * (ended - started)), failures: 0 })
+    } catch (error) {
+      if (this.#stop.signal.aborted) return
+      this.#deps.log.warn({ model, err: error }, 'the archive is behind; it is tried again')
+      const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
+      this.#pauses.set(model, { until: performance.now() + pause, failures: failures + 1 })
+      if (!this.#behind.has(model)) this.#behind.set(model, epoch)
+    }
   }
 
   async #archive(model: string, epoch: number): Promise<void> {
@@ -136,7 +141,7 @@ export class Archiver {
   /** Stops what is under way: the next manager begins it anew. */
   async close(): Promise<void> {
     this.#stop.abort(new Error('the manager stops'))
-    for (const model of [...this.#behind.keys()]) this.forget(model)
+    clearTimeout(this.#alarm)
     await this.#run
     for (const readers of this.#readers.values()) await (await readers).close()
   }

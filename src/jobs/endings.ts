@@ -1,5 +1,7 @@
 import type { WorkOutcome } from '../engine/engine.ts'
+import type { Kind } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { metrics } from '../platform/telemetry/index.ts'
 import type { Ending } from './publish.ts'
 import { type Intent, intentError } from './records.ts'
 
@@ -27,3 +29,13 @@ export const parked = (intent: Intent): Ending => ({
     ),
   ),
 })
+
+/** Tells the metrics what became of a batch; endings are in its order. */
+export function measure(kind: Kind, batch: readonly Intent[], endings: readonly Ending[]): void {
+  for (const [index, { status }] of endings.entries()) {
+    const { submittedAt = '', function: name = '' } = batch[index] ?? {}
+    const what = { kind: kind.name, function: name }
+    metrics.submittedToVisible.record((Date.now() - Date.parse(submittedAt)) / 1000, what)
+    metrics.intentsEnded.add(1, { ...what, status })
+  }
+}

@@ -103,7 +103,7 @@ export class LocalLauncher implements Launcher {
   #told(process: Process, message: FromManager): void {
     if (message.is === 'ready') process.owner = message.owner
     if (message.is === 'refused') process.models.delete(message.model)
-    if (message.is === 'released' && process.models.delete(message.model)) this.#onLost(message.model)
+    if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
   }
 

@@ -5,9 +5,9 @@ import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
-import { metrics, span } from '../platform/telemetry/index.ts'
+import { span } from '../platform/telemetry/index.ts'
 import { clearBlocked, markBlocked } from './blocked.ts'
-import { endingOf, MAX_DEATHS, parked } from './endings.ts'
+import { endingOf, MAX_DEATHS, measure, parked } from './endings.ts'
 import { ModelFiles } from './model-files.ts'
 import { ModelWriter } from './model-writer.ts'
 import { type Ending, Fenced, type Publication, type Publisher } from './publish.ts'
@@ -159,7 +159,10 @@ export class Line {
         links: batch.slice(1).map(intent => intent.traceparent),
         attributes: { 'teatree.model': this.model, 'teatree.intents': batch.length },
       },
-      async () => this.#publish(batch, first.solo > MAX_DEATHS ? [parked(first)] : await this.#apply(batch)),
+      async () =>
+        first.solo > MAX_DEATHS
+          ? this.#publish([first], [parked(first)])
+          : this.#publish(batch, await this.#apply(batch)),
     )
   }
 
@@ -202,7 +205,7 @@ export class Line {
       publishing.setAttribute('teatree.version', version)
       if (changed) this.#writer.movedOn(version)
     })
-    this.#measure(batch, endings)
+    measure(this.#kind, batch, endings)
     if (changed) this.#deps.onPublished(this.model)
   }
 
@@ -210,15 +213,6 @@ export class Line {
     const { writer, version } = await this.#writer.opened()
     const made = await this.#files.make(version + 1, this.#epoch, dir => writer.snapshot(dir))
     return { after: version, snapshot: { dir: this.#files.versionDir(version + 1, this.#epoch), ...made } }
-  }
-
-  #measure(batch: readonly Intent[], endings: readonly Ending[]): void {
-    for (const [index, { status }] of endings.entries()) {
-      const { submittedAt = '', function: name = '' } = batch[index] ?? {}
-      const what = { kind: this.#kind.name, function: name }
-      metrics.submittedToVisible.record((Date.now() - Date.parse(submittedAt)) / 1000, what)
-      metrics.intentsEnded.add(1, { ...what, status })
-    }
   }
 
   /** Where this cannot be said, they are taken again as they are, RUNNING. */

@@ -7,10 +7,13 @@ import { notifyModel } from './channel.ts'
 import { cancelIntents } from './completion-log.ts'
 import { COPY } from './functions.ts'
 import { type Ledger, noModel } from './ledger.ts'
+import { type ManagerState, managerStates } from './manager-states.ts'
 import { setReads } from './model-reads.ts'
 import type { Queue } from './queue.ts'
 import { pin } from './reads.ts'
 import { columns, type Model, type PodSize } from './records.ts'
+
+export type { ManagerState }
 
 export interface NewModel {
   id?: string | null | undefined
@@ -205,39 +208,14 @@ export class Models {
   }
 
   /** What the managers of models do: their leases, lines and archives. One for each model that is there, in no order. */
-  async managers(ids: readonly string[]): Promise<ManagerState[]> {
-    const rows = await this.#db.query<
-      Omit<ManagerState, 'state' | 'reason'> & { leased: boolean; blocked: Model['blocked'] }
-    >(
-      `SELECT m.id, m.epoch, m.blocked, m.retry_at AS "retryAt", l.since, l.model IS NOT NULL AS leased,
-              (SELECT count(*)::integer FROM intent i WHERE i.model = m.id AND i.status IN ('QUEUED', 'RUNNING')) AS queued,
-              (SELECT count(*)::integer FROM model_version v
-                WHERE v.model = m.id AND v.version > m.archived_version) AS "archiveLag"
-         FROM goal_model m LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
-        WHERE m.id = ANY($1) AND m.deleted_at IS NULL`,
-      [ids],
-    )
-    return rows.map(({ leased, blocked, ...rest }) => {
-      const state = blocked ? 'BLOCKED' : leased ? 'RUNNING' : rest.queued > 0 ? 'STARTING' : 'IDLE'
-      return { ...rest, reason: blocked, state }
-    })
+  managers(ids: readonly string[]): Promise<ManagerState[]> {
+    return managerStates(this.#db, ids)
   }
 }
 
 export interface ModelPosition {
   createdAt: string
   id: string
-}
-
-export interface ManagerState {
-  id: string
-  state: 'IDLE' | 'STARTING' | 'RUNNING' | 'BLOCKED'
-  reason: Model['blocked']
-  retryAt: string | null
-  epoch: number
-  since: string | null
-  queued: number
-  archiveLag: number
 }
 
 /** Whether a text from outside names an engine. */

@@ -55,10 +55,20 @@ export class Uploads {
         'The bytes are neither Parquet, Arrow, NDJSON nor CSV in UTF-8 with a header.',
       )
     const stored = await this.#objects.put(key, all, { maxBytes: MAX_BYTES, expect: announced, signal })
+    try {
+      return await this.#note({ ...stored, id, format })
+    } catch (error) {
+      // Nobody was told of the id.
+      await this.#objects.delete(key).catch(() => {})
+      throw error
+    }
+  }
+
+  async #note(of: { id: string; key: string; format: ImportFormat; bytes: number; sha256: string }): Promise<Upload> {
     const [upload] = await this.#db.query<Upload>(
       `INSERT INTO upload (id, key, format, bytes, sha256) VALUES ($1, $2, $3, $4, $5)
        RETURNING id, key, format, bytes, sha256, created_at AS "createdAt"`,
-      [id, key, format, stored.bytes, stored.sha256],
+      [of.id, of.key, of.format, of.bytes, of.sha256],
     )
     if (!upload) throw new Error('the upload was not inserted')
     return upload
@@ -81,7 +91,8 @@ export class Uploads {
     )
     if (known?.columns) return { columns: known.columns, rows: known.rows === null ? null : Number(known.rows) }
     const folder = join(this.#dataDir, 'uploads')
-    const path = join(folder, `${upload.id}.${upload.format.toLowerCase()}`)
+    // A name of its own for each who asks at once.
+    const path = join(folder, `${randomUUID()}.${upload.format.toLowerCase()}`)
     await mkdir(folder, { recursive: true })
     try {
       await this.#objects.getFile(upload.key, path, { expect: { sha256: upload.sha256 } })

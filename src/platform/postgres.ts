@@ -35,6 +35,8 @@ const types: pg.CustomTypesConfig = {
 
 /** What a statement may take, its waiting for locks included. */
 const STATEMENT_MS = 60_000
+/** What a transaction may do nothing: one whose process is frozen must not hold up the model's next manager with its locks. */
+const IDLE_MS = 10_000
 
 /**
  * The control database. Connections carry `application_name`, so that an operator can tell who holds them; a query
@@ -51,7 +53,7 @@ export class Database implements Queryable {
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       connectionTimeoutMillis: 10_000,
-      options: `-c timezone=UTC -c statement_timeout=${STATEMENT_MS} -c idle_in_transaction_session_timeout=${STATEMENT_MS}`,
+      options: `-c timezone=UTC -c statement_timeout=${STATEMENT_MS} -c idle_in_transaction_session_timeout=${IDLE_MS}`,
       // Where packets are lost without a word, nobody else would end the wait: the server's own limit is told in vain.
       query_timeout: STATEMENT_MS + 5000,
       types,

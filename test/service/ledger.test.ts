@@ -70,7 +70,10 @@ test('a model has one holder; a later epoch takes over once the lease has ended,
   expect(first.safe(id)).toBe(true)
   expect(await second.acquire(id)).toBeNull()
   // The lease ends on the database's clock; nothing is waited for here.
-  await control.db.query(`UPDATE model_lease SET expires_at = clock_timestamp() - interval '1 second' WHERE model = $1`, [id])
+  await control.db.query(
+    `UPDATE model_lease SET expires_at = clock_timestamp() - interval '1 second' WHERE model = $1`,
+    [id],
+  )
   expect(await second.acquire(id)).toBe(2)
   expect(await first.renew()).toEqual(new Set())
   expect(first.safe(id)).toBe(false)
@@ -84,10 +87,9 @@ test('a batch is the waiting row writes in order, or one function alone', async 
   const epoch = await new Leases(control.db, crypto.randomUUID()).acquire(id)
   const take = async () => {
     const batch = await takeBatch(control.db, { model: id, epoch: epoch ?? 0, singly: false })
-    await control.db.query(
-      `UPDATE intent SET status = 'FAILED', ended_at = now() WHERE id = ANY($1)`,
-      [batch.map(intent => intent.id)],
-    )
+    await control.db.query(`UPDATE intent SET status = 'FAILED', ended_at = now() WHERE id = ANY($1)`, [
+      batch.map(intent => intent.id),
+    ])
     return batch.map(({ seq }) => Number(seq))
   }
   expect([await take(), await take(), await take(), await take()]).toEqual([[1, 2], [3], [4], []])
@@ -127,6 +129,8 @@ test('jobs wake a worker at once, and are settled with their intents', async () 
   await woken.promise
   await stop()
   await control.db.transaction(tx => control.queue.settle(tx, id, [intent.id]))
-  const jobs = await control.db.query(`SELECT state FROM pgboss.job WHERE id = $1 AND state <> 'completed'`, [intent.id])
+  const jobs = await control.db.query(`SELECT state FROM pgboss.job WHERE id = $1 AND state <> 'completed'`, [
+    intent.id,
+  ])
   expect(jobs).toEqual([])
 })

@@ -26,14 +26,17 @@ export interface Control extends AsyncDisposable {
 /** The kinds that ship, and those of a test's own folder. */
 export const TRIAL_KINDS = fileURLToPath(new URL('trial-kinds', import.meta.url))
 
-/** `through` gives the address that this process uses instead of the database's own: a proxy's, say. */
-export async function openControl(
-  options: { kindsDir?: string; through?: (url: string) => string } = {},
-): Promise<Control> {
+export interface ControlOptions {
+  kindsDir?: string
+  /** The address that this process uses instead of the database's own: a proxy's, say. */
+  through?: (url: string) => Promise<string>
+}
+
+export async function openControl(options: ControlOptions = {}): Promise<Control> {
   const stack = new AsyncDisposableStack()
   const { url: direct } = stack.use(await createDatabase())
   await migrate(direct, quiet)
-  const url = options.through?.(direct) ?? direct
+  const url = (await options.through?.(direct)) ?? direct
   const onError = () => {}
   const db = stack.adopt(new Database({ url, name: 'test', connections: 10, onError }), open => open.close())
   const queue = stack.adopt(

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import type { Engine } from '../../src/engine/engine.ts'
-import { Manager } from '../../src/jobs/manager.ts'
+import { Manager, type ManagerDeps } from '../../src/jobs/manager.ts'
 import type { Intent } from '../../src/jobs/records.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { Submitter } from '../../src/jobs/submit.ts'
 import { Uploads } from '../../src/jobs/uploads.ts'
 import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
-import { type Control, openControl, quiet } from './control.ts'
+import { type Control, type ControlOptions, openControl, quiet } from './control.ts'
 
 /** The jobs, all in this process: a control database, a store, and as many managers as a test starts. */
 export interface Managed extends Control {
@@ -20,18 +20,24 @@ export interface Managed extends Control {
   snapshots: Snapshots
   submitter: Submitter
   uploads: Uploads
-  startManager(): Manager
+  startManager(deps?: Partial<ManagerDeps>): Manager
   /** Submits, and waits until the intent has ended. */
   run(model: string, fn: string, args: Record<string, unknown>): Promise<Intent>
   ended(intent: string): Promise<Intent>
 }
 
-export async function openManaged(options: { storeUrl?: string } = {}): Promise<Managed> {
+export interface ManagedOptions extends ControlOptions {
+  storeUrl?: string
+  /** A folder of the test's own instead of a temporary one. */
+  dataDir?: string
+}
+
+export async function openManaged(options: ManagedOptions = {}): Promise<Managed> {
   const stack = new AsyncDisposableStack()
-  const dataDir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-jobs-')), dir =>
-    rm(dir, { recursive: true, force: true }),
-  )
-  const control = stack.use(await openControl())
+  const dataDir =
+    options.dataDir ??
+    stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-jobs-')), dir => rm(dir, { recursive: true, force: true }))
+  const control = stack.use(await openControl(options))
   const { db, queue, ledger, models, completions, kinds } = control
   const objects = stack.adopt(openObjectStore(options.storeUrl ?? pathToFileURL(join(dataDir, 'store')).href), store =>
     store.close(),
@@ -67,8 +73,10 @@ export async function openManaged(options: { storeUrl?: string } = {}): Promise<
     snapshots,
     submitter,
     uploads,
-    startManager: () =>
-      stack.adopt(new Manager({ db, queue, objects, kinds, engines, dataDir, log: quiet }), manager => manager.close()),
+    startManager: (deps = {}) =>
+      stack.adopt(new Manager({ db, queue, objects, kinds, engines, dataDir, log: quiet, ...deps }), manager =>
+        manager.close(),
+      ),
     async run(model, fn, args) {
       return ended((await submitter.submit({ model, function: fn, arguments: args })).id)
     },

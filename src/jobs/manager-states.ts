@@ -1,0 +1,33 @@
+import type { Database } from '../platform/postgres.ts'
+import type { Model } from './records.ts'
+
+/** What the manager of a model does: its lease, its line and its archive. */
+export interface ManagerState {
+  id: string
+  state: 'IDLE' | 'STARTING' | 'RUNNING' | 'BLOCKED'
+  reason: Model['blocked']
+  retryAt: string | null
+  epoch: number
+  since: string | null
+  queued: number
+  archiveLag: number
+}
+
+type Row = Omit<ManagerState, 'state' | 'reason'> & { leased: boolean; blocked: Model['blocked'] }
+
+/** One for each model that is there, in no order. */
+export async function managerStates(db: Database, ids: readonly string[]): Promise<ManagerState[]> {
+  const rows = await db.query<Row>(
+    `SELECT m.id, m.epoch, m.blocked, m.retry_at AS "retryAt", l.since, l.model IS NOT NULL AS leased,
+            (SELECT count(*)::integer FROM intent i WHERE i.model = m.id AND i.status IN ('QUEUED', 'RUNNING')) AS queued,
+            (SELECT count(*)::integer FROM model_version v
+              WHERE v.model = m.id AND v.version > m.archived_version) AS "archiveLag"
+       FROM goal_model m LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
+      WHERE m.id = ANY($1) AND m.deleted_at IS NULL`,
+    [ids],
+  )
+  return rows.map(({ leased, blocked, ...rest }) => {
+    const state = blocked ? 'BLOCKED' : leased ? 'RUNNING' : rest.queued > 0 ? 'STARTING' : 'IDLE'
+    return { ...rest, reason: blocked, state }
+  })
+}

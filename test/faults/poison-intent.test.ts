@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import { TRIAL_KINDS } from '../support/control.ts'
+import { openLaunched } from '../support/launched.ts'
+import { trialsOn } from '../support/trials.ts'
+
+test('an intent that always kills its manager is PARKED after three, leaves nothing behind, and the line goes on', {
+  timeout: 120_000,
+}, async () => {
+  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS })
+  const { append, crash, entries, newModel } = trialsOn(launched)
+  const model = await newModel()
+  const intents = [await append(model, 'A'), await crash(model), await append(model, 'B'), await append(model, 'C')]
+  const ended = []
+  for (const { id } of intents) ended.push(await launched.ended(id))
+  expect(ended.map(({ status }) => status)).toEqual(['PUBLISHED', 'PARKED', 'PUBLISHED', 'PUBLISHED'])
+  expect(ended[1]).toMatchObject({ version: null, error: { code: 'INTERNAL' }, attempts: 4 })
+  expect(await entries(model)).toEqual(['A', 'B', 'C'])
+  // One manager for each of its three deaths, and the one that set it aside.
+  expect(await launched.models.get(model)).toMatchObject({ epoch: 4, blocked: null })
+  const again = await launched.ledger.retry(ended[1]?.id ?? '', null)
+  expect(again).toMatchObject({ seq: 5n, status: 'QUEUED', attempts: 0 })
+  expect(await launched.ended(again.id)).toMatchObject({ status: 'PARKED' })
+})

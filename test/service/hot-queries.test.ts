@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { findToArchive } from '../../src/jobs/archive-version.ts'
+import { Completions } from '../../src/jobs/completions.ts'
+import { listContent } from '../../src/jobs/content.ts'
+import { Dispatcher } from '../../src/jobs/dispatcher.ts'
+import { LocalLauncher } from '../../src/jobs/launcher.ts'
+import { Leases } from '../../src/jobs/lease.ts'
+import { Ledger } from '../../src/jobs/ledger.ts'
+import { Models } from '../../src/jobs/models.ts'
+import { Publisher } from '../../src/jobs/publish.ts'
+import { pin } from '../../src/jobs/reads.ts'
+import { letGo } from '../../src/jobs/retention.ts'
+import { Snapshots } from '../../src/jobs/snapshots.ts'
+import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
+import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
+import { RecordingDatabase, type Statement } from '../support/recording-database.ts'
+
+/** They grow with every intent and version; to read one from end to end is never needed. */
+const GROWING = new Set(['intent', 'completion', 'model_version', 'content_index', 'intent_read'])
+
+let stack: AsyncDisposableStack
+let control: Control
+let db: RecordingDatabase
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  control = stack.use(await openControl({ kindsDir: TRIAL_KINDS }))
+  db = stack.adopt(
+    new RecordingDatabase({ url: control.url, name: 'recorded', connections: 4, onError: () => {} }),
+    open => open.close(),
+  )
+  await control.models.create({ id: 'source', kind: 'trial' })
+  await control.models.create({ id: 'reader', kind: 'trial', reads: ['source'] })
+  await fill(control)
+})
+afterAll(() => stack[Symbol.asyncDispose]())
+
+/** 40 models with 1,250 intents and versions each: 50,000 rows in the ledger, of which some hundreds wait. */
+async function fill({ db }: Control): Promise<void> {
+  for (const statement of [
+    `INSERT INTO goal_model (id, name, kind, shape, engine, size, version, last_seq, next_seq, completions, archived_version)
+     SELECT 'm' || n, 'm' || n, 'trial', '{}', 'DUCKDB', 'SMALL', 1240, 1240, 1251, 1240, 1200 FROM generate_series(1, 38) n`,
+    `UPDATE goal_model SET version = 1240, last_seq = 1240, next_seq = 1251, completions = 1240, archived_version = 1200
+      WHERE id IN ('source', 'reader')`,
+    `INSERT INTO model_version (model, version, epoch, last_seq, completions, tables, kept, published_at)
+     SELECT m.id, n, 1, n, n, '[]', n > 1237, now() - make_interval(secs => 1240 - n)
+       FROM goal_model m, generate_series(1, 1240) n`,
+    `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256)
+     SELECT model, version, form, 'file', 'file:///file', 1, repeat('0', 64)
+       FROM model_version, unnest(ARRAY['DUCKDB', 'PARQUET']) form WHERE version > 0`,
+    `INSERT INTO intent (id, model, seq, function, arguments, bytes, digest, idempotency_key, alone, status, version, submitted_at,
+                         ended_at, traceparent)
+     SELECT gen_random_uuid(), m.id, n, 'appendTrialEntries', '{"rows":[]}', 11, '\\x00', m.id || n, false,
+            CASE WHEN n > 1240 THEN 'QUEUED' WHEN n % 50 = 0 THEN 'FAILED' ELSE 'PUBLISHED' END,
+            CASE WHEN n <= 1240 AND n % 50 <> 0 THEN n END, now() - make_interval(secs => 1250 - n),
+            CASE WHEN n <= 1240 THEN now() END, ''
+       FROM goal_model m, generate_series(1, 1250) n`,
+    `INSERT INTO completion (model, position, intent) SELECT model, seq, id FROM intent WHERE seq <= 1240`,
+    `INSERT INTO intent_read (intent, alias, model, version)
+     SELECT id, 'source', 'source', seq FROM intent WHERE model <> 'source' AND seq BETWEEN 1 AND 1240`,
+    'VACUUM ANALYZE',
+  ])
+    await db.query(statement)
+}
+
+/** What was asked of the database meanwhile. */
+async function asked(work: () => Promise<unknown>): Promise<readonly Statement[]> {
+  db.statements.length = 0
+  await work()
+  return [...db.statements]
+}
+
+async function scansOf({ text, values }: Statement): Promise<string[]> {
+  const [explained] = await control.db.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+    `EXPLAIN (FORMAT JSON) ${text}`,
+    values,
+  )
+  return explained ? scans(explained['QUERY PLAN'][0].Plan) : []
+}
+
+interface Plan {
+  'Node Type': string
+  'Relation Name'?: string
+  Plans?: Plan[]
+}
+
+const scans = (plan: Plan): string[] => [
+  ...(plan['Node Type'] === 'Seq Scan' && GROWING.has(plan['Relation Name'] ?? '') ? [`${plan['Relation Name']}`] : []),
+  ...(plan.Plans ?? []).flatMap(scans),
+]
+
+test('what is asked for all the time reads no table that grows from end to end', async () => {
+  const { kinds, queue } = control
+  const ledger = new Ledger(db, queue)
+  const completions = new Completions(db)
+  const models = new Models({ db, queue, ledger, kinds })
+  const snapshots = stack.adopt(
+    new Snapshots({ db, kinds, engines: new Map(), completions, dataDir: '/nowhere', log: quiet }),
+    open => open.close(),
+  )
+  const leases = new Leases(db, crypto.randomUUID())
+  const publisher = new Publisher({ db, ledger, queue, kinds })
+  const kind = kinds.get('trial')
+  const epoch = (await leases.acquire('source')) ?? 0
+  const submission = { model: 'source', function: 'appendTrialEntries', arguments: {}, alone: true }
+  const newest = await ledger.intents({ model: 'source' }, { limit: 1 })
+  const [one] = await ledger.intents({ model: 'source', status: ['PUBLISHED'] }, { limit: 1 })
+  if (!kind || !one) throw new Error('the database was not filled')
+
+  const publish = async () => {
+    const [first] = await takeBatch(db, { model: 'source', epoch, singly: true })
+    if (!first) throw new Error('nothing waits')
+    const files = [{ name: 'model.duckdb', bytes: 0, sha256: '0'.repeat(64) }]
+    await publisher.publish({
+      model: 'source',
+      kind,
+      epoch,
+      after: 1240,
+      endings: [{ intent: first.id, status: 'PUBLISHED', result: {} }],
+      lastSeq: first.seq,
+      snapshot: { dir: '/nowhere', files, tables: [] },
+    })
+  }
+  const work: Record<string, () => Promise<unknown>> = {
+    'look for waiting models': () => lookOnce(db),
+    'take a batch': () => takeBatch(db, { model: 'source', epoch, singly: false }),
+    'take one': () => takeBatch(db, { model: 'source', epoch, singly: true }),
+    'find suspects': () => suspectsUpTo(db, 'source'),
+    'give a batch back': () => giveBack(db, { model: 'source', epoch, batch: newest }),
+    'publish, and start triggers': publish,
+    'let versions go': () => letGo({ db, dataDir: '/nowhere' }, 'source'),
+    'find what to archive': () => findToArchive(db, 'source', epoch),
+    'pin a read': () => db.transaction(tx => pin(tx, one.id, [{ alias: 'source', model: 'source', version: null }])),
+    'renew leases': () => leases.renew(),
+    'read the log': () => completions.read('source', 1000n, 100),
+    'newest version': () => snapshots.find('source', null, 0),
+    'version by number': () => snapshots.find('source', { version: 1241 }, 0),
+    'version as of an instant': () => snapshots.find('source', { asOf: new Date().toISOString() }, 0),
+    'version with an intent': () => snapshots.find('source', { intent: one.id }, 0),
+    'kept versions': () => snapshots.kept('source', 50, null),
+    submit: () => ledger.submit({ ...submission, idempotencyKey: 'new' }),
+    'submit again': () => ledger.submit({ ...submission, idempotencyKey: 'new' }),
+    'one intent': () => ledger.intent(one.id),
+    'newest intents': () => ledger.intents({}, { limit: 50 }),
+    'newest intents of a model': () => ledger.intents({ model: 'm7' }, { limit: 50, after: one }),
+    'count of a model': () => ledger.countIntents({ model: 'm7' }),
+    'states of managers': () => models.managers(['source', 'reader']),
+    'content of a model': () => listContent(db, { model: 'm7' }, { limit: 50 }),
+    cancel: async () => ledger.cancel((await ledger.submit({ ...submission, model: 'reader' })).id),
+  }
+  const found: string[] = []
+  for (const [name, act] of Object.entries(work)) {
+    const statements = await asked(act)
+    expect(statements.length, name).toBeGreaterThan(0)
+    for (const statement of statements)
+      for (const table of await scansOf(statement)) found.push(`${name}: ${table}: ${statement.text}`)
+  }
+  expect(found).toEqual([])
+})
+
+/** One look of the dispatcher, with a launcher that has been closed and so starts nothing. */
+async function lookOnce(through: RecordingDatabase): Promise<void> {
+  const { completions, queue } = control
+  const none = { program: '', env: {}, managers: 1, onLost: () => {} }
+  const launcher = new LocalLauncher({ db: through, log: quiet, ...none })
+  await launcher.close()
+  const dispatcher = new Dispatcher({ db: through, queue, launcher, completions, dataDir: '/nowhere', log: quiet })
+  dispatcher.look()
+  await through.query('SELECT 1')
+  await dispatcher.close()
+}

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { pinVersion } from '../../src/jobs/pins.ts'
+import { pin } from '../../src/jobs/reads.ts'
+import { letGo } from '../../src/jobs/retention.ts'
+import type { Transaction } from '../../src/platform/postgres.ts'
+import { untilWaiting } from '../support/locks.ts'
+import { type Managed, openManaged } from '../support/managed.ts'
+import { sale } from '../support/sales-model.ts'
+
+let managed: Managed
+beforeAll(async () => {
+  managed = await openManaged()
+})
+afterAll(() => managed[Symbol.asyncDispose]())
+
+/** A model at version 1, and the statement that moves it on to version 9 without a manager that lets versions go. */
+async function modelAtVersion1(): Promise<string> {
+  const { id } = await managed.models.create({ kind: 'sales' })
+  const manager = managed.startManager()
+  await manager.hold(id)
+  await managed.run(id, 'appendSales', { rows: [sale({ orderId: 'A' })] })
+  await manager.release(id)
+  await managed.db.query('UPDATE goal_model SET version = 9 WHERE id = $1', [id])
+  return id
+}
+
+const kept = async (model: string) => (await managed.snapshots.kept(model, 10, null)).map(({ version }) => version)
+
+/** Lets versions go while `pinning` has done its work and not yet committed. */
+async function letGoBeside(model: string, pinning: (tx: Transaction) => Promise<unknown>): Promise<void> {
+  const gate = Promise.withResolvers<void>()
+  const pinned = Promise.withResolvers<void>()
+  const transaction = managed.db.transaction(async tx => {
+    await pinning(tx)
+    pinned.resolve()
+    await gate.promise
+  })
+  await pinned.promise
+  const lettingGo = letGo(managed, model)
+  await untilWaiting(managed.db)
+  gate.resolve()
+  await transaction
+  await lettingGo
+}
+
+test('a version that is being pinned as versions are let go is kept', async () => {
+  const model = await modelAtVersion1()
+  await letGoBeside(model, tx => pinVersion(tx, model, 1, 'audit'))
+  expect(await kept(model)).toEqual([1])
+})
+
+test('a version that an intent is about to read as versions are let go is kept', async () => {
+  const model = await modelAtVersion1()
+  const reader = await managed.models.create({ kind: 'goals', reads: [model] })
+  const intent = await managed.ledger.submit({
+    model: reader.id,
+    function: 'refreshActuals',
+    arguments: {},
+    alone: true,
+  })
+  await letGoBeside(model, tx => pin(tx, intent.id, [{ alias: 'source', model, version: 1 }]))
+  expect(await kept(model)).toEqual([1])
+})
+
+test('a scenario begins with the version that it was made from, however many its source has published since', async () => {
+  const { id: source } = await managed.models.create({ kind: 'sales' })
+  await managed.startManager().hold(source)
+  await managed.run(source, 'appendSales', { rows: [sale({ orderId: 'A' })] })
+  const { id: scenario } = await managed.models.create({ kind: 'sales', from: { model: source } })
+  for (const orderId of ['B', 'C', 'D', 'E']) await managed.run(source, 'appendSales', { rows: [sale({ orderId })] })
+  await letGo(managed, source)
+  await managed.startManager().hold(scenario)
+  const [copy] = await managed.ledger.intents({ model: scenario }, { limit: 1 })
+  expect(await managed.ended(copy?.id ?? '')).toMatchObject({ status: 'PUBLISHED' })
+  expect(await managed.ledger.reads(copy?.id ?? '')).toEqual([{ model: source, version: 1 }])
+})
+
+test('a scenario of a model that was deleted meanwhile fails, and its line goes on', async () => {
+  const { id: source } = await managed.models.create({ kind: 'sales' })
+  const { id: scenario } = await managed.models.create({ kind: 'sales', from: { model: source } })
+  await managed.models.delete(source)
+  await managed.startManager().hold(scenario)
+  const [copy] = await managed.ledger.intents({ model: scenario }, { limit: 1 })
+  expect(await managed.ended(copy?.id ?? '')).toMatchObject({ status: 'FAILED', error: { code: 'SNAPSHOT_GONE' } })
+  expect(await managed.run(scenario, 'appendSales', { rows: [sale({ orderId: 'A' })] })).toMatchObject({ version: 1 })
+})
