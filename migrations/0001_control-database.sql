@@ -25,6 +25,7 @@ CREATE TABLE goal_model (
   retry_at         timestamptz
 );
 CREATE INDEX goal_model_living ON goal_model (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX goal_model_blocked ON goal_model (id) WHERE blocked IS NOT NULL;
 
 CREATE TABLE model_read (
   model text NOT NULL REFERENCES goal_model,

@@ -42,6 +42,8 @@ export class Submitter {
         'BAD_VALUE',
         `Model ${model.id} is of kind ${model.kind}, which has no ${request.function}.`,
       )
+    if (fn.is === 'function' && !fn.function.engines[model.engine])
+      throw new TeatreeError('ENGINE_NOT_SUPPORTED', `${request.function} is not there for models on ${model.engine}.`)
     const args = coerce(kind, fn, request.arguments)
     await this.#checkReads(model, fn, args)
     if (fn.is === 'write' && fn.way === 'import') await this.#checkImport(fn.table, args as unknown as ImportArguments)

@@ -45,6 +45,8 @@ export class Uploads {
     announced: { bytes?: number; sha256?: string },
     signal?: AbortSignal,
   ): Promise<Upload> {
+    if ((announced.bytes ?? 0) > MAX_BYTES)
+      throw new TeatreeError('FILE_TOO_LARGE', `An upload has at most ${MAX_BYTES} bytes; bring the file in parts.`)
     const id = randomUUID()
     const key = `uploads/${id}`
     const { head, all } = await peek(body)

@@ -16,7 +16,7 @@ export const ERRORS = {
   ENGINE_NOT_SUPPORTED: { status: 400, when: 'The kind has no implementation for that engine.' },
   BAD_VALUE: {
     status: 400,
-    when: 'An argument or cell cannot be the type it should be; cells name row, line and column.',
+    when: 'An argument or cell cannot be what it should be (cells name row, line and column), or a request cannot be understood.',
   },
   BAD_CURSOR: { status: 400, when: 'A cursor is not one of ours, or is of another field or order.' },
   PAGE_SIZE_OUT_OF_RANGE: { status: 400, when: '`first` or `last` is outside 1 to 1000.' },
@@ -55,7 +55,10 @@ export const ERRORS = {
   TOO_MANY_ALIASES: { status: 400, when: 'The GraphQL document has more aliases than the limit.' },
   QUERY_TOO_LARGE: { status: 413, when: 'The GraphQL document is longer than the limit.' },
   RATE_LIMITED: { status: 429, when: 'More requests than the limit; try again later.' },
-  UNAVAILABLE: { status: 503, when: 'The control database or the store is away. Nothing was taken on; try again.' },
+  UNAVAILABLE: {
+    status: 503,
+    when: 'The control database or the store is away, or too many reads wait. Nothing was taken on; try again.',
+  },
   INTERNAL: { status: 500, when: 'A fault of the server; the id in the message is in its log too.' },
 } as const satisfies Record<string, { status: number; when: string }>
 
