@@ -12,7 +12,7 @@ export async function localManager(settings: Settings, name: string): Promise<vo
   await using stack = new AsyncDisposableStack()
   const parts = await openParts(stack, settings, {
     name,
-    databaseUrl: databaseUrl(settings),
+    database: async () => databaseUrl(settings),
     role: 'manage',
     connections: 8,
   })
@@ -48,7 +48,7 @@ export async function modelManager(settings: Settings, model: string): Promise<v
   const name = `manager-${model}`
   const parts = await openParts(stack, settings, {
     name,
-    databaseUrl: databaseUrl(settings),
+    database: async () => databaseUrl(settings),
     role: 'manage',
     connections: 8,
   })

@@ -18,6 +18,7 @@ export interface Parts {
   settings: Settings
   log: Log
   telemetry: Telemetry
+  databaseUrl: string
   db: Database
   queue: Queue
   objects: ObjectStore
@@ -26,11 +27,14 @@ export interface Parts {
   duckdb: Engine
 }
 
-/** Opens the parts, in this order; `stack` releases them in reverse, whatever fails on the way. */
+/**
+ * Opens the parts; `stack` releases them in reverse, whatever fails on the way. What a person may have got wrong (kinds,
+ * the store's URL) comes first, and only then `database`, which may start a server, and answers with its URL.
+ */
 export async function openParts(
   stack: AsyncDisposableStack,
   settings: Settings,
-  as: { name: string; databaseUrl: string; role: 'serve' | 'manage'; connections: number },
+  as: { name: string; database: (log: Log) => Promise<string>; role: 'serve' | 'manage'; connections: number },
 ): Promise<Parts> {
   const log = createLog({ name: as.name })
   const telemetry = stack.adopt(
@@ -40,14 +44,15 @@ export async function openParts(
   const kinds = await loadKinds(settings.kindsDir === undefined ? {} : { directory: settings.kindsDir })
   await mkdir(settings.dataDir, { recursive: true })
   const objects = stack.adopt(openObjectStore(settings.storeUrl), store => store.close())
+  const databaseUrl = await as.database(log)
   const onError = (error: Error) => log.warn({ err: error }, 'the control database')
   const db = stack.adopt(
-    new Database({ url: as.databaseUrl, name: `teatree ${as.name}`, connections: as.connections, onError }),
+    new Database({ url: databaseUrl, name: `teatree ${as.name}`, connections: as.connections, onError }),
     database => database.close(),
   )
   const queue = stack.adopt(
     await Queue.start({
-      url: as.databaseUrl,
+      url: databaseUrl,
       name: `teatree ${as.name}`,
       supervise: as.role === 'serve',
       listen: as.role === 'manage',
@@ -57,5 +62,16 @@ export async function openParts(
     open => open.close(),
   )
   const duckdb = duckdbEngine({ log })
-  return { settings, log, telemetry, db, queue, objects, kinds, engines: new Map([[duckdb.name, duckdb]]), duckdb }
+  return {
+    settings,
+    log,
+    telemetry,
+    databaseUrl,
+    db,
+    queue,
+    objects,
+    kinds,
+    engines: new Map([[duckdb.name, duckdb]]),
+    duckdb,
+  }
 }

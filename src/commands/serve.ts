@@ -11,7 +11,7 @@ import { Snapshots } from '../jobs/snapshots.ts'
 import { Submitter } from '../jobs/submit.ts'
 import { Uploads } from '../jobs/uploads.ts'
 import { startEmbeddedPostgres } from '../platform/embedded-postgres.ts'
-import { createLog } from '../platform/log.ts'
+import { createLog, type Log } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
 import { startServer } from '../server.ts'
 import { openParts } from './parts.ts'
@@ -26,15 +26,17 @@ export interface Platform {
 const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 
 /**
- * The whole platform in this process and its managers: database, parts, services, managers, server, in this order.
+ * The whole platform in this process and its managers: parts, services, managers, server, in this order.
  * `stack` releases them in reverse.
  */
 export async function startPlatform(stack: AsyncDisposableStack, settings: Settings): Promise<Platform> {
-  const databaseUrl = settings.databaseUrl ?? (await embeddedDatabase(stack, settings))
-  const log = createLog({ name: 'serve' })
-  await migrate(databaseUrl, log)
-  const parts = await openParts(stack, settings, { name: 'serve', databaseUrl, role: 'serve', connections: 16 })
-  const { db, duckdb, engines, kinds, objects, queue } = parts
+  const database = async (log: Log) => {
+    const databaseUrl = settings.databaseUrl ?? (await embeddedDatabase(stack, settings))
+    await migrate(databaseUrl, log)
+    return databaseUrl
+  }
+  const parts = await openParts(stack, settings, { name: 'serve', database, role: 'serve', connections: 16 })
+  const { databaseUrl, db, duckdb, engines, kinds, objects, queue } = parts
   const { dataDir } = settings
 
   const completions = stack.adopt(new Completions(db), log => log.close())
