@@ -211,7 +211,9 @@ export class Line {
 
   async #makeVersion(): Promise<Pick<Publication, 'after' | 'snapshot'>> {
     const { writer, version } = await this.#writer.opened()
-    const made = await this.#files.make(version + 1, this.#epoch, dir => writer.snapshot(dir))
+    const made = await span('snapshot', {}, () =>
+      this.#files.make(version + 1, this.#epoch, dir => writer.snapshot(dir)),
+    )
     return { after: version, snapshot: { dir: this.#files.versionDir(version + 1, this.#epoch), ...made } }
   }
 
