@@ -7,6 +7,7 @@ import { notifyWork } from './channel.ts'
 import { cancelIntents } from './completion-log.ts'
 import type { Queue } from './queue.ts'
 import { columns, type Intent, type IntentStatus } from './records.ts'
+import { type Settled, Together } from './together.ts'
 
 /** What is to be done to a model, with its arguments checked and in canonical form. */
 export interface Submission {
@@ -21,16 +22,34 @@ export interface Submission {
   submittedBy?: string | null
 }
 
+/** A submission as it is written down. */
+interface Entry {
+  id: string
+  function: string
+  /** JSON. */
+  arguments: string
+  digest: Buffer
+  alone: boolean
+  idempotencyKey: string | null
+  source: string | null
+  submittedBy: string | null
+  traceparent: string
+}
+
 const MAX_KEY = 200
+/** Submissions of a model that share a transaction, at most. */
+const MAX_TOGETHER = 200
 
 /**
  * The truth about what was asked, in what order, and what became of it. A mutation is accepted by one transaction: the
- * next seq of the model's row, the intent, and its job. If that answered, the intent is never lost; if the connection
- * broke, the idempotency key finds out.
+ * next seq of the model's row, the intent, and its job; those that come in meanwhile share the next one. If it answered,
+ * the intent is never lost; if the connection broke, the idempotency key finds out.
  */
 export class Ledger {
   readonly #db: Database
   readonly #queue: Queue
+  /** Per model, what is being accepted and what came in meanwhile. */
+  readonly #lines = new Map<string, Together<Entry, Intent>>()
 
   constructor(db: Database, queue: Queue) {
     this.#db = db
@@ -39,45 +58,74 @@ export class Ledger {
 
   /** Accepts an intent, or finds the one that was accepted with the same key. NOT_FOUND, IDEMPOTENCY_CONFLICT, BAD_VALUE. */
   async submit(submission: Submission): Promise<Intent> {
-    const key = submission.idempotencyKey ?? null
+    const { model, idempotencyKey: key = null } = submission
     if (key !== null && (key.length === 0 || key.length > MAX_KEY))
       throw new TeatreeError('BAD_VALUE', `An idempotencyKey has 1 to ${MAX_KEY} characters.`)
-    const digest = digestOf(submission)
+    const entry = entryOf(submission)
+    const line = this.#lines.get(model) ?? new Together(entries => this.#accept(model, entries), MAX_TOGETHER)
+    this.#lines.set(model, line)
     try {
-      return await this.#db.transaction(tx => this.insert(tx, submission, digest))
+      return await line.add(entry)
     } catch (error) {
       if (key === null || !violates(error, 'intent_idempotency')) throw error
-      return this.#sameAgain(submission.model, key, digest)
+      return this.#sameAgain(model, key, entry.digest)
+    } finally {
+      if (line.isIdle && this.#lines.get(model) === line) this.#lines.delete(model)
     }
   }
 
-  /** The part of `submit` that happens within a transaction: also how triggers are accepted. */
-  async insert(tx: Transaction, submission: Submission, digest = digestOf(submission)): Promise<Intent> {
-    const args = JSON.stringify(submission.arguments)
-    const [intent] = await tx.query<Intent>(
+  /** What came in for a model meanwhile, in one transaction. What one of them got wrong is not the others'. */
+  async #accept(model: string, entries: readonly Entry[]): Promise<Settled<Intent>[]> {
+    try {
+      const intents = await this.#db.transaction(tx => this.#insert(tx, model, entries))
+      return intents.map(value => ({ status: 'fulfilled', value }))
+    } catch (reason) {
+      // After UNAVAILABLE nobody knows whether they were accepted: the key finds out, not another try.
+      const isUnknown = reason instanceof TeatreeError && reason.code === 'UNAVAILABLE'
+      if (entries.length === 1 || isUnknown) return entries.map(() => ({ status: 'rejected', reason }))
+      const each: Settled<Intent>[] = []
+      for (const entry of entries) each.push(...(await this.#accept(model, [entry])))
+      return each
+    }
+  }
+
+  /** The part of `submit` that happens within a transaction: how triggers and copies are accepted. */
+  async insert(tx: Transaction, submission: Submission): Promise<Intent> {
+    const [intent] = await this.#insert(tx, submission.model, [entryOf(submission)])
+    if (!intent) throw noModel(submission.model)
+    return intent
+  }
+
+  async #insert(tx: Transaction, model: string, entries: readonly Entry[]): Promise<Intent[]> {
+    const column = <K extends keyof Entry>(name: K) => entries.map(entry => entry[name])
+    const intents = await tx.query<Intent>(
       `WITH line AS (
-         UPDATE goal_model SET next_seq = next_seq + 1 WHERE id = $2 AND deleted_at IS NULL RETURNING next_seq - 1 AS seq)
-       INSERT INTO intent AS i (id, model, seq, function, arguments, bytes, digest, alone, idempotency_key, source, submitted_by, traceparent)
-       SELECT $1, $2, line.seq, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM line
+         UPDATE goal_model SET next_seq = next_seq + cardinality($2::uuid[]) WHERE id = $1 AND deleted_at IS NULL
+         RETURNING next_seq - cardinality($2::uuid[]) AS first)
+       INSERT INTO intent AS i (model, seq, id, function, arguments, bytes, digest, alone, idempotency_key, source, submitted_by, traceparent)
+       SELECT $1, line.first + e.place - 1, e.id, e.function, e.arguments::json, octet_length(e.arguments), e.digest, e.alone,
+              e.idempotency_key, e.source, e.submitted_by, e.traceparent
+         FROM line, unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::boolean[], $7::text[], $8::text[], $9::text[], $10::text[])
+              WITH ORDINALITY AS e (id, function, arguments, digest, alone, idempotency_key, source, submitted_by, traceparent, place)
+        ORDER BY e.place
        RETURNING ${columns.intent('i')}`,
       [
-        randomUUID(),
-        submission.model,
-        submission.function,
-        args,
-        Buffer.byteLength(args),
-        digest,
-        submission.alone,
-        submission.idempotencyKey ?? null,
-        submission.source ?? null,
-        submission.submittedBy ?? null,
-        traceparent() ?? newTraceparent(),
+        model,
+        column('id'),
+        column('function'),
+        column('arguments'),
+        column('digest'),
+        column('alone'),
+        column('idempotencyKey'),
+        column('source'),
+        column('submittedBy'),
+        column('traceparent'),
       ],
     )
-    if (!intent) throw noModel(submission.model)
-    await this.#queue.send(tx, intent.model, [intent.id])
-    await notifyWork(tx, intent.model)
-    return intent
+    if (intents.length === 0) throw noModel(model)
+    await this.#queue.send(tx, model, column('id'))
+    await notifyWork(tx, model)
+    return intents
   }
 
   async #sameAgain(model: string, key: string, digest: Buffer): Promise<Intent> {
@@ -174,6 +222,18 @@ function condition(where: IntentFilter): { text: string; values: unknown[] } {
     values: [where.model ?? null, where.function ?? null, where.status ?? null],
   }
 }
+
+const entryOf = (submission: Submission): Entry => ({
+  id: randomUUID(),
+  function: submission.function,
+  arguments: JSON.stringify(submission.arguments),
+  digest: digestOf(submission),
+  alone: submission.alone,
+  idempotencyKey: submission.idempotencyKey ?? null,
+  source: submission.source ?? null,
+  submittedBy: submission.submittedBy ?? null,
+  traceparent: traceparent() ?? newTraceparent(),
+})
 
 /** What the same key must say again: the function and its arguments, as they were coerced. */
 const digestOf = (submission: Submission): Buffer =>
