@@ -11,8 +11,10 @@ import { Snapshots } from '../jobs/snapshots.ts'
 import { Submitter } from '../jobs/submit.ts'
 import { Uploads } from '../jobs/uploads.ts'
 import { startEmbeddedPostgres } from '../platform/embedded-postgres.ts'
+import { UsageError } from '../platform/errors.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
+import { becomeSoleOwner } from '../platform/sole-owner.ts'
 import { startServer } from '../server.ts'
 import { openParts } from './parts.ts'
 import { stopSignal } from './stop.ts'
@@ -89,7 +91,14 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
 async function embeddedDatabase(stack: AsyncDisposableStack, { dataDir }: Settings): Promise<string> {
   const log = createLog({ name: 'postgres' })
   const options = { dir: join(dataDir, 'postgres'), log: (line: string) => log.info(line) }
-  return stack.adopt(await startEmbeddedPostgres(options), postgres => postgres.stop()).url
+  const postgres = await startEmbeddedPostgres(options)
+  const owner = await becomeSoleOwner(postgres.url)
+  // It is the other's, and must go on running.
+  if (!owner)
+    throw new UsageError(`another teatree serve runs on ${dataDir}; stop it, or choose another TEATREE_DATA_DIR`)
+  stack.defer(() => postgres.stop())
+  stack.adopt(owner, held => held.close())
+  return postgres.url
 }
 
 /** `teatree serve`: until SIGTERM or SIGINT. */

@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Answer, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { appendSales, createModel } from '../support/sales-model.ts'
@@ -41,6 +42,14 @@ test('SIGTERM ends the platform within its grace, with exit code 0, and leaves n
   await platform[Symbol.asyncDispose]()
   expect(platform.process.exitCode).toBe(0)
   expect(await processesOf(platform.dir)).toEqual([])
+})
+
+test('a second platform on the same data says so and ends, and the first goes on', async () => {
+  await using first = await startPlatform({ TEATREE_DATABASE_URL: '' })
+  const model = await createModel(first, { kind: 'sales' })
+  const second = startPlatform({ TEATREE_DATABASE_URL: '', TEATREE_DATA_DIR: join(first.dir, 'data') })
+  await expect(second).rejects.toThrow(/another teatree serve runs on/)
+  expect(await appendSales(first, model, [{ orderId: 'A' }])).toMatchObject({ status: 'PUBLISHED' })
 })
 
 /** The accepted intent, or null where the platform is gone. */
