@@ -94,7 +94,7 @@ export class Database implements Queryable {
       await client.query('BEGIN')
       const result = await fn(tx)
       const { command } = await client.query('COMMIT').catch(error => {
-        throw isAway(error) ? away(error, { outcome: 'unknown' }) : error
+        throw isAway(error) ? unknownOutcome(error) : error
       })
       // So PostgreSQL answers where a statement before had failed and its error was swallowed.
       if (command !== 'COMMIT') throw new Error('the transaction was rolled back: one of its statements had failed')
@@ -136,8 +136,15 @@ function isAway(error: unknown): boolean {
   const code = 'code' in error ? error.code : undefined
   return typeof code === 'string' ? AWAY.test(code) : AWAY_WORDS.test(error.message)
 }
-const away = (cause: unknown, details: Record<string, unknown> = {}) =>
-  new TeatreeError('UNAVAILABLE', 'The control database cannot be reached; try again.', { cause, details })
+const away = (cause: unknown) =>
+  new TeatreeError('UNAVAILABLE', 'The control database cannot be reached; try again.', { cause })
+/** Not "try again": whoever has no idempotency key would ask for it twice. */
+const unknownOutcome = (cause: unknown) =>
+  new TeatreeError(
+    'UNAVAILABLE',
+    'The control database was lost as it answered, so this may have been taken on: ask again with the same idempotencyKey, or look first.',
+    { cause, details: { outcome: 'unknown' } },
+  )
 const named = (error: unknown): unknown => (error instanceof TeatreeError || !isAway(error) ? error : away(error))
 
 /** Whether the error is a unique violation of the named constraint or index. */

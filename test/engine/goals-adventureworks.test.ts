@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { decimal, GoalsModel } from './goals-model.ts'
 import { sum } from './goals-oracle.ts'
 
-const folder = process.env.TEATREE_TEST_DATA
+const folder = process.env.TEATREE_TEST_DATA && `${process.env.TEATREE_TEST_DATA}/adventureworks`
 const QUARTERS = { interval: 'QUARTER', grain: ['SALESPERSON'] }
 const BASIS = { from: '2012-01-01', to: '2013-01-01' }
 const GOAL = { from: '2013-01-01', to: '2014-01-01' }

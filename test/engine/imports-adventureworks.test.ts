@@ -5,7 +5,7 @@ import { checkKind } from '../../src/kinds/check.ts'
 import { defineKind } from '../../src/kinds/index.ts'
 import { ImportModel } from './import-model.ts'
 
-const folder = process.env.TEATREE_TEST_DATA
+const folder = process.env.TEATREE_TEST_DATA && `${process.env.TEATREE_TEST_DATA}/adventureworks`
 const table = (
   row: string,
   key: string[],

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { type Answer, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { computeGoals, createModel, importTable } from '../support/sales-model.ts'
 
-const folder = process.env.TEATREE_TEST_DATA
+const folder = process.env.TEATREE_TEST_DATA && `${process.env.TEATREE_TEST_DATA}/adventureworks`
 const FILES: readonly [table: string, file: string, columns: Record<string, string>][] = [
   [
     'Sites',
