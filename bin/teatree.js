@@ -2,14 +2,21 @@
 // Plain JavaScript that the oldest Node understands: it says in one line what to run where Node cannot load TypeScript.
 const major = Number(process.versions.node.split('.')[0])
 if (major < 24) {
+  const args = process.argv.slice(2)
+  const commands = { serve: 'npm ci && npm start', demo: 'npm ci && npm run demo' }
   process.stderr.write(
     'teatree needs Node 24 or newer, and this is ' +
       process.version +
-      '. Run: npx -y -p node@24 -c "npm ci && npm ' +
-      (process.argv[2] === 'demo' ? 'run demo' : 'start') +
+      '. Run: npx -y -p node@24 -c "' +
+      (commands[args[0]] || ['node bin/teatree.js'].concat(args.map(quoted)).join(' ')) +
       '"\n',
   )
   process.exit(1)
+}
+/** As a shell takes it within double quotes. */
+function quoted(text) {
+  if (/^[\w./:=@%+,-]+$/.test(text)) return text
+  return `'${text.replace(/'/g, "'\\''").replace(/(["\\$`])/g, '\\$1')}'`
 }
 // DuckDB, the file system and DNS share libuv's threads, and with its four a few slow queries hold up everything.
 if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'

@@ -13,7 +13,12 @@ export function addKinds(builder: Builder, enums: Enums, kinds: readonly Kind[])
       tables: t.field({
         type: ['TableDefinition'],
         description: 'The tables of each of its models.',
-        resolve: kind => [...kind.tables.values()].map(table => ({ ...table, columns: [...table.columns.values()] })),
+        resolve: kind =>
+          [...kind.tables.values()].map(table => ({
+            ...table,
+            columns: [...table.columns.values()],
+            writes: [...table.writes].map(way => names.write(kind, way, table)),
+          })),
       }),
       functions: t.field({
         type: ['FunctionDefinition'],
@@ -36,6 +41,10 @@ export function addKinds(builder: Builder, enums: Enums, kinds: readonly Kind[])
       key: t.stringList({
         description: 'The columns that tell its rows apart; nulls are equal.',
         resolve: table => [...table.key],
+      }),
+      writes: t.stringList({
+        description: 'The mutations that write it, by name, such as importSales; none where functions alone do.',
+        resolve: table => [...table.writes],
       }),
     }),
   })

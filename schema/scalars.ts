@@ -1,4 +1,5 @@
 import { GraphQLError, print, type ValueNode } from 'graphql'
+import { readDecimal } from '../src/kinds/decimal.ts'
 import type { LogicalType } from '../src/kinds/types.ts'
 import { BadValue, coerce, coerceOperand, shown } from '../src/kinds/values.ts'
 import type { Builder } from './builder.ts'
@@ -38,8 +39,14 @@ export function addScalars(builder: Builder): void {
 
 const canonical = (type: LogicalType, value: unknown): string => String(coerce(type, value))
 
+/** Of so many digits each decimal comes back from a double as it went in; one of more may be another by now. */
+const DIGITS_OF_A_DOUBLE = 15
+
 /** With as many places as it needs: what it is compared with or written to has a scale of its own. */
 function decimal(value: unknown): string {
+  const digits = typeof value === 'number' ? readDecimal(String(value))?.digits : undefined
+  if (digits && digits.length > DIGITS_OF_A_DOUBLE)
+    throw new BadValue(`${shown(value)} may have lost digits on its way as a JSON number; give it as a string`)
   try {
     return String(coerceOperand('DECIMAL(38,0)', value))
   } catch {

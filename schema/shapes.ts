@@ -101,6 +101,8 @@ export interface TableDefinition {
   description: string
   columns: readonly ColumnDefinition[]
   key: readonly string[]
+  /** Names of mutations. */
+  writes: readonly string[]
 }
 export interface FunctionDefinition {
   name: string

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { VERSION } from './commands/parts.ts'
 import { TeatreeError, UsageError } from './platform/errors.ts'
 import { readSettings, settingsHelp } from './platform/settings.ts'
@@ -34,8 +34,16 @@ function program(): Command {
     .description('upload a Parquet, CSV, NDJSON or Arrow file and import it, until published')
     .requiredOption('--model <id>', 'the model')
     .requiredOption('--table <table>', 'the table')
-    .option('--map <column=from...>', 'column to fill, and the column of the file to fill it from')
-    .option('--mode <mode>', 'APPEND, UPSERT or REPLACE', 'APPEND')
+    .option(
+      '--map <column=from>',
+      'column to fill, and the column of the file to fill it from; once for each: --map a=b --map c=d',
+      (pair: string, before: readonly string[] = []) => [...before, pair],
+    )
+    .addOption(
+      new Option('--mode <mode>', 'what becomes of rows that are there')
+        .choices(['APPEND', 'UPSERT', 'REPLACE'])
+        .default('APPEND'),
+    )
     .action(async (file, { server, ...options }) =>
       (await import('./commands/import.ts')).importFile(file, { url: server, ...options }),
     )
@@ -63,9 +71,28 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
+const NO_DATABASE = 'no database answers; look at TEATREE_DATABASE_URL, and whether PostgreSQL runs there'
+const NO_HOST = 'the host of the database is not known; look at TEATREE_DATABASE_URL'
+const NO_LOGIN = 'the database refuses the user or password; look at TEATREE_DATABASE_URL'
+/** The setting at fault, by the code of what the system or PostgreSQL says while the platform starts. */
+const AT_FAULT: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use; choose another with PORT',
+  EADDRNOTAVAIL: 'this machine has no such address; choose another with HOST',
+  ECONNREFUSED: NO_DATABASE,
+  ECONNRESET: NO_DATABASE,
+  EHOSTUNREACH: NO_DATABASE,
+  ENETUNREACH: NO_DATABASE,
+  ETIMEDOUT: NO_DATABASE,
+  ENOTFOUND: NO_HOST,
+  EAI_AGAIN: NO_HOST,
+  '28000': NO_LOGIN,
+  '28P01': NO_LOGIN,
+  '3D000': 'the server has no such database; make it, or look at TEATREE_DATABASE_URL',
+}
+
 /** One line that says what to do; a fault of ours shows its stack, since nobody else can. */
 function lineOf(error: unknown): string {
   if (error instanceof UsageError || error instanceof TeatreeError) return error.message
-  if ((error as { code?: unknown } | null)?.code === 'EADDRINUSE') return 'the port is in use; choose another with PORT'
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+  const known = AT_FAULT[String((error as { code?: unknown } | null)?.code)]
+  return known ?? (error instanceof Error ? (error.stack ?? error.message) : String(error))
 }

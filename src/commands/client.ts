@@ -4,6 +4,18 @@ import { UsageError } from '../platform/errors.ts'
 export interface Server {
   url: string
   token?: string
+  /** Ends what is under way. */
+  signal?: AbortSignal
+}
+
+/** An error of the server's answer, by its code. */
+export class AnsweredError extends UsageError {
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    super(`${code}: ${message}`)
+    this.code = code
+  }
 }
 
 interface Answer<T> {
@@ -11,16 +23,16 @@ interface Answer<T> {
   errors?: { message: string; extensions?: { code?: string } }[]
 }
 
-/** One GraphQL operation over HTTP. Errors of the answer are a UsageError: what a person at the command line reads. */
+/** One GraphQL operation over HTTP. Errors of the answer are an AnsweredError: what a person at the command line reads. */
 export async function graphql<T>(server: Server, query: string, variables: Record<string, unknown> = {}): Promise<T> {
-  const response = await reach(server.url, {
+  const response = await reach(server, server.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json', ...authorization(server) },
     body: JSON.stringify({ query, variables }),
   })
   const answer = (await response.json().catch(() => ({}))) as Answer<T>
   const [error] = answer.errors ?? []
-  if (error) throw new UsageError(`${error.extensions?.code ?? 'error'}: ${error.message}`)
+  if (error) throw new AnsweredError(error.extensions?.code ?? 'error', error.message)
   if (!response.ok || !answer.data)
     throw new UsageError(`${server.url} answered ${response.status}; is it a Teatree server?`)
   return answer.data
@@ -40,7 +52,7 @@ export async function upload(
       yield chunk
     }
   })()
-  const response = await reach(new URL('/uploads', server.url).href, {
+  const response = await reach(server, new URL('/uploads', server.url).href, {
     method: 'POST',
     headers: { 'content-type': 'application/octet-stream', ...authorization(server) },
     body: streamOf(counted),
@@ -58,10 +70,11 @@ const streamOf = (chunks: AsyncIterable<Uint8Array>) =>
 
 const authorization = ({ token }: Server): Record<string, string> => (token ? { authorization: `Bearer ${token}` } : {})
 
-async function reach(url: string, init: RequestInit & { duplex?: 'half' }): Promise<Response> {
+async function reach({ signal }: Server, url: string, init: RequestInit & { duplex?: 'half' }): Promise<Response> {
   try {
-    return await fetch(url, init)
+    return await fetch(url, signal ? { ...init, signal } : init)
   } catch (error) {
+    if (signal?.aborted) throw new UsageError('stopped')
     throw new UsageError(`no server answers at ${url}; start one with npm start, or say where with --server`, {
       cause: error,
     })

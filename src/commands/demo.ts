@@ -1,14 +1,15 @@
+import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Company, makeCompany } from '../demo/company.ts'
 import { seeded } from '../demo/random.ts'
 import { Day, makeSales } from '../demo/sales.ts'
 import { UsageError } from '../platform/errors.ts'
 import type { Settings } from '../platform/settings.ts'
-import { graphql, type Server, submit, upload } from './client.ts'
+import { AnsweredError, graphql, type Server, submit, upload } from './client.ts'
 import { type AttainmentRow, attainmentTable } from './demo-table.ts'
 import { showProgress } from './progress.ts'
 import { startPlatform } from './serve.ts'
-import { stopSignal } from './stop.ts'
+import { abortOn } from './stop.ts'
 
 const SALES = 'demo-sales'
 const GOALS = 'demo-goals'
@@ -43,34 +44,49 @@ export async function demo(settings: Settings, options: DemoOptions): Promise<vo
   const rows = Number(options.rows)
   if (!Number.isInteger(rows) || rows < 100 || rows > 50_000_000)
     throw new UsageError('--rows takes a whole number from 100 to 50000000')
-  const stopped = stopSignal(['SIGTERM', 'SIGINT'])
+  const signal = abortOn(['SIGTERM', 'SIGINT'])
   await using stack = new AsyncDisposableStack()
   const { url } = await startPlatform(stack, settings)
-  const server = { url: `${url}/graphql` }
+  try {
+    await show({ url: `${url}/graphql`, signal }, rows, options)
+  } catch (error) {
+    // Told to stop, whatever was under way ends with an error.
+    if (!signal.aborted) throw error
+  }
+}
+
+type DemoServer = Server & { signal: AbortSignal }
+
+async function show(server: DemoServer, rows: number, options: DemoOptions): Promise<void> {
   const company = makeCompany(seeded(SEED))
   const today = new Date()
-  const { model } = await graphql<{ model: { id: string } | null }>(server, '{ model(id: "demo-goals") { id } }')
-  if (!model) await fill(server, company, rows, today)
+  if (!(await isFilled(server))) await fill(server, company, rows, today)
   await report(server, today)
   process.stdout.write(`
-GraphiQL          ${url}/graphql
+GraphiQL          ${server.url}
 The sales model   ${SALES}: salesModel(id: "${SALES}") { snapshot { salesAggregate(groupBy: [{ column: date, bucket: MONTH }]) { nodes { group { date } sum { amount } } } } }
 The goals model   ${GOALS}: goalsModel(id: "${GOALS}") { snapshot { attainment(by: [SITE]) { nodes { siteId goalAmount actualAmount ratio } } } }
 Live              subscription { completions(model: "${GOALS}") { snapshot { version ... on GoalsSnapshot { attainment { nodes { goalAmount actualAmount } } } } } }
 `)
   if (options.once) return
   process.stdout.write('\nNew orders come in every second or two; Ctrl-C stops.\n')
-  await trickle(server, company, stopped)
+  await trickle(server, company)
 }
 
+/** Goals are the last that the fill makes. */
+async function isFilled(server: Server): Promise<boolean> {
+  const { goalsModel } = await graphql<{ goalsModel: { snapshot: { goals: { nodes: unknown[] } } } | null }>(
+    server,
+    `{ goalsModel(id: "${GOALS}") { snapshot { goals(first: 1) { nodes { period } } } } }`,
+  )
+  return goalsModel !== null && goalsModel.snapshot.goals.nodes.length > 0
+}
+
+/** Made to be done again: what an earlier start left half done is there already, or replaced. */
 async function fill(server: Server, company: Company, rows: number, today: Date): Promise<void> {
   const { basis, goal, end, today: until } = periods(today)
-  await graphql(server, 'mutation ($input: CreateModelInput!) { createModel(input: $input) { id } }', {
-    input: { id: SALES, name: 'Tea trade: sales', kind: 'sales' },
-  })
-  await graphql(server, 'mutation ($input: CreateModelInput!) { createModel(input: $input) { id } }', {
-    input: { id: GOALS, name: 'Tea trade: goals', kind: 'goals', reads: [SALES] },
-  })
+  await createModel(server, { id: SALES, name: 'Tea trade: sales', kind: 'sales' })
+  await createModel(server, { id: GOALS, name: 'Tea trade: goals', kind: 'goals', reads: [SALES] })
   await importRows(server, 'Sites', company.sites)
   await importRows(server, 'Products', company.products)
   await importRows(server, 'Customers', company.customers)
@@ -80,7 +96,7 @@ async function fill(server: Server, company: Company, rows: number, today: Date)
     'Sales',
     makeSales(seeded(SEED + 1), company, { rows, from: basis, to: until, prefix: 'ORD-' }),
   )
-  const progress = showProgress('Computing goals')
+  using progress = showProgress('Computing goals')
   const intent = await submit(
     server,
     {
@@ -103,6 +119,14 @@ async function fill(server: Server, company: Company, rows: number, today: Date)
   progress.done(`${String(intent.result?.cells)} cells, ${String(intent.result?.total)} in all`)
 }
 
+async function createModel(server: Server, input: { id: string; name: string; kind: string; reads?: string[] }) {
+  const { model } = await graphql<{ model: object | null }>(server, 'query ($id: ID!) { model(id: $id) { id } }', {
+    id: input.id,
+  })
+  if (model) return
+  await graphql(server, 'mutation ($input: CreateModelInput!) { createModel(input: $input) { id } }', { input })
+}
+
 /** Columns that the kind knows; what else the company's objects say (sizes, shares) stays with the generator. */
 const COLUMNS: Record<string, readonly string[]> = {
   Sites: ['siteId', 'name', 'region', 'country'],
@@ -113,15 +137,15 @@ const COLUMNS: Record<string, readonly string[]> = {
 }
 
 async function importRows(server: Server, table: string, rows: Iterable<object>): Promise<void> {
-  const progress = showProgress(`Importing ${table.toLowerCase()}`)
+  using progress = showProgress(`Importing ${table.toLowerCase()}`)
   const columns = COLUMNS[table] ?? []
   const id = await upload(server, csv(columns, rows), {
     onBytes: sent => progress.at(`${(sent / 2 ** 20).toFixed(1)} MiB`, null),
   })
-  const variables = { model: SALES, source: { upload: { id } } }
+  const variables = { model: SALES, source: { upload: { id } }, mode: 'REPLACE' }
   const intent = await submit(
     server,
-    { name: `import${table}`, types: '$model: ID!, $source: ImportSource!', variables },
+    { name: `import${table}`, types: '$model: ID!, $source: ImportSource!, $mode: ImportMode', variables },
     state => progress.at(state.step ?? state.status.toLowerCase(), state.progress),
   )
   progress.done(`${String(intent.result?.inserted)} rows, version ${intent.version}`)
@@ -158,22 +182,26 @@ async function report(server: Server, today: Date): Promise<void> {
   process.stdout.write(attainmentTable(data.goalsModel.snapshot.attainment.nodes, names))
 }
 
-/** Orders of today, one every second or two, until the platform is told to stop. */
-async function trickle(server: Server, company: Company, stopped: Promise<unknown>): Promise<void> {
+/**
+ * Orders of today, one every second or two, until the platform is told to stop. An order that fails is told of and let
+ * be, for the platform is there to be played with; without the model no more are made.
+ */
+async function trickle(server: DemoServer, company: Company): Promise<void> {
   const random = seeded(Date.now())
-  const stop = new AbortController()
-  stopped.then(() => stop.abort())
-  for (let count = 1; !stop.signal.aborted; count++) {
-    await wait(ORDER_MS * (0.5 + random.next()), undefined, { signal: stop.signal }).catch(() => {})
-    if (stop.signal.aborted) return
+  for (let count = 1; ; count++) {
+    await wait(ORDER_MS * (0.5 + random.next()), undefined, { signal: server.signal })
     const rows = new Day(random, company, new Date(), 1).order(`LIVE-${Date.now()}-${count}`, random.integer(1, 4))
-    await graphql(
-      server,
-      'mutation ($model: ID!, $rows: [SaleInput!]!) { appendSales(model: $model, rows: $rows) { id } }',
-      {
-        model: SALES,
-        rows,
-      },
-    )
+    try {
+      await graphql(
+        server,
+        'mutation ($model: ID!, $rows: [SaleInput!]!) { appendSales(model: $model, rows: $rows) { id } }',
+        { model: SALES, rows },
+      )
+    } catch (error) {
+      if (server.signal.aborted || !(error instanceof UsageError)) throw error
+      const gone = error instanceof AnsweredError && error.code === 'NOT_FOUND'
+      process.stderr.write(`demo: no order: ${error.message}${gone ? '; no more orders come in' : ''}\n`)
+      if (gone) return void (await once(server.signal, 'abort'))
+    }
   }
 }

@@ -1,8 +1,8 @@
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { UsageError } from '../platform/errors.ts'
 import { graphql, type Server, submit, upload } from './client.ts'
 import { showProgress } from './progress.ts'
+import { abortOn } from './stop.ts'
 
 export interface ImportOptions extends Server {
   model: string
@@ -11,18 +11,25 @@ export interface ImportOptions extends Server {
   mode: string
 }
 
-/** `teatree import FILE --model ID --table TABLE [--map column=from …]`: uploads a file and imports it, until published. */
+/** `teatree import FILE --model ID --table TABLE [--map column=from]…`: uploads a file and imports it, until published. */
 export async function importFile(file: string, options: ImportOptions): Promise<void> {
-  const found = await stat(file).catch(() => null)
-  if (!found?.isFile()) throw new UsageError(`there is no file ${file}`)
+  // Opened before anything else: a file that cannot be read is not the server's fault.
+  await using opened = await open(file).catch((error: Error) => {
+    throw new UsageError(`the file cannot be read: ${error.message}`)
+  })
+  const found = await opened.stat()
+  if (!found.isFile()) throw new UsageError(`${file} is no file`)
   const columns = options.map?.map(pair => {
     const [column, from] = pair.split(/=(.*)/s)
     if (!column || !from) throw new UsageError(`--map takes column=from, not ${pair}`)
     return { column, from }
   })
-  const mutation = await mutationFor(options)
-  const progress = showProgress(`Importing ${options.table}`)
-  const id = await upload(options, createReadStream(file), {
+  const server = { ...options, signal: abortOn(['SIGTERM', 'SIGINT']) }
+  const mutation = await mutationFor(server)
+  using progress = showProgress(`Importing ${options.table}`)
+  // Disposed of before the file, whose closing waits for it: one that nobody came to read would hold it open.
+  await using body = opened.createReadStream()
+  const id = await upload(server, body, {
     onBytes: sent => progress.at('upload', found.size === 0 ? null : (sent / found.size) * 0.5),
   })
   const variables = {
@@ -31,7 +38,7 @@ export async function importFile(file: string, options: ImportOptions): Promise<
     mode: options.mode,
   }
   const intent = await submit(
-    options,
+    server,
     { name: mutation, types: '$model: ID!, $source: ImportSource!, $mode: ImportMode', variables },
     state => progress.at(state.step ?? state.status.toLowerCase(), 0.5 + (state.progress ?? 0) / 2),
   )
@@ -39,27 +46,21 @@ export async function importFile(file: string, options: ImportOptions): Promise<
   progress.done(`version ${intent.version}: ${inserted} inserted, ${updated} updated, ${deleted} deleted`)
 }
 
-/** The name of the mutation, as the server's schema has it: kinds with a prefix have it in the name. */
+/** The name of the mutation that imports into the table, as the server says it: a kind's prefix is part of it. */
 async function mutationFor(options: ImportOptions): Promise<string> {
-  const { model, __schema } = await graphql<{
-    model: { kind: { name: string; tables: { name: string }[] } } | null
-    __schema: { mutationType: { fields: { name: string }[] } }
-  }>(
+  const { model } = await graphql<{ model: { kind: { tables: { name: string; writes: string[] }[] } } | null }>(
     options,
-    `query ($id: ID!) { model(id: $id) { kind { name tables { name } } } __schema { mutationType { fields { name } } } }`,
-    {
-      id: options.model,
-    },
+    'query ($id: ID!) { model(id: $id) { kind { tables { name writes } } } }',
+    { id: options.model },
   )
   if (!model) throw new UsageError(`there is no model ${options.model} at ${options.url}`)
-  const tables = model.kind.tables.map(({ name }) => name)
-  if (!tables.includes(options.table))
-    throw new UsageError(`model ${options.model} has no table ${options.table}; it has ${tables.join(', ')}`)
-  const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
-  const wanted = [capital(model.kind.name) + capital(options.table), capital(options.table)].map(
-    name => `import${name}`,
-  )
-  const name = wanted.find(candidate => __schema.mutationType.fields.some(field => field.name === candidate))
-  if (!name) throw new UsageError(`table ${options.table} of ${options.model} takes no imports`)
-  return name
+  const { tables } = model.kind
+  const table = tables.find(({ name }) => name === options.table)
+  if (!table) {
+    const known = tables.map(({ name }) => name).join(', ')
+    throw new UsageError(`model ${options.model} has no table ${options.table}; it has ${known}`)
+  }
+  const mutation = table.writes.find(name => name.startsWith('import'))
+  if (!mutation) throw new UsageError(`table ${options.table} of ${options.model} takes no imports`)
+  return mutation
 }

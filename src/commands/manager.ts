@@ -8,6 +8,9 @@ import { stopSignal } from './stop.ts'
 /** A manager of a launcher on this machine: it holds what it is told to over its IPC channel, until that closes. */
 export async function localManager(settings: Settings, name: string): Promise<void> {
   if (!process.send) throw new UsageError('manager --local is started by serve alone; use manager --model ID')
+  // A terminal's Ctrl-C reaches the whole group; the launcher says when to stop.
+  process.on('SIGINT', () => {})
+  const told = stopSignal(['SIGTERM'])
   const tell = (message: FromManager) => process.connected && process.send?.(message)
   await using stack = new AsyncDisposableStack()
   const parts = await openParts(stack, settings, {
@@ -38,12 +41,12 @@ export async function localManager(settings: Settings, name: string): Promise<vo
       parts.telemetry.metricsText().then(text => tell({ is: 'metrics', request: message.request, text }))
   })
   tell({ is: 'ready', owner: manager.owner })
-  // A terminal's Ctrl-C reaches the whole group; the launcher says when to stop.
-  await Promise.race([stopped.promise, stopSignal(['SIGTERM'])])
+  await Promise.race([stopped.promise, told])
 }
 
 /** One model's manager as a process of its own: what a pod runs. Ends when it is told to, or the model is gone. */
 export async function modelManager(settings: Settings, model: string): Promise<void> {
+  const told = stopSignal(['SIGTERM', 'SIGINT'])
   await using stack = new AsyncDisposableStack()
   const name = `manager-${model}`
   const parts = await openParts(stack, settings, {
@@ -64,7 +67,7 @@ export async function modelManager(settings: Settings, model: string): Promise<v
   )
   if (!(await manager.hold(model)))
     throw new UsageError(`model ${model} is not there, or another manager holds it; try again when its lease has ended`)
-  await Promise.race([released.promise, stopSignal(['SIGTERM', 'SIGINT'])])
+  await Promise.race([released.promise, told])
 }
 
 function databaseUrl(settings: Settings): string {

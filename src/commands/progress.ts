@@ -1,7 +1,7 @@
 import { Presets, SingleBar } from 'cli-progress'
 
-/** What a person sees of something that takes a while. */
-export interface Progress {
+/** What a person sees of something that takes a while. Dispose of it: a bar that is left alone hides the cursor. */
+export interface Progress extends Disposable {
   /** `share` from 0 to 1, where it is known. */
   at(step: string, share: number | null): void
   done(summary: string): void
@@ -9,10 +9,12 @@ export interface Progress {
 
 /** A bar on a terminal; elsewhere one plain line as it is done, for logs. */
 export function showProgress(title: string, out: NodeJS.WriteStream = process.stdout): Progress {
-  if (!out.isTTY) return { at: () => {}, done: summary => out.write(`${title}: ${summary}\n`) }
+  if (!out.isTTY)
+    return { at: () => {}, done: summary => out.write(`${title}: ${summary}\n`), [Symbol.dispose]: () => {} }
   const format = `${title.padEnd(24)} {bar} {percentage}%  {step}`
   const bar = new SingleBar(
-    { format, stream: out, hideCursor: true, barsize: 30, clearOnComplete: true },
+    // With gracefulExit the bar would listen for signals, and take the one that is to end the process.
+    { format, stream: out, hideCursor: true, barsize: 30, clearOnComplete: true, gracefulExit: false },
     Presets.shades_classic,
   )
   bar.start(100, 0, { step: '' })
@@ -23,5 +25,6 @@ export function showProgress(title: string, out: NodeJS.WriteStream = process.st
       bar.stop()
       out.write(`${title.padEnd(24)} ${summary}\n`)
     },
+    [Symbol.dispose]: () => bar.stop(),
   }
 }

@@ -44,7 +44,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const completions = stack.adopt(new Completions(db), log => log.close())
   await completions.start(parts.log)
   const ledger = new Ledger(db, queue)
-  const models = new Models({ db, queue, ledger, kinds })
+  const models = new Models({ db, queue, ledger, kinds, engines: new Set(engines.keys()) })
   const uploads = new Uploads({ db, objects, engine: duckdb, dataDir })
   const submitter = new Submitter({ models, ledger, uploads, kinds })
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: parts.log }), open =>
@@ -103,10 +103,11 @@ async function embeddedDatabase(stack: AsyncDisposableStack, { dataDir }: Settin
 
 /** `teatree serve`: until SIGTERM or SIGINT. */
 export async function serve(settings: Settings): Promise<void> {
+  const stopped = stopSignal(['SIGTERM', 'SIGINT'])
   await using stack = new AsyncDisposableStack()
   const { url } = await startPlatform(stack, settings)
   process.stdout.write(
     `Teatree is ready.\n  GraphQL and GraphiQL  ${url}/graphql\n  Health                ${url}/health/ready\n  Metrics               ${url}/metrics\n`,
   )
-  await stopSignal(['SIGTERM', 'SIGINT'])
+  await stopped
 }

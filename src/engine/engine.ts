@@ -125,7 +125,8 @@ export interface SnapshotFile {
 export interface Readers {
   /**
    * Opens a version; costs milliseconds. The reader stays right until closed, whatever becomes of the files. Rejects
-   * with SnapshotMissing where a file is not there (any more). Without files it is version 0, the empty model.
+   * with SnapshotMissing where a file is not there (any more), and with KIND_CHANGED where the kind has since given a
+   * column another type. Without files it is version 0, the empty model.
    */
   open(options: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader>
   /** Closes what is still open, too. */
@@ -137,6 +138,9 @@ export interface Readers {
  * aborted signal stops the read, which then rejects with the signal's reason.
  */
 export interface SnapshotReader {
+  /** The version and lastSeq that the files themselves say they hold. */
+  readonly version: number
+  readonly lastSeq: bigint
   /** Rows with at least `columns` and the columns of `orderBy`, so that cursors can be made. */
   rows(plan: RowsPlan, signal?: AbortSignal): Promise<Row[]>
   /**
@@ -169,7 +173,7 @@ export interface SnapshotReader {
   diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]>
   tables(): Promise<TableRows[]>
   /** A table as one Parquet file at `path` (temp name, synced, renamed). */
-  exportParquet(table: string, path: string): Promise<{ bytes: number; rows: number }>
+  exportParquet(table: string, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }>
   /** Waits for the reads under way; those that come later are refused. */
   close(): Promise<void>
 }

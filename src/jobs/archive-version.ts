@@ -4,6 +4,7 @@ import type { Readers } from '../engine/engine.ts'
 import type { Kind } from '../kinds/kind.ts'
 import type { ObjectStore, StoredObject } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
+import { checkAsPublished } from './as-published.ts'
 import { notifyModel } from './channel.ts'
 import { ModelFiles } from './model-files.ts'
 import { columns, type Version } from './records.ts'
@@ -53,6 +54,7 @@ export async function archiveVersion(
   const reader = await of.readers.open({ kind, files: model.snapshotFiles(version, version.files) })
   const folder = await model.archive(epoch)
   try {
+    checkAsPublished(reader, version)
     const tables: StoredTable[] = []
     for (const table of kind.tables.keys()) {
       const path = join(folder, `${table}.parquet`)

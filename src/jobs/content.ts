@@ -21,7 +21,8 @@ export function listContent(
   page: { limit: number; after?: ContentPosition },
 ): Promise<Content[]> {
   return db.query<Content>(
-    `SELECT ${columns.content('c')} FROM content_index c
+    `SELECT ${columns.content('c', 'v')}
+       FROM content_index c JOIN model_version v ON v.model = c.model AND v.version = c.version
       WHERE c.model = $1 AND ($2::integer IS NULL OR c.version = $2) AND ($3::text IS NULL OR c.table_name = $3)
         AND ($4::text IS NULL OR c.form = $4)
         AND ($5::integer IS NULL OR c.version < $5 OR (c.version = $5 AND (c.form, c.name) > ($6, $7)))

@@ -9,6 +9,8 @@ import { removeDeleted } from './retention.ts'
 const LOOK_MS = 2000
 /** An intent that waits this long in a held line that does nothing has lost its job. */
 const LOST_SECONDS = 10
+/** A manager hangs that has no lease for this long; a line whose lease has ended has let go by then. */
+const HUNG_SECONDS = 15
 
 interface Waiting {
   id: string
@@ -18,7 +20,7 @@ interface Waiting {
   oldest: string | null
 }
 
-/** Sees that every model with work has a manager running, and that a lost job is sent again. */
+/** Sees that every model with work has a manager running, one that does not hang, and that a lost job is sent again. */
 export class Dispatcher {
   readonly #db: Database
   readonly #queue: Queue
@@ -27,6 +29,9 @@ export class Dispatcher {
   readonly #dataDir: string
   readonly #log: Log
   readonly #lostSeconds: number
+  readonly #hungSeconds: number
+  /** Since when each model has had work and a manager that is up, and no lease; on the monotonic clock. */
+  #unheld: ReadonlyMap<string, number> = new Map()
   #stopNotices: () => void = () => {}
   #timer: NodeJS.Timeout | null = null
   #looking: Promise<void> | null = null
@@ -40,6 +45,8 @@ export class Dispatcher {
     dataDir: string
     log: Log
     lostSeconds?: number
+    /** A manager that was asked for a model, is up, and has no lease of it for longer than this is killed. */
+    hungSeconds?: number
   }) {
     this.#db = deps.db
     this.#queue = deps.queue
@@ -48,6 +55,7 @@ export class Dispatcher {
     this.#dataDir = deps.dataDir
     this.#log = deps.log
     this.#lostSeconds = deps.lostSeconds ?? LOST_SECONDS
+    this.#hungSeconds = deps.hungSeconds ?? HUNG_SECONDS
   }
 
   start(): void {
@@ -73,16 +81,34 @@ export class Dispatcher {
     await null
     while (this.#again) {
       this.#again = false
-      await this.#look().catch(error => this.#log.warn({ err: error }, 'the dispatcher could not look'))
+      await this.#look().catch(error => {
+        this.#log.warn({ err: error }, 'the dispatcher could not look')
+        // Managers without the database have no leases either, and need time when it is back.
+        this.#unheld = new Map()
+      })
     }
     this.#looking = null
   }
 
   async #look(): Promise<void> {
-    for (const model of await this.#waiting()) {
-      if (!model.leased) this.#launcher.hold(model.id)
-      else if (model.stuck && model.oldest !== null) await this.#resend(model.id, model.oldest)
-    }
+    const waiting = await this.#waiting()
+    this.#seeUnheld(waiting.flatMap(({ id, leased }) => (leased ? [] : [id])))
+    for (const { id, leased, stuck, oldest } of waiting)
+      if (leased && stuck && oldest !== null) await this.#resend(id, oldest)
+  }
+
+  /**
+   * A lease tells whether its manager lives. A manager that was asked for a model and has no lease of it, look after
+   * look, neither renews nor says what became of it; who was just asked or is starting has its time.
+   */
+  #seeUnheld(models: readonly string[]): void {
+    const now = performance.now()
+    const unheld = new Map<string, number>()
+    for (const model of models)
+      if (!this.#launcher.holds(model)) this.#launcher.hold(model)
+      else if (!this.#launcher.isStarting(model)) unheld.set(model, this.#unheld.get(model) ?? now)
+    this.#unheld = unheld
+    for (const [model, since] of unheld) if (now - since > this.#hungSeconds * 1000) this.#launcher.giveUp(model)
   }
 
   /**

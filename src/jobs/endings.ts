@@ -2,7 +2,7 @@ import type { WorkOutcome } from '../engine/engine.ts'
 import type { Kind } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { metrics } from '../platform/telemetry/index.ts'
-import type { Ending } from './publish.ts'
+import type { Ending, Published } from './publish.ts'
 import { type Intent, intentError } from './records.ts'
 
 /** An intent that took its manager down this often is set aside. */
@@ -30,12 +30,16 @@ export const parked = (intent: Intent): Ending => ({
   ),
 })
 
-/** Tells the metrics what became of a batch; endings are in its order. */
-export function measure(kind: Kind, batch: readonly Intent[], endings: readonly Ending[]): void {
-  for (const [index, { status }] of endings.entries()) {
-    const { submittedAt = '', function: name = '' } = batch[index] ?? {}
-    const what = { kind: kind.name, function: name }
-    metrics.submittedToVisible.record((Date.now() - Date.parse(submittedAt)) / 1000, what)
+/** Tells the metrics what became of a batch, and after how many seconds; endings are in its order. */
+export function measure(
+  kind: Kind,
+  batch: readonly Intent[],
+  endings: readonly Ending[],
+  seconds: Published['seconds'],
+): void {
+  for (const [index, { intent, status }] of endings.entries()) {
+    const what = { kind: kind.name, function: batch[index]?.function ?? '' }
+    metrics.submittedToVisible.record(seconds.get(intent) ?? 0, what)
     metrics.intentsEnded.add(1, { ...what, status })
   }
 }

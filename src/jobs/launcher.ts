@@ -11,6 +11,10 @@ export interface Launcher {
   /** Whether a manager of this launcher holds the model, or is about to. */
   holds(model: string): boolean
   hold(model: string): void
+  /** Whether the manager that is to hold the model has yet to come up. */
+  isStarting(model: string): boolean
+  /** Ends the manager that is to hold the model and does not, with all that it holds; they are dispatched anew. */
+  giveUp(model: string): void
   /** Prometheus text of each manager, by its name. */
   metrics(): Promise<Record<string, string>>
   close(): Promise<void>
@@ -27,6 +31,8 @@ interface Process {
 /** A manager that does not end by itself is killed after this; longer than a line's own grace. */
 const STOP_MS = 9000
 const METRICS_MS = 1000
+/** Many times what a manager takes to come up. */
+const START_MS = 30_000
 
 /**
  * Managers as child processes on this machine, so that a crash in native code takes down a manager and neither the API
@@ -34,6 +40,9 @@ const METRICS_MS = 1000
  *
  *   none ─ hold ─▶ starting ─ ready ─▶ running ─ exit ─▶ its leases are released at once, its models dispatched anew
  *                     └─ exit ─▶ whoever looks next starts another: one that cannot start is not started in a circle
+ *
+ * One that hangs, in a loop of a function's or stopped from outside, cannot be asked to end. It is killed: as it starts
+ * by the clock, later by whoever sees that its leases ended.
  */
 export class LocalLauncher implements Launcher {
   readonly #db: Database
@@ -42,6 +51,7 @@ export class LocalLauncher implements Launcher {
   readonly #env: NodeJS.ProcessEnv
   readonly #processes: (Process | null)[]
   readonly #onLost: (model: string) => void
+  readonly #startMs: number
   readonly #metrics = new Map<number, (text: string) => void>()
   #requests = 0
   #closing = false
@@ -55,6 +65,8 @@ export class LocalLauncher implements Launcher {
     managers: number
     /** Told when a model was held here and is no longer: there may be work for it that nobody was told of. */
     onLost(model: string): void
+    /** A manager that is not ready after this is killed. */
+    startMs?: number
   }) {
     this.#db = deps.db
     this.#log = deps.log
@@ -62,10 +74,15 @@ export class LocalLauncher implements Launcher {
     this.#env = deps.env
     this.#processes = Array.from({ length: deps.managers }, () => null)
     this.#onLost = deps.onLost
+    this.#startMs = deps.startMs ?? START_MS
   }
 
   holds(model: string): boolean {
-    return this.#processes.some(process => process?.models.has(model))
+    return this.#holder(model) !== undefined
+  }
+
+  isStarting(model: string): boolean {
+    return this.#holder(model)?.owner === null
   }
 
   hold(model: string): void {
@@ -73,6 +90,23 @@ export class LocalLauncher implements Launcher {
     const process = this.#leastLoaded()
     process.models.add(model)
     this.#send(process, { is: 'hold', model })
+  }
+
+  giveUp(model: string): void {
+    const process = this.#holder(model)
+    if (process && !this.#closing) this.#kill(process, 'a manager hangs')
+  }
+
+  #holder(model: string): Process | undefined {
+    return this.#processes.find(process => process?.models.has(model)) ?? undefined
+  }
+
+  /** What it had in hand is counted as by any death of a manager, and set aside in the end if that is what hangs. */
+  #kill({ name, child }: Process, why: string): void {
+    if (child.killed) return
+    this.#log.error({ manager: name, pid: child.pid }, why)
+    // Nothing less reaches a process that is stopped or never comes back to its event loop.
+    child.kill('SIGKILL')
   }
 
   #leastLoaded(): Process {
@@ -90,13 +124,20 @@ export class LocalLauncher implements Launcher {
     })
     const process: Process = { name, child, owner: null, models: new Set() }
     this.#processes[slot] = process
+    const late = setTimeout(() => {
+      if (process.owner === null) this.#kill(process, 'a manager does not come up')
+    }, this.#startMs)
+    const ended = (code: number | null, signal: string | null) => {
+      clearTimeout(late)
+      this.#ended(slot, process, code, signal)
+    }
     child.on('message', message => this.#told(process, message as FromManager))
     child.on('error', error => {
       this.#log.error({ manager: name, err: error }, 'manager process')
       // One that never ran does not exit either.
-      if (child.pid === undefined) this.#ended(slot, process, null, null)
+      if (child.pid === undefined) ended(null, null)
     })
-    child.once('exit', (code, signal) => this.#ended(slot, process, code, signal))
+    child.once('exit', ended)
     return process
   }
 

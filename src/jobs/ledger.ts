@@ -7,7 +7,7 @@ import { notifyWork } from './channel.ts'
 import { cancelIntents } from './completion-log.ts'
 import type { Queue } from './queue.ts'
 import { columns, type Intent, type IntentStatus } from './records.ts'
-import { type Settled, Together } from './together.ts'
+import { type Most, type Settled, Together } from './together.ts'
 
 /** What is to be done to a model, with its arguments checked and in canonical form. */
 export interface Submission {
@@ -37,8 +37,12 @@ interface Entry {
 }
 
 const MAX_KEY = 200
-/** Submissions of a model that share a transaction, at most. */
-const MAX_TOGETHER = 200
+/** Submissions of a model that share a transaction, at most: PostgreSQL is sent them in one message. */
+const MAX_TOGETHER: Most<Entry> = {
+  items: 200,
+  bytes: 8 * 2 ** 20,
+  bytesOf: entry => Buffer.byteLength(entry.arguments),
+}
 
 /**
  * The truth about what was asked, in what order, and what became of it. A mutation is accepted by one transaction: the
@@ -68,7 +72,10 @@ export class Ledger {
       return await line.add(entry)
     } catch (error) {
       if (key === null || !violates(error, 'intent_idempotency')) throw error
-      return this.#sameAgain(model, key, entry.digest)
+      const earlier = await this.earlier(submission)
+      if (!earlier)
+        throw new TeatreeError('UNAVAILABLE', 'The intent is being submitted by another request; try again.')
+      return earlier
     } finally {
       if (line.isIdle && this.#lines.get(model) === line) this.#lines.delete(model)
     }
@@ -125,17 +132,26 @@ export class Ledger {
     if (intents.length === 0) throw noModel(model)
     await this.#queue.send(tx, model, column('id'))
     await notifyWork(tx, model)
-    return intents
+    // RETURNING promises no order.
+    const byId = new Map(intents.map(intent => [intent.id, intent]))
+    return entries.map(({ id }) => {
+      const intent = byId.get(id)
+      if (!intent) throw new Error(`intent ${id} was not written down`)
+      return intent
+    })
   }
 
-  async #sameAgain(model: string, key: string, digest: Buffer): Promise<Intent> {
+  /** What was accepted with the same key; null where nothing was, or there is no key. IDEMPOTENCY_CONFLICT. */
+  async earlier(submission: Submission): Promise<Intent | null> {
+    const { model, idempotencyKey: key = null } = submission
+    if (key === null) return null
     const [found] = await this.#db.query<Intent & { digest: Buffer }>(
       `SELECT ${columns.intent('i')}, i.digest FROM intent i WHERE i.model = $1 AND i.idempotency_key = $2`,
       [model, key],
     )
-    if (!found) throw new TeatreeError('UNAVAILABLE', 'The intent is being submitted by another request; try again.')
+    if (!found) return null
     const { digest: earlier, ...intent } = found
-    if (earlier.equals(digest)) return intent
+    if (earlier.equals(digestOf(submission))) return intent
     throw new TeatreeError(
       'IDEMPOTENCY_CONFLICT',
       `The idempotencyKey was used for intent ${intent.id} (${intent.function}) with other arguments; use a new key.`,

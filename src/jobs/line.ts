@@ -194,7 +194,7 @@ export class Line {
     const changed = endings.some(({ status }) => status === 'PUBLISHED')
     await span('publish', {}, async publishing => {
       const made = changed ? await this.#makeVersion() : { after: 0, snapshot: null }
-      const version = await this.#deps.publisher.publish({
+      const { version, seconds } = await this.#deps.publisher.publish({
         model: this.model,
         kind: this.#kind,
         epoch: this.#epoch,
@@ -204,8 +204,8 @@ export class Line {
       })
       publishing.setAttribute('teatree.version', version)
       if (changed) this.#writer.movedOn(version)
+      measure(this.#kind, batch, endings, seconds)
     })
-    measure(this.#kind, batch, endings)
     if (changed) this.#deps.onPublished(this.model)
   }
 

@@ -2,6 +2,7 @@ import type { Engine, Writer } from '../engine/engine.ts'
 import type { Kind, Kinds } from '../kinds/kind.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
+import { checkAsPublished } from './as-published.ts'
 import type { ModelFiles } from './model-files.ts'
 import { Fenced } from './publish.ts'
 import { columns, type Version } from './records.ts'
@@ -27,7 +28,10 @@ export class ModelWriter {
     this.#deps = deps
   }
 
-  /** The newest published version, as of the writer's opening. Throws Fenced where the epoch is over. */
+  /**
+   * The newest published version, as of the writer's opening. Throws Fenced where the epoch is over, and INTERNAL where
+   * the files are not what was published: nothing may be built on them.
+   */
   async opened(): Promise<{ writer: Writer; version: number }> {
     this.#writer ??= await this.#open()
     return { writer: this.#writer, version: this.#version }
@@ -51,7 +55,14 @@ export class ModelWriter {
     this.#version = newest.version
     await files.sweep(epoch, kept)
     const from = newest.version === 0 ? null : files.snapshotFiles(newest, newest.files)
-    return engine.openWriter({ kind, kinds, dir: await files.scratch(epoch), from })
+    const writer = await engine.openWriter({ kind, kinds, dir: await files.scratch(epoch), from })
+    try {
+      checkAsPublished(writer, newest)
+      return writer
+    } catch (error) {
+      await writer.close()
+      throw error
+    }
   }
 
   async close(): Promise<void> {

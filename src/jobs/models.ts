@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { ENGINE_NAMES, type EngineName } from '../kinds/context.ts'
+import type { EngineName } from '../kinds/context.ts'
 import type { Kinds } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { type Database, type Transaction, violates } from '../platform/postgres.ts'
@@ -40,18 +40,24 @@ export interface ModelFilter {
 const MODEL_ID = /^[a-z][a-z0-9-]{0,62}$/
 const MAX_NAME = 200
 
-/** The models that there are: made, changed, deleted, found. */
+/**
+ * The models that there are: made, changed, deleted, found. Lists leave out those of kinds that this server was started
+ * without: it has no words for them.
+ */
 export class Models {
   readonly #db: Database
   readonly #queue: Queue
   readonly #ledger: Ledger
   readonly #kinds: Kinds
+  readonly #engines: ReadonlySet<string>
 
-  constructor(deps: { db: Database; queue: Queue; ledger: Ledger; kinds: Kinds }) {
+  /** `engines`: the names of those that this server has. */
+  constructor(deps: { db: Database; queue: Queue; ledger: Ledger; kinds: Kinds; engines: ReadonlySet<string> }) {
     this.#db = deps.db
     this.#queue = deps.queue
     this.#ledger = deps.ledger
     this.#kinds = deps.kinds
+    this.#engines = deps.engines
   }
 
   /** Makes a model at version 0. BAD_MODEL_ID, NAME_TAKEN, UNKNOWN_KIND, ENGINE_NOT_SUPPORTED, NOT_FOUND (reads, from), BAD_VALUE. */
@@ -63,10 +69,11 @@ export class Models {
         `There is no kind ${input.kind}; there are ${[...this.#kinds.keys()].join(', ')}.`,
       )
     const engine = input.engine ?? 'DUCKDB'
-    if (!kind.engines.includes(engine))
+    const engines = kind.engines.filter(name => this.#engines.has(name))
+    if (!engines.includes(engine))
       throw new TeatreeError(
         'ENGINE_NOT_SUPPORTED',
-        `Kind ${kind.name} runs on ${kind.engines.join(', ')}, not on ${engine}.`,
+        `Kind ${kind.name} runs on ${engines.join(', ') || 'no engine'} here, not on ${engine}.`,
       )
     const id = input.id ?? `${kind.name.toLowerCase()}-${randomBytes(5).toString('hex')}`
     if (!MODEL_ID.test(id))
@@ -162,11 +169,16 @@ export class Models {
   }
 
   async get(id: string): Promise<Model | null> {
-    const [model] = await this.#db.query<Model>(
-      `SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1 AND deleted_at IS NULL`,
-      [id],
-    )
+    const [model] = await this.find([id])
     return model ?? null
+  }
+
+  /** Those of these ids that are there, of whichever kind, in no order. */
+  find(ids: readonly string[]): Promise<Model[]> {
+    return this.#db.query<Model>(
+      `SELECT ${columns.model('m')} FROM goal_model m WHERE id = ANY($1) AND deleted_at IS NULL`,
+      [ids],
+    )
   }
 
   /** The models that this one reads. */
@@ -182,7 +194,7 @@ export class Models {
     where: ModelFilter,
     page: { limit: number; last?: boolean; after?: ModelPosition; before?: ModelPosition },
   ): Promise<Model[]> {
-    const { text, values } = condition(where)
+    const { text, values } = condition(this.#kinds, where)
     const order = page.last ? 'DESC' : 'ASC'
     const models = await this.#db.query<Model>(
       `SELECT ${columns.model('m')} FROM goal_model m WHERE ${text}
@@ -202,7 +214,7 @@ export class Models {
   }
 
   async count(where: ModelFilter): Promise<number> {
-    const { text, values } = condition(where)
+    const { text, values } = condition(this.#kinds, where)
     const [row] = await this.#db.query<{ count: bigint }>(`SELECT count(*) FROM goal_model m WHERE ${text}`, values)
     return Number(row?.count ?? 0)
   }
@@ -218,9 +230,6 @@ export interface ModelPosition {
   id: string
 }
 
-/** Whether a text from outside names an engine. */
-export const isEngine = (text: string): text is EngineName => (ENGINE_NAMES as readonly string[]).includes(text)
-
 const taken = (id: string) =>
   new TeatreeError('NAME_TAKEN', `The id ${id} was given before; ids are never given twice.`)
 
@@ -230,10 +239,11 @@ function nameOf(name: string): string {
   return name
 }
 
-function condition(where: ModelFilter): { text: string; values: unknown[] } {
+function condition(kinds: Kinds, where: ModelFilter): { text: string; values: unknown[] } {
+  const wanted = [...kinds.keys()].filter(kind => where.kind == null || kind === where.kind)
   return {
-    text: `m.deleted_at IS NULL AND ($1::text IS NULL OR m.kind = $1) AND ($2::text IS NULL OR m.engine = $2)
+    text: `m.deleted_at IS NULL AND m.kind = ANY($1) AND ($2::text IS NULL OR m.engine = $2)
            AND ($3::text IS NULL OR m.name LIKE $3) AND ($4::text[] IS NULL OR m.id = ANY($4))`,
-    values: [where.kind ?? null, where.engine ?? null, where.nameLike ?? null, where.ids ?? null],
+    values: [wanted, where.engine ?? null, where.nameLike ?? null, where.ids ?? null],
   }
 }

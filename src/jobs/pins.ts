@@ -3,17 +3,23 @@ import type { Queryable } from '../platform/postgres.ts'
 
 const MAX_LABEL = 200
 
-/** Keeps a version, and its files, until its labels are released. SNAPSHOT_GONE where it is not kept any more, BAD_VALUE. */
+/** Keeps a version, and its files, until its labels are released. SNAPSHOT_NOT_YET, SNAPSHOT_GONE, BAD_VALUE. */
 export async function pinVersion(db: Queryable, model: string, version: number, label: string): Promise<void> {
   if (label.trim() === '' || label.length > MAX_LABEL || label.includes('\0'))
     throw new TeatreeError('BAD_VALUE', `label: 1 to ${MAX_LABEL} characters.`)
-  const pinned = await db.query(
-    `WITH kept AS (SELECT model, version FROM model_version WHERE model = $1 AND version = $2 AND kept FOR SHARE)
-     INSERT INTO version_pin (model, version, label) SELECT model, version, $3 FROM kept
-     ON CONFLICT (model, version, label) DO UPDATE SET label = excluded.label RETURNING label`,
+  // In one statement, so that what is published meanwhile is either pinned or not there yet.
+  const [found] = await db.query<{ newest: number; pinned: boolean }>(
+    `WITH kept AS (SELECT model, version FROM model_version WHERE model = $1 AND version = $2 AND kept FOR SHARE),
+          pinned AS (
+            INSERT INTO version_pin (model, version, label) SELECT model, version, $3 FROM kept
+            ON CONFLICT (model, version, label) DO UPDATE SET label = excluded.label RETURNING label)
+     SELECT m.version AS newest, EXISTS (SELECT FROM pinned) AS pinned FROM goal_model m WHERE m.id = $1`,
     [model, version, label],
   )
-  if (pinned.length === 0) throw new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is not kept.`)
+  if (found?.pinned) return
+  if (found && version > found.newest)
+    throw new TeatreeError('SNAPSHOT_NOT_YET', `Model ${model} has no version ${version} yet; wait and ask again.`)
+  throw new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is not kept.`)
 }
 
 /** Takes a label off a version, or all of them; it goes with the next version that is let go. */

@@ -27,6 +27,14 @@ export interface Publication {
   snapshot: { dir: string; files: readonly SnapshotFile[]; tables: readonly TableRows[] } | null
 }
 
+/** What a publication came to. */
+export interface Published {
+  /** The newest version, new or not. */
+  version: number
+  /** Of each intent, the seconds from its acceptance to its end, both told by the database's clock. */
+  seconds: ReadonlyMap<string, number>
+}
+
 /** Another manager holds the model now; whatever this one still wanted is refused. */
 export class Fenced extends Error {
   override readonly name = 'Fenced'
@@ -47,43 +55,45 @@ export class Publisher {
     this.#triggers = new Triggers(deps.kinds, deps.ledger)
   }
 
-  /** Answers with the newest version, new or not. Throws Fenced where the epoch is over. */
-  async publish(publication: Publication): Promise<number> {
+  /** Throws Fenced where the epoch is over. */
+  async publish(publication: Publication): Promise<Published> {
     try {
       return await this.#db.transaction(tx => this.#write(tx, publication))
     } catch (error) {
       if ((error as { details?: { outcome?: unknown } }).details?.outcome !== 'unknown') throw error
-      const version = await this.#committed(publication)
-      if (version === null) throw error
-      return version
+      const published = await this.#committed(publication)
+      if (published === null) throw error
+      return published
     }
   }
 
   /**
-   * COMMIT was sent and its answer lost: only the state can tell. An intent of this epoch that has ended was ended by
+   * COMMIT was sent and its answer lost: only the state can tell. Intents of this epoch that have ended were ended by
    * that commit. Null where it did not come about, or somebody else has the model by now.
    */
-  async #committed({ epoch, after, endings, snapshot }: Publication): Promise<number | null> {
-    const [seen] = await this.#db.query(
-      `SELECT FROM intent i JOIN goal_model m ON m.id = i.model WHERE i.id = $1 AND i.ended_at IS NOT NULL AND m.epoch = $2`,
-      [endings[0]?.intent, epoch],
+  async #committed({ epoch, after, endings, snapshot }: Publication): Promise<Published | null> {
+    const ended = await this.#db.query<Ended>(
+      `SELECT ${ENDED} FROM intent i JOIN goal_model m ON m.id = i.model
+        WHERE i.id = ANY($1) AND i.ended_at IS NOT NULL AND m.epoch = $2`,
+      [endings.map(({ intent }) => intent), epoch],
     )
-    return seen ? after + (snapshot ? 1 : 0) : null
+    if (ended.length !== endings.length) return null
+    return { version: after + (snapshot ? 1 : 0), seconds: secondsOf(ended) }
   }
 
-  async #write(tx: Transaction, publication: Publication): Promise<number> {
+  async #write(tx: Transaction, publication: Publication): Promise<Published> {
     const { model, kind, endings, snapshot } = publication
     const intents = endings.map(({ intent }) => intent)
     const waking = snapshot ? await this.#triggers.lock(tx, model, kind) : null
     const version = await this.#moveOn(tx, publication)
     const completions = await logCompletions(tx, model, intents)
     if (snapshot) await insertVersion(tx, { ...publication, version, completions, snapshot })
-    const ended = await tx.query(
+    const ended = await tx.query<Ended>(
       `UPDATE intent i SET status = e.status, result = e.result, error = e.error, ended_at = clock_timestamp(),
               version = CASE WHEN e.status = 'PUBLISHED' THEN $2::integer END,
               progress = CASE WHEN e.status = 'PUBLISHED' THEN 1 ELSE i.progress END
          FROM json_to_recordset($3) AS e (intent uuid, status text, result json, error json)
-        WHERE i.id = e.intent AND i.model = $1 AND i.status = 'RUNNING' RETURNING i.id`,
+        WHERE i.id = e.intent AND i.model = $1 AND i.status = 'RUNNING' RETURNING ${ENDED}`,
       [model, version, JSON.stringify(endings)],
     )
     if (ended.length !== endings.length) throw new Fenced(`intents of model ${model} have ended in another way`)
@@ -91,7 +101,7 @@ export class Publisher {
     await waking?.start()
     await notifyEnded(tx, model)
     await notifyModel(tx, model)
-    return version
+    return { version, seconds: secondsOf(ended) }
   }
 
   /** Moves the model's row on, where it is still this epoch's and, for a new version, at the one before. */
@@ -107,6 +117,13 @@ export class Publisher {
     return held.version
   }
 }
+
+interface Ended {
+  id: string
+  seconds: number
+}
+const ENDED = 'i.id, extract(epoch FROM i.ended_at - i.submitted_at)::float8 AS seconds'
+const secondsOf = (ended: readonly Ended[]) => new Map(ended.map(({ id, seconds }) => [id, seconds]))
 
 async function insertVersion(
   tx: Transaction,

@@ -7,7 +7,6 @@ import type { CellError } from '../platform/errors.ts'
  * are those of ARCHITECTURE.md.
  */
 export type PodSize = 'SMALL' | 'MEDIUM' | 'LARGE' | 'XLARGE'
-export const POD_SIZES: readonly PodSize[] = ['SMALL', 'MEDIUM', 'LARGE', 'XLARGE']
 
 export interface Model {
   id: string
@@ -27,14 +26,6 @@ export interface Model {
 }
 
 export type IntentStatus = 'QUEUED' | 'RUNNING' | 'PUBLISHED' | 'FAILED' | 'CANCELLED' | 'PARKED'
-export const INTENT_STATUSES: readonly IntentStatus[] = [
-  'QUEUED',
-  'RUNNING',
-  'PUBLISHED',
-  'FAILED',
-  'CANCELLED',
-  'PARKED',
-]
 
 export interface IntentError {
   code: string
@@ -92,6 +83,8 @@ export interface Content {
   rows: bigint | null
   sha256: string
   createdAt: string
+  /** Whether its version can still be read. */
+  kept: boolean
 }
 
 /** Select lists that give these records; `t` is the table's alias in the query. */
@@ -112,10 +105,12 @@ export const columns = {
     ${t}.ended_at AS "endedAt", ${t}.traceparent`,
   version: (t: string) => `${t}.model, ${t}.version, ${t}.epoch, ${t}.last_seq AS "lastSeq", ${t}.completions,
     ${t}.published_at AS "publishedAt", ${t}.tables, ${t}.kept`,
+  /** `v` is the version of the file. */
   content: (
     t: string,
+    v: string,
   ) => `${t}.id, ${t}.model, ${t}.version, ${t}.form, ${t}.table_name AS "table", ${t}.name, ${t}.uri,
-    ${t}.bytes, ${t}.rows, ${t}.sha256, ${t}.created_at AS "createdAt"`,
+    ${t}.bytes, ${t}.rows, ${t}.sha256, ${t}.created_at AS "createdAt", ${v}.kept`,
 } as const
 
 /** An error as it is kept with an intent; of one that may not be shown, only that it was ours. */

@@ -7,7 +7,7 @@ import type { Snapshots } from './snapshots.ts'
 import type { Submitter } from './submit.ts'
 import type { Uploads } from './uploads.ts'
 
-/** What an API process has of the jobs: all that resolvers and the HTTP server may call. Built in main.ts. */
+/** What an API process has of the jobs: all that resolvers and the HTTP server may call. Built in commands/serve.ts. */
 export interface Services {
   db: Database
   kinds: Kinds

@@ -4,6 +4,7 @@ import type { Kinds } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
+import { checkAsPublished } from './as-published.ts'
 import type { Completions } from './completions.ts'
 import { isUuid, noModel } from './ledger.ts'
 import { ModelFiles } from './model-files.ts'
@@ -139,7 +140,7 @@ export class Snapshots {
     }
   }
 
-  /** Holds the version open. SNAPSHOT_GONE where its files are not kept any more. */
+  /** Holds the version open. SNAPSHOT_GONE where its files are not kept any more, INTERNAL where they are another's. */
   async open(version: Version): Promise<OpenSnapshot> {
     const key = `${version.model}@${version.version}`
     const entry = this.#open.get(key) ?? { reader: this.#openReader(version), holders: 0, usedAt: 0 }
@@ -173,7 +174,15 @@ export class Snapshots {
     if (!kind || !engine)
       throw new TeatreeError('UNKNOWN_KIND', `Model ${version.model} is of a kind that this server does not know.`)
     const files = new ModelFiles(this.#dataDir, version.model).snapshotFiles(version, model.files)
-    return (await this.#readersOf(engine)).open({ kind, files })
+    const reader = await (await this.#readersOf(engine)).open({ kind, files })
+    try {
+      checkAsPublished(reader, version)
+      return reader
+    } catch (error) {
+      this.#log.error({ model: version.model, version: version.version, err: error }, 'a version is not read')
+      await reader.close()
+      throw error
+    }
   }
 
   #readersOf(engine: Engine): Promise<Readers> {

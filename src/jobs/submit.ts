@@ -1,5 +1,6 @@
 import type { Kind, Kinds, Table } from '../kinds/kind.ts'
 import { coerceArguments, coercePatch, coerceRows } from '../kinds/validate.ts'
+import { isRecord } from '../kinds/values.ts'
 import { parseMutationWhere } from '../kinds/where.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { type ImportArguments, type IntentFunction, intentFunctions, readRequests, runsAlone } from './functions.ts'
@@ -45,9 +46,13 @@ export class Submitter {
     if (fn.is === 'function' && !fn.function.engines[model.engine])
       throw new TeatreeError('ENGINE_NOT_SUPPORTED', `${request.function} is not there for models on ${model.engine}.`)
     const args = coerce(kind, fn, request.arguments)
+    const submission = { ...request, arguments: args, alone: runsAlone(fn) }
+    // Before the checks whose outcome changes with time: what was accepted once is found again. Row writes have none.
+    const earlier = submission.alone ? await this.#ledger.earlier(submission) : null
+    if (earlier) return earlier
     await this.#checkReads(model, fn, args)
     if (fn.is === 'write' && fn.way === 'import') await this.#checkImport(fn.table, args as unknown as ImportArguments)
-    return this.#ledger.submit({ ...request, arguments: args, alone: runsAlone(fn) })
+    return this.#ledger.submit(submission)
   }
 
   async #checkReads(model: Model, fn: IntentFunction, args: Readonly<Record<string, unknown>>): Promise<void> {
@@ -111,6 +116,13 @@ function coerce(
       parseMutationWhere(kind, fn.table, raw.where)
       return { where: raw.where }
     case 'import':
-      return { mode: raw.mode, source: raw.source }
+      return { mode: raw.mode, source: withoutNulls(raw.source) }
   }
+}
+
+/** Null is what was left out, and so the same intent. */
+function withoutNulls(value: unknown): unknown {
+  if (!isRecord(value)) return value
+  const said = Object.entries(value).filter(([, member]) => member !== null)
+  return Object.fromEntries(said.map(([name, member]) => [name, withoutNulls(member)]))
 }

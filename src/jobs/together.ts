@@ -1,6 +1,13 @@
 /** What became of one item of a run. */
 export type Settled<R> = PromiseSettledResult<R>
 
+/** How much is run at once: so many items, of so many bytes together; one alone may have more. */
+export interface Most<T> {
+  items: number
+  bytes: number
+  bytesOf(item: T): number
+}
+
 /**
  * Runs together what came in during the last run: alone an item waits for nobody, and under load many share one
  * transaction. That is group commit, without a timer.
@@ -10,12 +17,12 @@ export type Settled<R> = PromiseSettledResult<R>
  */
 export class Together<T, R> {
   readonly #run: (items: readonly T[]) => Promise<Settled<R>[]>
-  readonly #most: number
+  readonly #most: Most<T>
   #waiting: { item: T; resolve: (result: R) => void; reject: (error: unknown) => void }[] = []
   #isRunning = false
 
-  /** `run` answers for each item, in their order; what it throws is every item's. At most `most` items are run at once. */
-  constructor(run: (items: readonly T[]) => Promise<Settled<R>[]>, most: number) {
+  /** `run` answers for each item, in their order; what it throws is every item's. */
+  constructor(run: (items: readonly T[]) => Promise<Settled<R>[]>, most: Most<T>) {
     this.#run = run
     this.#most = most
   }
@@ -34,7 +41,7 @@ export class Together<T, R> {
   async #drain(): Promise<void> {
     this.#isRunning = true
     while (this.#waiting.length > 0) {
-      const now = this.#waiting.splice(0, this.#most)
+      const now = this.#waiting.splice(0, this.#fitting())
       try {
         const settled = await this.#run(now.map(({ item }) => item))
         for (const [index, { resolve, reject }] of now.entries()) {
@@ -47,5 +54,16 @@ export class Together<T, R> {
       }
     }
     this.#isRunning = false
+  }
+
+  /** How many of those that wait are run next. */
+  #fitting(): number {
+    const { items, bytes, bytesOf } = this.#most
+    let sum = 0
+    const tooMany = this.#waiting.findIndex(({ item }, index) => {
+      sum += bytesOf(item)
+      return index === items || (index > 0 && sum > bytes)
+    })
+    return tooMany < 0 ? this.#waiting.length : tooMany
   }
 }

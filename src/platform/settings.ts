@@ -4,7 +4,14 @@ import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { UsageError } from './errors.ts'
 
-const port = z.coerce.number().int().min(0).max(65535)
+/** Digits alone: Number takes ' ', 0x50 and 1e3 too, and a number that nobody meant. */
+const whole = (least: number, most: number) =>
+  z
+    .string()
+    .refine(text => /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most, {
+      error: `must be a whole number from ${least} to ${most}`,
+    })
+    .transform(Number)
 const directory = z
   .string()
   .min(1)
@@ -12,7 +19,7 @@ const directory = z
 
 /** Every setting: what it is, in one table, from which `teatree --help` is printed too. */
 const SETTINGS = {
-  PORT: { type: port.default(4000), what: 'port to listen on; 0 takes a free one', standard: '4000' },
+  PORT: { type: whole(0, 65_535).default(4000), what: 'port to listen on; 0 takes a free one', standard: '4000' },
   HOST: { type: z.string().min(1).default('127.0.0.1'), what: 'address to listen on', standard: '127.0.0.1' },
   TEATREE_DATA_DIR: {
     type: directory.default(resolve('.teatree')),
@@ -31,7 +38,7 @@ const SETTINGS = {
   },
   TEATREE_KINDS: { type: directory.optional(), what: 'directory of further model kinds', standard: 'none' },
   TEATREE_MANAGERS: {
-    type: z.coerce.number().int().min(1).max(256).default(availableParallelism()),
+    type: whole(1, 256).default(availableParallelism()),
     what: 'local manager processes',
     standard: 'one per core',
   },
@@ -78,7 +85,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     return result.data as z.output<(typeof SETTINGS)[N]['type']>
   }
   const host = read('HOST')
-  if (!/^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host))
+  if (!/^(localhost|127\.\d+\.\d+\.\d+|::1)$/i.test(host))
     throw new UsageError(`HOST=${host} can be reached by others, and TEATREE_AUTH=off protects nothing: use 127.0.0.1`)
   const dataDir = read('TEATREE_DATA_DIR')
   return {

@@ -43,8 +43,9 @@ export const content: ContentResolvers = {
   },
 }
 
-/** What the file is called below /content; null where it cannot be fetched there. */
-function downloadName({ form, name, table }: Content): string | null {
+/** What the file is called below /content; null where it cannot be fetched there, as all there is made from snapshots. */
+function downloadName({ form, name, table, kept }: Content): string | null {
+  if (!kept) return null
   if (form === 'DUCKDB') return name === 'model.duckdb' ? name : null
   if (table === null || form === 'RESULT') return null
   return `${table}.${form.toLowerCase()}`

@@ -3,7 +3,7 @@ import type { Model } from '../jobs/records.ts'
 import type { Services } from '../jobs/services.ts'
 import type { OpenSnapshot } from '../jobs/snapshots.ts'
 import type { Row, Value } from '../kinds/types.ts'
-import { Batch } from './batch.ts'
+import { KeyLoader } from './key-loader.ts'
 
 /** Who asks. */
 export interface User {
@@ -23,14 +23,14 @@ export interface OperationContext {
   beginEvent(): void
   /** The operation has ended: what is held is released, and so is whatever comes later. */
   release(): void
-  readonly models: Batch<string, Model>
-  readonly managers: Batch<string, ManagerState>
+  readonly models: KeyLoader<string, Model>
+  readonly managers: KeyLoader<string, ManagerState>
   /** Rows by key, gathered by `place`, which names version, table and columns. */
-  rowsByKey(place: string, read: (keys: readonly (readonly Value[])[]) => Promise<ReadonlyMap<string, Row>>): RowBatch
+  rowsByKey(place: string, read: (keys: readonly (readonly Value[])[]) => Promise<ReadonlyMap<string, Row>>): RowLoader
 }
-export type RowBatch = Batch<readonly Value[], Row>
+export type RowLoader = KeyLoader<readonly Value[], Row>
 
-/** What tells keys apart in a batch of rows. */
+/** What tells the keys of rows apart. */
 export const keyName = (key: readonly Value[]): string => JSON.stringify(key)
 
 export function createContext(
@@ -38,7 +38,7 @@ export function createContext(
   { signal, user = null }: { signal: AbortSignal; user?: User | null },
 ): OperationContext {
   const held: OpenSnapshot[] = []
-  const rows = new Map<string, RowBatch>()
+  const rows = new Map<string, RowLoader>()
   let ended = false
   const letGo = () => {
     for (const snapshot of held.splice(0)) snapshot.release()
@@ -63,16 +63,16 @@ export function createContext(
       letGo()
       ended = true
     },
-    models: new Batch(
-      async ids => byId(await services.models.list({ ids }, { limit: ids.length })),
+    models: new KeyLoader(
+      async ids => byId(await services.models.find(ids)),
       id => id,
     ),
-    managers: new Batch(
+    managers: new KeyLoader(
       async ids => byId(await services.models.managers(ids)),
       id => id,
     ),
     rowsByKey(place, read) {
-      const there = rows.get(place) ?? new Batch(read, keyName)
+      const there = rows.get(place) ?? new KeyLoader(read, keyName)
       rows.set(place, there)
       return there
     },

@@ -6,12 +6,14 @@ export const queryRuns: QueryRunResolvers = {
   get: async () => null,
   sql: refuse,
   start: refuse,
-  cancel: refuse,
+  async cancel(id) {
+    throw new TeatreeError('NOT_FOUND', `There is no query run ${id}.`)
+  },
   model: refuse,
   rows: refuse,
   content: refuse,
 }
 
 async function refuse(): Promise<never> {
-  throw new TeatreeError('UNAVAILABLE', 'This release does not run SQL or query runs yet.')
+  throw new TeatreeError('STATEMENT_NOT_ALLOWED', 'This release runs no SQL and no query runs yet.')
 }

@@ -41,7 +41,11 @@ export const models: ModelResolvers = {
   },
 
   kind: kindOf,
-  reads: (model, { services }) => services.models.reads(model.id),
+
+  async reads(model, { services }) {
+    const reads = await services.models.reads(model.id)
+    return reads.filter(({ kind }) => services.kinds.has(kind))
+  },
 
   async manager(model, { managers }) {
     const manager = await managers.load(model.id)

@@ -116,13 +116,18 @@ async function answerParquet(
   table: Table,
   headers: OutgoingHttpHeaders,
 ): Promise<void> {
+  const shown = { ...headers, 'content-type': 'application/vnd.apache.parquet' }
+  if (exchange.request.method === 'HEAD') {
+    // Its length is known only when all of it has been written, which nobody asked for.
+    exchange.response.writeHead(200, shown).end()
+    return
+  }
   const folder = exportsFolder(dataDir)
   await mkdir(folder, { recursive: true })
   const path = join(folder, `${randomUUID()}.parquet`)
   try {
-    await reader.exportParquet(table.name, path)
-    const answer = { path, headers: { ...headers, 'content-type': 'application/vnd.apache.parquet' } }
-    if (!(await answerFile(exchange, answer))) throw new Error(`${path} is gone`)
+    await reader.exportParquet(table.name, path, exchange.signal)
+    if (!(await answerFile(exchange, { path, headers: shown }))) throw new Error(`${path} is gone`)
   } finally {
     await rm(path, { force: true })
   }

@@ -1,24 +1,6 @@
-import { GraphQLError } from 'graphql'
-import type { Plugin } from 'graphql-yoga'
-import { ERRORS } from '../platform/errors.ts'
-
-/** Longer than any document that a person or a program composes: whoever comes here has put rows into it. */
-const MAX_LENGTH = 1 << 20
 /** Documents are kept as they were parsed; one that is longer than this holds data, and does not come again. */
 const MAX_KEPT_LENGTH = 8 << 10
 const MAX_KEPT = 500
-
-/** Refuses documents that would keep the process from everything else while they are parsed. */
-export function useDocumentLimit(): Plugin {
-  return {
-    onParse({ params }) {
-      if (String(params.source).length <= MAX_LENGTH) return
-      throw new GraphQLError(`A document may have ${MAX_LENGTH} characters; give rows as variables.`, {
-        extensions: { code: 'QUERY_TOO_LARGE', http: { status: ERRORS.QUERY_TOO_LARGE.status } },
-      })
-    },
-  }
-}
 
 /** What became of the documents that came last, by their text. */
 export class DocumentCache<T> {

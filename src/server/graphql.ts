@@ -1,14 +1,15 @@
 import { GraphQLError, type GraphQLSchema } from 'graphql'
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga'
 import type { Services } from '../jobs/services.ts'
-import { TeatreeError } from '../platform/errors.ts'
+import { ERRORS, TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { readTraceparent, SpanKind, span } from '../platform/telemetry/index.ts'
 import { formatError } from '../resolvers/index.ts'
 import { stream } from './answers.ts'
 import { wholeBody } from './body.ts'
-import { DocumentCache, useDocumentLimit } from './documents.ts'
+import { DocumentCache } from './documents.ts'
 import type { Exchange, Handler } from './exchange.ts'
+import { useLimits } from './limits.ts'
 import { follow, run, type Transport } from './operations.ts'
 
 export const GRAPHQL_PATH = '/graphql'
@@ -23,7 +24,7 @@ export function createGraphql(deps: { schema: GraphQLSchema; services: Services;
   return createYoga<Transport, Transport>({
     schema: deps.schema,
     graphqlEndpoint: GRAPHQL_PATH,
-    plugins: [useDocumentLimit(), useOperations(deps.services), useCodes()],
+    plugins: [useLimits(), useOperations(deps.services), useCodes()],
     parserAndValidationCache: { documentCache: new DocumentCache(), errorCache: new DocumentCache() },
     maskedErrors: { maskError: error => coded(format(error)) },
     // The page that we serve has no part of another host; a page of another host may not call us.
@@ -44,9 +45,12 @@ function useOperations(services: Services): Plugin<Transport> {
   }
 }
 
-/** Documents that do not parse, or do not fit the schema, are told with a code of ours too. */
+/** Requests and documents that do not parse, or do not fit the schema, are told with a code of ours too. */
 function useCodes(): Plugin {
   return {
+    onRequestParse({ requestParser, setRequestParser }) {
+      if (requestParser) setRequestParser(async request => readable(() => requestParser(request)))
+    },
     onParse:
       () =>
       ({ result }) => {
@@ -57,6 +61,20 @@ function useCodes(): Plugin {
       ({ result }) => {
         for (const error of result) coded(error)
       },
+  }
+}
+
+/** What was read of a request. Its JSON is in the body, or in the URL's variables and extensions. */
+async function readable<T>(read: () => T): Promise<Awaited<T>> {
+  try {
+    return await read()
+  } catch (error) {
+    // The parser's own words are added to what is said of a body, and are all that is said of a URL.
+    if (!(error instanceof SyntaxError || (error instanceof GraphQLError && 'originalError' in error.extensions)))
+      throw error
+    throw new GraphQLError('The request holds JSON that cannot be read.', {
+      extensions: { code: 'BAD_VALUE', http: { status: ERRORS.BAD_VALUE.status } },
+    })
   }
 }
 

@@ -20,12 +20,14 @@ const DATABASE_MS = 2_000
 const STORE_MS = 5_000
 /** The store is asked, and written to, at most this often. */
 const STORE_EVERY_MS = 5_000
-/** So many blocked models are named. */
+/** Work that waits this long while nobody holds its model: longer than a manager takes to come up. */
+const UNHELD_SECONDS = 60
+/** So many models of a sort are named. */
 const MAX_MODELS = 100
 
 /** `/health/live`: the process answers. `/health/ready`: it can do its work; else 503, naming all that fails. */
 export function healthRoutes({ db, objects }: { db: Database; objects: ObjectStore }): Route[] {
-  const models = recent(0, () => blockedModels(db))
+  const models = recent(0, async () => (await Promise.all([blockedModels(db), unheldModels(db)])).flat())
   const store = recent(STORE_EVERY_MS, () => objects.check())
   return [
     { method: 'GET', path: '/health/live', handle: exchange => answerJson(exchange, 200, { status: 'live' }) },
@@ -65,6 +67,22 @@ async function blockedModels(db: Database): Promise<Failing[]> {
     message,
     retryAt,
   }))
+}
+
+/** Nothing is wrong with these that a manager could write down: they have none. */
+async function unheldModels(db: Database): Promise<Failing[]> {
+  const models = await db.query<{ id: string }>(
+    `SELECT m.id FROM goal_model m
+       JOIN LATERAL (SELECT submitted_at FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
+                      ORDER BY seq LIMIT 1) i ON true
+       LEFT JOIN model_lease l ON l.model = m.id
+      WHERE m.deleted_at IS NULL AND m.blocked IS NULL
+        AND greatest(i.submitted_at, l.expires_at) < clock_timestamp() - make_interval(secs => $2)
+      ORDER BY m.id LIMIT $1`,
+    [MAX_MODELS, UNHELD_SECONDS],
+  )
+  const message = 'Intents wait, and no manager holds the model.'
+  return models.map(({ id }) => ({ what: 'model', model: id, code: 'UNAVAILABLE', message }))
 }
 
 function failing(what: Failing['what'], otherwise: string, error: unknown): Failing {

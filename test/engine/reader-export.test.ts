@@ -79,3 +79,15 @@ test('an export that fails leaves nothing behind', async () => {
   await expect(reader.exportParquet('harvests', join(folder.path, 'nowhere', 'a.parquet'))).rejects.toThrow()
   await reader.close()
 })
+
+test('an export that nobody waits for any more ends, and leaves nothing behind', async () => {
+  const reader = await readers.open({ kind: orchard, files: await folder.snapshot(orchard, { harvests: [row] }) })
+  const dir = join(folder.path, 'given up')
+  await mkdir(dir)
+  const over = new AbortController()
+  const exporting = reader.exportParquet('harvests', join(dir, 'harvests.parquet'), over.signal)
+  over.abort(new Error('gone'))
+  await expect(exporting).rejects.toThrow('gone')
+  expect(await readdir(dir)).toEqual([])
+  await reader.close()
+})

@@ -111,6 +111,26 @@ test('what an older shape of the kind lacks reads as null, and as an empty table
   await Promise.all([...opened, now].map(reader => reader.close()))
 })
 
+test('a version whose column was of another type is refused, rather than cast to values that nobody wrote', async () => {
+  const { growers: table } = orchard.definition.tables
+  if (!table) throw new Error('no table')
+  const withSince = (since: 'DATE?' | 'DECIMAL(4,1)?' | 'DATE') =>
+    checkKind({
+      ...orchard.definition,
+      queries: {},
+      tables: { growers: { ...table, columns: { growerId: 'VARCHAR', since } } },
+    })
+  const old = await folder.snapshot(withSince('DECIMAL(4,1)?'), { growers: [{ growerId: 'a', since: '7.5' }] })
+  await expect(readers.open({ kind: withSince('DATE?'), files: old })).rejects.toMatchObject({
+    code: 'KIND_CHANGED',
+    details: { differences: ['column growers.since was DECIMAL(4,1)? and is DATE'] },
+  })
+  const dated = await folder.snapshot(withSince('DATE'), { growers: [{ growerId: 'a', since: '2024-01-01' }] })
+  const reader = await readers.open({ kind: withSince('DATE?'), files: dated })
+  expect(await reader.rows({ ...growers, columns: ['since'] })).toMatchObject([{ since: '2024-01-01' }])
+  await reader.close()
+})
+
 test('what the writer publishes is read', async () => {
   const dir = (name: string) => join(folder.path, name)
   await mkdir(dir('scratch'))
@@ -135,6 +155,7 @@ test('what the writer publishes is read', async () => {
     const paths = Object.fromEntries(files.map(({ name }) => [name, join(dir('version'), name)]))
     const reader = await readers.open({ kind: orchard, files: paths })
     expect(await reader.rows(growers)).toEqual([{ growerId: 'a', region: 'north' }])
+    expect(reader).toMatchObject({ version: 1, lastSeq: 1n })
     await reader.close()
   } finally {
     await writer.close()
@@ -143,6 +164,7 @@ test('what the writer publishes is read', async () => {
 
 test('version 0 has no files, and is read as empty', async () => {
   const reader = await readers.open({ kind: orchard, files: {} })
+  expect(reader).toMatchObject({ version: 0, lastSeq: 0n })
   expect((await reader.tables()).map(({ rows }) => rows)).toEqual([0, 0, 0])
   expect(await reader.rows(growers)).toEqual([])
   const first = await readers.open({ kind: orchard, files: await folder.snapshot(orchard, grown('a')) })

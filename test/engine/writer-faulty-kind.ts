@@ -18,6 +18,9 @@ const ACTS = {
   refuse: async () => {
     throw new TeatreeError('OUT_OF_FLOUR', 'There is no flour.')
   },
+  refuseUndeclared: async () => {
+    throw new TeatreeError('OUT_OF_YEAST', 'There is no yeast.')
+  },
   bug: async () => {
     throw new TypeError('flour is undefined')
   },

@@ -75,6 +75,7 @@ describe('a function that fails leaves nothing, and the line goes on', () => {
   const faults: [Act, string, RegExp][] = [
     ['refuse', 'OUT_OF_FLOUR', /^There is no flour\.$/],
     ['overflow', 'BAD_VALUE', /^Overflow in addition of INT32 \(2000000000 \+ 2000000000\)!$/],
+    ['refuseUndeclared', 'INTERNAL', /log has under/],
     ['bug', 'INTERNAL', /log has under/],
     ['misspell', 'INTERNAL', /log has under/],
     ['swallow', 'BAD_VALUE', /^Could not convert string 'x' to INT32$/],
@@ -175,6 +176,15 @@ describe('the models that a function reads', () => {
       { salesModel: 'another', salesVersion: 1, arrivedAt: SUBMITTED_AT },
       { salesModel: 'shop', salesVersion: 1 },
     ])
+  })
+
+  test('are the versions that were chosen: files of another one fail no intent', async () => {
+    await using shop = await WriterModel.open(sales)
+    await shop.apply()
+    const newer = { ...(await refTo(shop, 'source')), version: 2 }
+    await using model = await WriterModel.open(lab, { readsKinds: [sales] })
+    const applying = model.apply(call(lab, 'recordDeliveries', {}, [newer]))
+    await expect(applying).rejects.toMatchObject({ name: 'SurroundingsError' })
   })
 
   test('of an older shape read as the kind is now, in SQL files too', async () => {

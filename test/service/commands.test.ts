@@ -54,8 +54,15 @@ test('demo --once makes sales, computes goals, and prints goal and actual by sit
 })
 
 test('a bad setting, an unknown one and a bad argument end the start with one line that names it', async () => {
+  await using database = await createDatabase()
+  const missing = new URL(database.url)
+  missing.pathname = '/missing'
   const cases: [string[], Record<string, string>, string][] = [
-    [['serve'], { PORT: 'eighty' }, 'PORT'],
+    [['serve'], { PORT: 'eighty' }, 'PORT: must be a whole number from 0 to 65535'],
+    [['migrate'], { TEATREE_DATABASE_URL: 'postgres://127.0.0.1:1/x' }, 'TEATREE_DATABASE_URL'],
+    [['migrate'], { TEATREE_DATABASE_URL: missing.href }, 'no such database'],
+    [['import', PROGRAM, '--model', 'x', '--table', 'y', '--mode', 'MERGE'], {}, 'APPEND, UPSERT, REPLACE'],
+    [['import', dir, '--model', 'x', '--table', 'y'], {}, dir],
     [['serve'], { TEATREE_COLOUR: 'green' }, 'TEATREE_COLOUR'],
     [['serve'], { TEATREE_STORE_URL: 'ftp://x' }, 'TEATREE_STORE_URL'],
     [['serve'], { HOST: '0.0.0.0' }, 'HOST'],
@@ -93,9 +100,9 @@ test('import uploads a file and imports it, and says in one line what a refused 
   const file = join(dir, 'sites.csv')
   await writeFile(file, 'key,title\n1,Nord\n2,Süd\n')
   const args = ['import', file, '--server', `${platform.url}/graphql`, '--model', model, '--table', 'sites']
-  const imported = await teatree([...args, '--map', 'siteId=key', 'name=title'])
+  const imported = await teatree(['import', '--map', 'siteId=key', '--map', 'name=title', ...args.slice(1)])
   expect(imported).toMatchObject({ code: 0, stdout: 'Importing sites: version 1: 2 inserted, 0 updated, 0 deleted\n' })
-  const refused = await teatree([...args, '--map', 'siteId=key', 'name=title'])
+  const refused = await teatree([...args, '--map', 'siteId=key', '--map', 'name=title'])
   expect(refused.code).toBe(1)
   expect(refused.stderr).toContain('KEY_CONFLICT')
   expect(await teatree(['import', join(dir, 'no.csv'), ...args.slice(2)])).toMatchObject({ code: 1 })
@@ -113,6 +120,9 @@ test.skipIf(!oldNode)(
     expect(stderr).toMatch(
       /^teatree needs Node 24 or newer, and this is v\d+\.\d+\.\d+\. Run: npx -y -p node@24 -c "[^"]+"\n$/,
     )
+    const imports = await teatree(['import', "it's.csv", '--model', 'north'], {}, oldNode)
+    const shell = /Run: (npx .+)\n$/.exec(imports.stderr)?.[1] ?? ''
+    expect(shell).toBe(`npx -y -p node@24 -c "node bin/teatree.js import 'it'\\\\''s.csv' --model north"`)
   },
 )
 

@@ -92,7 +92,7 @@ test('what is asked for all the time reads no table that grows from end to end',
   const { kinds, queue } = control
   const ledger = new Ledger(db, queue)
   const completions = new Completions(db)
-  const models = new Models({ db, queue, ledger, kinds })
+  const models = new Models({ db, queue, ledger, kinds, engines: new Set(['DUCKDB']) })
   const snapshots = stack.adopt(
     new Snapshots({ db, kinds, engines: new Map(), completions, dataDir: '/nowhere', log: quiet }),
     open => open.close(),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -249,6 +249,17 @@ describe('tables', () => {
       expect([file, answer.status, answer.body.length]).toEqual([file, 200, 0])
     }
     await until(() => server.held === 0)
+  })
+
+  test('a HEAD of a Parquet file writes none', async () => {
+    await at(`${model}/2/sales.parquet`)
+    await until(() => server.held === 0)
+    const changed = async () => (await stat(join(server.dataDir, 'exports'), { bigint: true })).mtimeNs
+    const before = await changed()
+    const { headers } = await at(`${model}/2/sales.parquet`, { method: 'HEAD' })
+    expect(headers).toMatchObject({ 'content-type': 'application/vnd.apache.parquet', 'cache-control': IMMUTABLE })
+    expect(headers['content-length']).toBeUndefined()
+    expect(await changed()).toBe(before)
   })
 
   test('a client that goes away in the middle of the rows ends the reading', async () => {

@@ -34,6 +34,29 @@ test('a blocked model makes it unready, by name, and old versions are served mea
   expect((await send(`${server.url}/content/${model}/1/sites.csv`)).status).toBe(200)
 })
 
+test('work that waits long in a model without a manager makes it unready, by name', async () => {
+  await using server = await openServer()
+  const { id: model } = await server.models.create({ kind: 'sales' })
+  await server.submitter.submit({ model, function: 'upsertSites', arguments: { rows: [{ siteId: 'S', name: 'S' }] } })
+  expect(await health(server.url)).toEqual({ status: 200, body: { status: 'ready' } })
+  await server.db.query(`UPDATE intent SET submitted_at = now() - interval '2 minutes' WHERE model = $1`, [model])
+  const lease = (ends: string) =>
+    server.db.query(
+      `INSERT INTO model_lease (model, owner, epoch, expires_at) VALUES ($1, gen_random_uuid(), 1, now() + $2::interval)
+       ON CONFLICT (model) DO UPDATE SET expires_at = excluded.expires_at`,
+      [model, ends],
+    )
+  const unready = { status: 503, body: { failing: [{ what: 'model', model, code: 'UNAVAILABLE' }] } }
+  expect(await health(server.url)).toMatchObject(unready)
+  await lease('10 seconds')
+  expect(await health(server.url)).toMatchObject({ status: 200 })
+  // Its manager is just being replaced.
+  await lease('-10 seconds')
+  expect(await health(server.url)).toMatchObject({ status: 200 })
+  await lease('-2 minutes')
+  expect(await health(server.url)).toMatchObject(unready)
+})
+
 test('a store that cannot be written to makes it unready until it can', async () => {
   await using server = await openServer()
   const store = join(server.dataDir, 'store')

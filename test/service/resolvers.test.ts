@@ -80,6 +80,28 @@ test('models are paged from either end, and counted', async () => {
   expect(await codeOf('{ models(where: { nameLike: "a\\\\" }) { totalCount } }')).toBe('BAD_VALUE')
 })
 
+test('a model of a kind that the server does not know is left out of lists, and of nothing else', async () => {
+  const { models, db } = api.services
+  const { id } = await models.create({ kind: 'sales', name: 'forgotten' })
+  const { id: known } = await models.create({ kind: 'goals', name: 'forgotten', reads: [id] })
+  await db.query(`UPDATE goal_model SET kind = 'forgotten' WHERE id = $1`, [id])
+  const where = 'where: { nameLike: "forgotten" }'
+  const { models: found } = await api.graphql(`{ models(${where}) { totalCount nodes { id reads { id } } } }`)
+  expect(found).toEqual({ totalCount: 1, nodes: [{ id: known, reads: [] }] })
+  const changes = api.subscribe(`subscription { modelChanges(${where}) { id } }`)
+  expect((await changes.next()).value.modelChanges).toEqual([{ id: known }])
+  await changes.return?.()
+  expect(await codeOf(`{ model(id: "${id}") { id } }`)).toBe('UNKNOWN_KIND')
+  expect(await codeOf('{ models(where: { kind: "forgotten" }) { nodes { id } } }')).toBeUndefined()
+})
+
+test('a model is made only on an engine that its kind and the server have', async () => {
+  const { errors } = await api.answer('mutation { createModel(input: { kind: "lab", engine: ARROW }) { id } }')
+  expect(errors).toMatchObject([
+    { message: 'Kind lab runs on DUCKDB here, not on ARROW.', extensions: { code: 'ENGINE_NOT_SUPPORTED' } },
+  ])
+})
+
 test('an intent is held until it has ended, and shows what it did and where', async () => {
   const model = await api.create({ kind: 'sales' })
   const { appendSales } = await append(model, ['A', 'B'])
@@ -193,7 +215,36 @@ test('a pinned version is kept past those that are let go, until it is released'
   expect(await codeOf(`mutation { pinSnapshot(model: "${model}", version: 2, label: "late") { id } }`)).toBe(
     'SNAPSHOT_GONE',
   )
+  expect(await codeOf(`mutation { pinSnapshot(model: "${model}", version: 6, label: "early") { id } }`)).toBe(
+    'SNAPSHOT_NOT_YET',
+  )
   expect(await codeOf('mutation { pinSnapshot(model: "nobody", version: 2, label: "late") { id } }')).toBe('NOT_FOUND')
+})
+
+test('an archived file has a url while its version is kept', async () => {
+  const model = await api.create({ kind: 'sales' })
+  const urls = async () => {
+    const query = `{ model(id: "${model}") { contentIndex(version: 1, table: "sales") { nodes { form url } } } }`
+    return (await api.graphql(query)).model.contentIndex.nodes
+  }
+  await append(model, ['A'])
+  await expect
+    .poll(urls, { timeout: 10_000 })
+    .toEqual([{ form: 'PARQUET', url: `http://test/content/${model}/1/sales.parquet` }])
+  for (const order of ['B', 'C', 'D', 'E']) await append(model, [order])
+  await expect.poll(urls, { timeout: 10_000 }).toEqual([{ form: 'PARQUET', url: null }])
+})
+
+test('the same key finds what was accepted, also when it would not be accepted any more', async () => {
+  const source = await api.create({ kind: 'sales' })
+  const model = await api.create({ kind: 'sales', reads: [source] })
+  const imported = (key: string, more = '') => `mutation { importSites(
+    model: "${model}", idempotencyKey: "${key}", source: { snapshot: { model: "${source}", table: "sites" ${more} } }) { id } }`
+  const first = await api.graphql(imported('one'))
+  await api.graphql(`mutation { updateModel(id: "${model}", input: { reads: [] }) { id } }`)
+  expect(await api.graphql(imported('one', 'version: null, columns: null'))).toEqual(first)
+  expect(await codeOf(imported('one', 'version: 1'))).toBe('IDEMPOTENCY_CONFLICT')
+  expect(await codeOf(imported('another'))).toBe('BAD_VALUE')
 })
 
 test('an upload shows its columns, and fills a table by a mapping', async () => {
@@ -250,7 +301,8 @@ test('goals are computed, typed in their outcome, and read as attainment', async
 test('what this release does not run says so', async () => {
   const model = await api.create({ kind: 'sales' })
   expect(await codeOf(`{ model(id: "${model}") { snapshot { sql(statement: "SELECT 1") { rows } } } }`)).toBe(
-    'UNAVAILABLE',
+    'STATEMENT_NOT_ALLOWED',
   )
+  expect(await codeOf('mutation { cancelQuery(id: "x") { id } }')).toBe('NOT_FOUND')
   expect(await api.graphql('{ queryRun(id: "x") { id } }')).toEqual({ queryRun: null })
 })

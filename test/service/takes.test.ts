@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { cancelIntents } from '../../src/jobs/completion-log.ts'
 import { Leases } from '../../src/jobs/lease.ts'
-import { Publisher } from '../../src/jobs/publish.ts'
+import { type Published, Publisher } from '../../src/jobs/publish.ts'
 import { pinReads } from '../../src/jobs/reads.ts'
 import type { Intent } from '../../src/jobs/records.ts'
 import { giveBack, takeBatch } from '../../src/jobs/take.ts'
@@ -32,12 +32,12 @@ const acquire = async (model: string): Promise<number> => {
 const take = (model: string, epoch: number) => takeBatch(control.db, { model, epoch, singly: false })
 
 /** Publishes what waits as the next version, with a file that nobody opens here. */
-async function publish(model: string, epoch: number): Promise<void> {
+async function publish(model: string, epoch: number): Promise<Published> {
   const kind = control.kinds.get('trial')
   const { version } = (await control.models.get(model)) ?? {}
   const batch = await take(model, epoch)
   if (!kind || version === undefined) throw new Error('no such model')
-  await publisher.publish({
+  return publisher.publish({
     model,
     kind,
     epoch,
@@ -175,4 +175,13 @@ test('reads are changed while one of them publishes, and neither waits for the o
   await control.models.update('changed', { name: 'Changed', reads: ['published'] })
   gate.resolve()
   await publishing
+})
+
+test('how long an intent took is told by the clock that it was submitted by', async () => {
+  await newModel('timed')
+  const { id } = await submit('timed')
+  await control.db.query(`UPDATE intent SET submitted_at = submitted_at - interval '1 day' WHERE id = $1`, [id])
+  const { seconds } = await publish('timed', await acquire('timed'))
+  const { submittedAt, endedAt } = (await control.ledger.intent(id)) ?? {}
+  expect(seconds.get(id)).toBeCloseTo((Date.parse(endedAt ?? '') - Date.parse(submittedAt ?? '')) / 1000, 1)
 })

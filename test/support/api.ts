@@ -66,7 +66,7 @@ export async function openApi(): Promise<TestApi> {
   const completions = stack.adopt(new Completions(db), open => open.close())
   await completions.start(quiet)
   const ledger = new Ledger(db, queue)
-  const models = new Models({ db, queue, ledger, kinds })
+  const models = new Models({ db, queue, ledger, kinds, engines: new Set(engines.keys()) })
   const uploads = new Uploads({ db, objects, engine, dataDir: dir })
   const submitter = new Submitter({ models, ledger, uploads, kinds })
   const snapshots = stack.adopt(

@@ -47,6 +47,6 @@ export async function openControl(options: ControlOptions = {}): Promise<Control
   const ledger = new Ledger(db, queue)
   const completions = stack.adopt(new Completions(db), open => open.close())
   await completions.start(quiet)
-  const models = new Models({ db, queue, ledger, kinds })
+  const models = new Models({ db, queue, ledger, kinds, engines: new Set(['DUCKDB']) })
   return { url, db, queue, ledger, models, completions, kinds, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }

@@ -13,16 +13,23 @@ export interface Launched extends Managed {
 }
 
 export async function openLaunched(
-  options: ManagedOptions & { managers?: number; lostSeconds?: number; env?: Record<string, string> } = {},
+  options: ManagedOptions & {
+    managers?: number
+    lostSeconds?: number
+    hungSeconds?: number
+    startMs?: number
+    program?: string
+    env?: Record<string, string>
+  } = {},
 ): Promise<Launched> {
-  const { kindsDir, managers = 1, lostSeconds, env, storeUrl } = options
+  const { kindsDir, managers = 1, lostSeconds, hungSeconds, startMs, program = PROGRAM, env, storeUrl } = options
   const stack = new AsyncDisposableStack()
   const managed = stack.use(await openManaged(options))
   const launcher = stack.adopt(
     new LocalLauncher({
       db: managed.db,
       log: quiet,
-      program: PROGRAM,
+      program,
       env: environment({
         TEATREE_DATABASE_URL: managed.url,
         TEATREE_DATA_DIR: managed.dataDir,
@@ -32,11 +39,18 @@ export async function openLaunched(
       }),
       managers,
       onLost: () => dispatcher.look(),
+      ...(startMs === undefined ? {} : { startMs }),
     }),
     running => running.close(),
   )
   const dispatcher = stack.adopt(
-    new Dispatcher({ ...managed, launcher, log: quiet, ...(lostSeconds === undefined ? {} : { lostSeconds }) }),
+    new Dispatcher({
+      ...managed,
+      launcher,
+      log: quiet,
+      ...(lostSeconds === undefined ? {} : { lostSeconds }),
+      ...(hungSeconds === undefined ? {} : { hungSeconds }),
+    }),
     running => running.close(),
   )
   dispatcher.start()

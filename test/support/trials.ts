@@ -9,6 +9,8 @@ export interface Trials {
   /** A function that has written when its step is `waiting`, and ends when there is a file at `until`. */
   linger(model: string, until: string): Promise<Intent>
   crash(model: string): Promise<Intent>
+  /** A function that never comes back to its manager's event loop. */
+  spin(model: string): Promise<Intent>
   /** Ids of the entries at the newest version, ascending. */
   entries(model: string): Promise<unknown[]>
   /** Waits for a condition, and fails where it does not come. */
@@ -32,6 +34,7 @@ export function trialsOn(managed: Managed): Trials {
       submit(model, 'appendTrialEntries', { rows: entries.map(entryId => ({ entryId, note: null })) }),
     linger: (model, path) => submit(model, 'trialLinger', { until: path }),
     crash: model => submit(model, 'trialCrash'),
+    spin: model => submit(model, 'trialSpin'),
     async entries(model) {
       const snapshot = await snapshots.acquire(model, null, 0)
       try {

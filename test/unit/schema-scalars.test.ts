@@ -33,6 +33,17 @@ test('a whole number keeps the digits of its literal', () => {
   expect(written('BigInt', 170_141_183_460_469_231_731n)).toBe('170141183460469231731')
 })
 
+test('a JSON number that may have been rounded is refused, whatever it stands for; its literal is not', () => {
+  const refused = expect.objectContaining({ message: expect.stringContaining('string') })
+  for (const text of ['12345678901234567890', '0.1234567890123456', '9007199254740993']) {
+    expect(() => fromJson('Decimal', JSON.parse(text))).toThrow(refused)
+    expect(fromLiteral('Decimal', text)).toBe(text)
+  }
+  expect(() => fromJson('BigInt', JSON.parse('9007199254740993'))).toThrow(refused)
+  expect(fromJson('Decimal', 99999999999.9999)).toBe('99999999999.9999')
+  expect(fromJson('Decimal', 1e22)).toBe('10000000000000000000000')
+})
+
 test('an instant is read at any offset, and written with three places or as many as it needs', () => {
   expect(fromJson('DateTime', '2013-01-31T10:00:00+01:00')).toBe('2013-01-31T09:00:00.000000Z')
   expect(written('DateTime', '2013-01-31T09:00:00.000000Z')).toBe('2013-01-31T09:00:00.000Z')

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import {
   type GraphQLSchema,
+  graphql,
   isEnumType,
   isInputObjectType,
   isInterfaceType,
@@ -43,6 +44,18 @@ test('schema.graphql is what the code says; npm run schema prints it', async () 
 test.skipIf(!existsSync(CONTRACT))('the printed schema holds the public contract', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [CONTRACT], { cwd: ROOT })
   expect(stdout).toBe('contract held\n')
+})
+
+test("a table names the mutations that write it, with its kind's prefix", async () => {
+  const zed = checkKind({ ...lab, prefix: 'Zed' })
+  const schema = makeSchema({ kinds: new Map([...(await loadKinds()), ['lab', zed]]) })
+  const { data } = await graphql({ schema, source: '{ kinds { name tables { name writes } } }' })
+  const { kinds } = data as { kinds: { name: string; tables: { name: string; writes: string[] }[] }[] }
+  const named = kinds.flatMap(({ tables }) => tables.flatMap(({ writes }) => writes))
+  const mutations = Object.keys(schema.getMutationType()?.getFields() ?? {})
+  expect(named.filter(name => /^import/.test(name))).toEqual(mutations.filter(name => /^import/.test(name)))
+  expect(mutations).toEqual(expect.arrayContaining(named))
+  expect(named.some(name => name.startsWith('importZed'))).toBe(true)
 })
 
 test('everything has a description, what is made of a kind too', async () => {

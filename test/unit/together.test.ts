@@ -17,7 +17,8 @@ function held() {
               )
         runs.push({ items, end })
       }),
-    3,
+    // 'large' has as many bytes as are run at once, and 'enormous' has more.
+    { items: 3, bytes: 5, bytesOf: item => item.length },
   )
   return { runs, together }
 }
@@ -45,4 +46,17 @@ test('what one item got wrong is its own, and what a run throws is of all its it
   runs[1]?.end()
   await expect(bad).rejects.toBe('bad')
   expect(await good).toBe('b')
+})
+
+test('items are run together up to so many bytes, and one that has more alone', async () => {
+  const { runs, together } = held()
+  const items = ['a', 'large', 'b', 'c', 'enormous', 'd']
+  const results = items.map(item => together.add(item))
+  const expected = [['a'], ['large'], ['b', 'c'], ['enormous'], ['d']]
+  for (const [index, run] of expected.entries()) {
+    expect(runs[index]?.items).toEqual(run)
+    runs[index]?.end()
+    await results[items.indexOf(run.at(-1) ?? '')]
+  }
+  expect(await Promise.all(results)).toHaveLength(6)
 })

@@ -2,8 +2,10 @@ import type { ReadModel } from '../../kinds/context.ts'
 import type { Kinds } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import type { SnapshotRef } from '../engine.ts'
-import { storedShape, viewText } from './snapshot-tables.ts'
+import { SurroundingsError } from './errors.ts'
+import { viewText } from './snapshot-tables.ts'
 import { type DuckDBSql, literal, quoted } from './sql.ts'
+import { readState } from './state.ts'
 import { tableOf } from './statement.ts'
 
 /**
@@ -52,7 +54,8 @@ async function attach(sql: DuckDBSql, ref: SnapshotRef, kinds: Kinds, attached: 
     attached.push(name)
   }
   await named(alias, literal(path))
-  const stored = await storedShape(sql, alias)
+  const { shape: stored, version: held } = await readState(sql, alias)
+  if (held !== version) throw new SurroundingsError(`the files of version ${version} of ${model} hold version ${held}`)
   if (JSON.stringify(stored) !== JSON.stringify(kind.shape)) {
     const file = `${alias} file`
     await sql.run(`DETACH ${quoted(alias)}`)

@@ -4,7 +4,7 @@ import type { FunctionContext, ReadModel } from '../../kinds/context.ts'
 import type { Kind, KindFunction } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
 import { parseWhere } from '../../kinds/where.ts'
-import { TeatreeError } from '../../platform/errors.ts'
+import { ERRORS, TeatreeError } from '../../platform/errors.ts'
 import { span } from '../../platform/telemetry/index.ts'
 import { declaredRow } from '../declared-row.ts'
 import type { Change, Work } from '../engine.ts'
@@ -67,8 +67,15 @@ async function answerOf(spec: KindFunction, context: FunctionContext, sql: Funct
   } catch (error) {
     // A full disk is no less full for the words that the function found for it.
     if (sql.failure && faultOf(sql.failure.error) === 'surroundings') throw sql.failure.error
-    throw error
+    throw undeclared(spec, error) ?? error
   }
+}
+
+/** Clients can only know the codes that the function declares, and the platform's: any other is a fault of the kind. */
+function undeclared({ name, errors }: KindFunction, error: unknown): Error | null {
+  if (!(error instanceof TeatreeError)) return null
+  if (Object.hasOwn(ERRORS, error.code) || Object.hasOwn(errors ?? {}, error.code)) return null
+  return new Error(`function ${name} refused with ${error.code}, which it does not declare`, { cause: error })
 }
 
 async function implementation(spec: KindFunction, context: FunctionContext, sql: FunctionSql): Promise<unknown> {

@@ -14,6 +14,7 @@ export async function exportParquet(
   table: Table,
   names: TableNames,
   path: string,
+  signal?: AbortSignal,
 ): Promise<{ bytes: number; rows: number }> {
   const part = `${path}.${randomUUID()}.part`
   try {
@@ -21,6 +22,8 @@ export async function exportParquet(
     const select = `SELECT ${columns} FROM ${names.table(table.name)}`
     const [written] = await sql.all(`COPY (${select}) TO ${literal(part)} (FORMAT parquet, COMPRESSION zstd)`)
     const bytes = await synced(part)
+    // A small table is written before DuckDB hears that it should stop.
+    signal?.throwIfAborted()
     await rename(part, path)
     await synced(dirname(path))
     return { bytes, rows: Number(written?.Count) }

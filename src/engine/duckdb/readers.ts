@@ -7,6 +7,7 @@ import { DATABASE } from './database.ts'
 import { DuckDBSnapshotReader } from './snapshot-reader.ts'
 import { dropViews, emptyTables, snapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, literal, quoted } from './sql.ts'
+import { readState } from './state.ts'
 
 /**
  * The readers of this process, for the DuckDB engine:
@@ -54,10 +55,12 @@ export class DuckDBReaders implements Readers {
       await dropViews(sql, alias)
       if (!isEmpty) await sql.run(`DETACH ${quoted(alias)}`)
     }
-    const tables = await this.#connections.use(async sql => {
+    const { state, tables } = await this.#connections.use(async sql => {
       if (!isEmpty) await attach(sql, files, alias)
       try {
-        return await (isEmpty ? emptyTables : snapshotTables)(sql, kind, alias)
+        if (isEmpty) return { state: { version: 0, lastSeq: 0n }, tables: await emptyTables(sql, kind, alias) }
+        const state = await readState(sql, alias)
+        return { state, tables: await snapshotTables(sql, kind, alias, state.shape) }
       } catch (error) {
         await release(sql)
         throw error
@@ -66,6 +69,7 @@ export class DuckDBReaders implements Readers {
     const reader: SnapshotReader = new DuckDBSnapshotReader({
       connections: this.#connections,
       kind,
+      state,
       tables,
       detach: async () => {
         this.#open.delete(reader)

@@ -10,10 +10,13 @@ import { runQuery } from './query-functions.ts'
 import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
+import type { State } from './state.ts'
 import { type Scope, type Statement, tableOf } from './statement.ts'
 
 /** One snapshot, attached to the readers' DuckDB. `detach` is called once, when its last read has ended. */
 export class DuckDBSnapshotReader implements SnapshotReader {
+  readonly version: number
+  readonly lastSeq: bigint
   readonly #connections: Connections
   readonly #kind: Kind
   readonly #names: SnapshotTables
@@ -25,9 +28,12 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   constructor(options: {
     connections: Connections
     kind: Kind
+    state: Pick<State, 'version' | 'lastSeq'>
     tables: SnapshotTables
     detach: () => Promise<void>
   }) {
+    this.version = options.state.version
+    this.lastSeq = options.state.lastSeq
     this.#connections = options.connections
     this.#kind = options.kind
     this.#names = options.tables
@@ -97,8 +103,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     return names.map(name => ({ name, rows: Number(row?.[name]) }))
   }
 
-  async exportParquet(table: string, path: string): Promise<{ bytes: number; rows: number }> {
-    return this.#read(sql => exportParquet(sql, tableOf(this.#kind, table), this.#names, path))
+  async exportParquet(table: string, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }> {
+    return this.#read(sql => exportParquet(sql, tableOf(this.#kind, table), this.#names, path, signal), { signal })
   }
 
   close(): Promise<void> {

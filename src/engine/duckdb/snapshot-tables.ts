@@ -1,4 +1,5 @@
-import type { Kind, KindShape, Table } from '../../kinds/kind.ts'
+import type { Column, Kind, KindShape, Table } from '../../kinds/kind.ts'
+import { TeatreeError } from '../../platform/errors.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 import type { TableNames } from './where-sql.ts'
 
@@ -9,11 +10,16 @@ export interface SnapshotTables extends TableNames {
 }
 
 /**
- * The tables of the snapshot attached as `alias`. Where it was made with another shape of the kind, views stand in for
- * them: a column or table that the snapshot lacks reads as null or empty.
+ * The tables of the snapshot attached as `alias`, which was made with the shape `stored`. Where the kind has another by
+ * now, views stand in for them: a column or table that the snapshot lacks reads as null or empty.
+ * @throws TeatreeError KIND_CHANGED where a column cannot be read as what it is now
  */
-export async function snapshotTables(sql: DuckDBSql, kind: Kind, alias: string): Promise<SnapshotTables> {
-  const stored = await storedShape(sql, alias)
+export async function snapshotTables(
+  sql: DuckDBSql,
+  kind: Kind,
+  alias: string,
+  stored: KindShape,
+): Promise<SnapshotTables> {
   const attached = `${quoted(alias)}.main`
   if (JSON.stringify(stored) !== JSON.stringify(kind.shape)) return createViews(sql, kind, alias, stored, attached)
   return tablesIn(attached)
@@ -45,20 +51,29 @@ async function createViews(
 const viewSchema = (alias: string): string => `memory.${quoted(alias)}`
 const tablesIn = (schema: string): SnapshotTables => ({ schema, table: name => `${schema}.${quoted(name)}` })
 
-/** The shape that the writer noted down. */
-export async function storedShape(sql: DuckDBSql, alias: string): Promise<KindShape> {
-  const [state] = await sql.all(`SELECT shape FROM ${quoted(alias)}._teatree.state`)
-  if (typeof state?.shape !== 'string') throw new Error('the file is no snapshot: it does not say its shape')
-  return JSON.parse(state.shape) as KindShape
-}
-
-/** A column of another type is cast: such a kind is refused for writing (KIND_CHANGED), and its versions are still read. */
+/**
+ * The table's SELECT over one of the shape `stored`.
+ * @throws TeatreeError KIND_CHANGED where a column was of another type: a cast would make up values, 8 of 7.5
+ */
 export function viewText(table: Table, stored: KindShape, attached: string): string {
-  const there = stored[table.name]?.columns
-  const columns = [...table.columns.values()].map(({ name, type }) => {
-    const value = there && Object.hasOwn(there, name) ? quoted(name) : 'NULL'
-    return `CAST(${value} AS ${type}) AS ${quoted(name)}`
+  const there = Object.hasOwn(stored, table.name) ? stored[table.name]?.columns : undefined
+  const columns = [...table.columns.values()].map(column => {
+    const was = there && Object.hasOwn(there, column.name) ? there[column.name] : undefined
+    if (there && !isReadable(column, was)) throw kindChanged(table, column, was)
+    return `CAST(${was === undefined ? 'NULL' : quoted(column.name)} AS ${column.type}) AS ${quoted(column.name)}`
   })
   const from = there ? ` FROM ${attached}.${quoted(table.name)}` : ' WHERE FALSE'
   return `SELECT ${columns.join(', ')}${from}`
+}
+
+/** Whether it was of the same type, with nulls or without; one that was not there is null. */
+const isReadable = ({ type, nullable }: Column, was: string | undefined): boolean =>
+  was === undefined ? nullable : was.replace(/\?$/, '') === type
+
+function kindChanged(table: Table, { name, type }: Column, was: string | undefined): TeatreeError {
+  const before = was === undefined ? 'was not there' : `was ${was}`
+  const difference = `column ${table.name}.${name} ${before} and is ${type}`
+  return new TeatreeError('KIND_CHANGED', `the version was made before the kind changed: ${difference}`, {
+    details: { differences: [difference] },
+  })
 }

@@ -1,5 +1,5 @@
 import type { KindShape } from '../../kinds/kind.ts'
-import type { DuckDBSql } from './sql.ts'
+import { type DuckDBSql, quoted } from './sql.ts'
 
 /** What the database says of itself, in the one row of `_teatree.state`; written in the transaction of each batch. */
 export interface State {
@@ -22,8 +22,10 @@ export async function createState(sql: DuckDBSql, shape: KindShape): Promise<voi
   )
 }
 
-export async function readState(sql: DuckDBSql): Promise<State> {
-  const [row, more] = await sql.all('SELECT version, last_seq, shape FROM _teatree.state')
+/** Of the database that is open, or of the one attached as `alias`. */
+export async function readState(sql: DuckDBSql, alias?: string): Promise<State> {
+  const schema = alias === undefined ? '_teatree' : `${quoted(alias)}._teatree`
+  const [row, more] = await sql.all(`SELECT version, last_seq, shape FROM ${schema}.state`)
   if (!row || more) throw new Error('the database does not say what it holds')
   return { version: Number(row.version), lastSeq: BigInt(String(row.last_seq)), shape: JSON.parse(String(row.shape)) }
 }

@@ -17,6 +17,18 @@ const crash = defineFunction({
   },
 })
 
+const spin = defineFunction({
+  description: 'Never comes back to the event loop of its manager, after it has written.',
+  arguments: {},
+  result: { name: 'Spun', description: 'Never seen.', columns: { entries: 'BIGINT' } },
+  engines: {
+    DUCKDB: async ({ sql, intentId }) => {
+      await sql.run('INSERT INTO entries VALUES ($intentId, NULL)', { intentId })
+      for (;;);
+    },
+  },
+})
+
 const linger = defineFunction({
   description: 'Writes, and is not done before there is a file.',
   arguments: { until: arg.varchar({ description: 'The path of the file, whose folder is there.' }) },
@@ -62,7 +74,7 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   )
 
-/** What tests of faults run: a function that kills, one that waits, and one that is started by others of its kind. */
+/** What tests of faults run: functions that kill and hang, one that waits, and one that is started by others of its kind. */
 export default defineKind({
   name: 'trial',
   description: 'Entries, and what was seen of other trials.',
@@ -83,5 +95,5 @@ export default defineKind({
       writes: [],
     },
   },
-  functions: { crash, linger, follow },
+  functions: { crash, spin, linger, follow },
 })

@@ -2,7 +2,7 @@
  * Gathers what is asked for one by one and reads it in one go, as soon as nothing more is being asked. Nothing is
  * remembered between two reads.
  */
-export class Batch<K, V> {
+export class KeyLoader<K, V> {
   readonly #read: (keys: readonly K[]) => Promise<ReadonlyMap<string, V>>
   readonly #nameOf: (key: K) => string
   #waiting: { keys: Map<string, K>; found: Promise<ReadonlyMap<string, V>> } | null = null

@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { runNode } from '../support/node-process.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
+let dir: string
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'teatree-stop-'))
+})
+afterAll(() => rm(dir, { recursive: true, force: true }))
+
+interface Running extends AsyncDisposable {
+  child: ChildProcess
+  out: string[]
+  ended: Promise<unknown[]>
+  /** Settles at the first line of either stream that matches. */
+  says(what: RegExp): Promise<string>
+}
+
+/** Runs the program until it ends or is disposed of. */
+function start(args: readonly string[], env: Record<string, string>): Running {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(TEATREE_|OTEL_|PORT$|HOST$)/.test(name))
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    env: { ...Object.fromEntries(inherited), PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const out: string[] = []
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on('line', line => out.push(line))
+  const ended = once(child, 'exit')
+  return {
+    child,
+    out,
+    ended,
+    says: what =>
+      vi.waitFor(
+        () => {
+          const line = out.find(each => what.test(each))
+          if (line === undefined) throw new Error(`not said: ${what}\n${out.join('\n')}`)
+          return line
+        },
+        { timeout: 100_000, interval: 5 },
+      ),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+test('the same signal again at once is the same one; a later one ends the process', async () => {
+  const { child, lines, ended } = runNode(`
+    import { stopSignal } from './src/commands/stop.ts'
+    const stopped = stopSignal(['SIGTERM', 'SIGINT'])
+    process.on('SIGTERM', () => console.log('heard'))
+    process.stdin.resume()
+    console.log('ready', await Promise.race([stopped, 'running']))
+    console.log('stopped', await stopped)
+  `)
+  const said = async () => (await lines.next()).value
+  expect(await said()).toBe('ready running')
+  child.kill('SIGTERM')
+  expect([await said(), await said()].sort()).toEqual(['heard', 'stopped SIGTERM'])
+  child.kill('SIGTERM')
+  expect(await said()).toBe('heard')
+  expect(child.exitCode ?? child.signalCode).toBeNull()
+  child.kill('SIGINT')
+  await ended
+  expect(child.signalCode).toBe('SIGINT')
+})
+
+test('SIGTERM while serve starts stops the PostgreSQL that it started', async () => {
+  const data = join(dir, 'early')
+  await using serve = start(['serve'], { TEATREE_DATA_DIR: data })
+  const started = await serve.says(/PostgreSQL .*\(process \d+, port \d+\)/)
+  const pid = Number(/\(process (\d+)/.exec(started)?.[1])
+  serve.child.kill('SIGTERM')
+  expect(await serve.ended).toEqual([0, null])
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  await expect(readFile(join(data, 'postgres', 'cluster', 'data', 'postmaster.pid'))).rejects.toThrow('ENOENT')
+})
+
+test('demo that is told to stop, or killed, while it fills, is filled by the next start', async () => {
+  await using database = await createDatabase()
+  const env = { TEATREE_DATABASE_URL: database.url, TEATREE_DATA_DIR: join(dir, 'refilled') }
+  {
+    await using first = start(['demo', '--rows', '2000000'], env)
+    await first.says(/^Importing salespersons/)
+    first.child.kill('SIGINT')
+    expect(await first.ended).toEqual([0, null])
+    expect(first.out.join('\n')).not.toContain('All sites')
+  }
+  {
+    await using second = start(['demo', '--rows', '3000'], env)
+    await second.says(/^Importing customers/)
+    second.child.kill('SIGKILL')
+    await second.ended
+  }
+  await using third = start(['demo', '--once', '--rows', '3000'], env)
+  expect(await third.ended).toEqual([0, null])
+  expect(third.out.join('\n')).toMatch(/Importing sales: \d{4} rows.*\nComputing goals: [1-9]/)
+}, 120_000)
+
+test('demo goes on serving when its models are deleted', async () => {
+  await using database = await createDatabase()
+  const env = { TEATREE_DATABASE_URL: database.url, TEATREE_DATA_DIR: join(dir, 'deleted') }
+  await using demo = start(['demo', '--rows', '3000'], env)
+  await demo.says(/^New orders come in/)
+  const url = (await demo.says(/^GraphiQL/)).split(/ +/)[1] ?? ''
+  const ask = async (query: string) => {
+    const headers = { 'content-type': 'application/json' }
+    return (await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query }) })).json()
+  }
+  for (const id of ['demo-goals', 'demo-sales'])
+    expect(await ask(`mutation { deleteModel(id: "${id}") }`)).not.toHaveProperty('errors')
+  await demo.says(/^demo: no order: NOT_FOUND.*no more orders come in/)
+  expect(await ask('{ model(id: "demo-sales") { id } }')).toEqual({ data: { model: null } })
+  demo.child.kill('SIGTERM')
+  expect(await demo.ended).toEqual([0, null])
+}, 120_000)
