@@ -10,9 +10,10 @@ const MAX_BATCH_BYTES = 8 << 20
  * They are RUNNING from here on. The lock on the model's row orders this against who publishes a version of a model
  * that this one reads (publish.ts).
  *
- * After a manager's death its intents run singly (`singly`), and an intent that runs alone is counted before it starts
- * (`solo`), once for each manager, so that the one that takes managers down is told apart from its neighbours, and from
- * one whose manager only lost its database on the way.
+ * After a manager's death its intents run singly (`singly`). What runs so, and a function or import at any time, is
+ * counted before it starts (`solo`), once for each manager: so that the one that takes managers down is told apart from
+ * its neighbours, from row writes of other models that were on their way in the same process, and from one whose manager
+ * only lost its database.
  */
 export async function takeBatch(
   db: Database,
@@ -31,15 +32,15 @@ export async function takeBatch(
        SELECT id, row_number() OVER line AS place, bool_or(alone) OVER line AS seen, sum(bytes) OVER line AS bytes
          FROM waiting WINDOW line AS (ORDER BY seq)),
      chosen AS (
-       SELECT id, count(*) OVER () AS size FROM batch WHERE place = 1 OR (NOT seen AND bytes <= $4))
+       SELECT id, count(*) OVER () = 1 AND (seen OR $5) AS counts FROM batch WHERE place = 1 OR (NOT seen AND bytes <= $4))
      UPDATE intent i
         SET status = 'RUNNING', started_at = coalesce(i.started_at, clock_timestamp()), attempts = i.attempts + 1,
-            solo = i.solo + CASE WHEN chosen.size = 1 AND i.solo_owner IS DISTINCT FROM line.owner THEN 1 ELSE 0 END,
-            solo_owner = CASE WHEN chosen.size = 1 THEN line.owner ELSE i.solo_owner END
+            solo = i.solo + CASE WHEN chosen.counts AND i.solo_owner IS DISTINCT FROM line.owner THEN 1 ELSE 0 END,
+            solo_owner = CASE WHEN chosen.counts THEN line.owner ELSE i.solo_owner END
        FROM chosen, line
       WHERE i.id = chosen.id AND i.status IN ('QUEUED', 'RUNNING')
      RETURNING ${columns.intent('i')}`,
-    [of.model, of.epoch, of.singly ? 1 : MAX_BATCH, MAX_BATCH_BYTES],
+    [of.model, of.epoch, of.singly ? 1 : MAX_BATCH, MAX_BATCH_BYTES, of.singly],
   )
   return taken.sort((a, b) => (a.seq < b.seq ? -1 : 1))
 }

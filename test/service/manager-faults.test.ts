@@ -36,7 +36,11 @@ test('a fault of the surroundings blocks the model and fails no intent; once it 
   const intent = await submit(model, 'appendTrialEntries', rows('A'))
   await managed.startManager().hold(model)
   await until(model, () => isBlocked(model))
-  expect(await managed.ledger.intent(intent.id)).toMatchObject({ status: 'QUEUED', attempts: 0, solo: 0 })
+  // While it is just being tried again the intent is RUNNING; what was counted for a try is taken back after it.
+  await until(model, async () => {
+    const { status, attempts, solo } = (await managed.ledger.intent(intent.id)) ?? {}
+    return status === 'QUEUED' && attempts === 0 && solo === 0
+  })
   expect(await managed.models.managers([model])).toMatchObject([{ state: 'BLOCKED', reason: { code: 'UNAVAILABLE' } }])
   await clear()
   expect(await managed.ended(intent.id)).toMatchObject({ status: 'PUBLISHED', version: 1, attempts: 1 })
