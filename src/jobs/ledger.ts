@@ -53,7 +53,7 @@ export class Ledger {
   readonly #db: Database
   readonly #queue: Queue
   /** Per model, what is being accepted and what came in meanwhile. */
-  readonly #lines = new Map<string, Together<Entry, Intent>>()
+  readonly #accepting = new Map<string, Together<Entry, Intent>>()
 
   constructor(db: Database, queue: Queue) {
     this.#db = db
@@ -66,8 +66,8 @@ export class Ledger {
     if (key !== null && (key.length === 0 || key.length > MAX_KEY))
       throw new TeatreeError('BAD_VALUE', `An idempotencyKey has 1 to ${MAX_KEY} characters.`)
     const entry = entryOf(submission)
-    const line = this.#lines.get(model) ?? new Together(entries => this.#accept(model, entries), MAX_TOGETHER)
-    this.#lines.set(model, line)
+    const line = this.#accepting.get(model) ?? new Together(entries => this.#accept(model, entries), MAX_TOGETHER)
+    this.#accepting.set(model, line)
     try {
       return await line.add(entry)
     } catch (error) {
@@ -77,7 +77,7 @@ export class Ledger {
         throw new TeatreeError('UNAVAILABLE', 'The intent is being submitted by another request; try again.')
       return earlier
     } finally {
-      if (line.isIdle && this.#lines.get(model) === line) this.#lines.delete(model)
+      if (line.isIdle && this.#accepting.get(model) === line) this.#accepting.delete(model)
     }
   }
 
