@@ -75,6 +75,8 @@ CREATE TABLE intent (
   alone           boolean NOT NULL,
   -- The model whose version started it, for triggers.
   source          text REFERENCES goal_model,
+  -- The upload that it imports, which may be collected once an archive holds its rows.
+  upload          uuid,
   status          text NOT NULL DEFAULT 'QUEUED'
                   CHECK (status IN ('QUEUED', 'RUNNING', 'PUBLISHED', 'FAILED', 'CANCELLED', 'PARKED')),
   progress        real,
@@ -100,6 +102,7 @@ CREATE UNIQUE INDEX intent_idempotency ON intent (model, idempotency_key) WHERE 
 CREATE INDEX intent_waiting ON intent (model, seq) WHERE status IN ('QUEUED', 'RUNNING');
 -- At most one waiting trigger per function and source.
 CREATE UNIQUE INDEX intent_trigger ON intent (model, function, source) WHERE status = 'QUEUED' AND source IS NOT NULL;
+CREATE INDEX intent_upload ON intent (upload) WHERE upload IS NOT NULL;
 CREATE INDEX intent_newest ON intent (submitted_at DESC, id DESC);
 CREATE INDEX intent_version ON intent (model, version) WHERE version IS NOT NULL;
 
@@ -154,11 +157,16 @@ CREATE TABLE upload (
   id         uuid PRIMARY KEY,
   key        text NOT NULL,
   format     text NOT NULL CHECK (format IN ('PARQUET', 'CSV', 'NDJSON', 'ARROW')),
-  bytes      bigint NOT NULL,
-  sha256     text NOT NULL,
+  -- COMING while its bytes are on their way, GOING while they are being removed: whatever is in the store has a row.
+  state      text NOT NULL DEFAULT 'COMING' CHECK (state IN ('COMING', 'THERE', 'GOING')),
+  bytes      bigint,
+  sha256     text,
   -- What the file holds, once somebody asked: [{name, type, nullable}] and how many rows.
   columns    jsonb,
   rows       bigint,
-  created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- When an intent last asked for it: it is collected by this age, never earlier than a reference can come.
+  used_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  CHECK (state <> 'THERE' OR (bytes IS NOT NULL AND sha256 IS NOT NULL))
 );
-CREATE INDEX upload_age ON upload (created_at);
+CREATE INDEX upload_age ON upload (used_at);

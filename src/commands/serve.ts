@@ -1,7 +1,7 @@
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Completions } from '../jobs/completions.ts'
 import { Dispatcher } from '../jobs/dispatcher.ts'
+import { Housekeeper } from '../jobs/housekeeper.ts'
 import { LocalLauncher } from '../jobs/launcher.ts'
 import { Ledger } from '../jobs/ledger.ts'
 import { migrate } from '../jobs/migrate.ts'
@@ -10,12 +10,10 @@ import type { Services } from '../jobs/services.ts'
 import { Snapshots } from '../jobs/snapshots.ts'
 import { Submitter } from '../jobs/submit.ts'
 import { Uploads } from '../jobs/uploads.ts'
-import { startEmbeddedPostgres } from '../platform/embedded-postgres.ts'
-import { UsageError } from '../platform/errors.ts'
-import { createLog, type Log } from '../platform/log.ts'
+import type { Log } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
-import { becomeSoleOwner } from '../platform/sole-owner.ts'
 import { startServer } from '../server.ts'
+import { OwnDatabase } from './own-database.ts'
 import { openParts } from './parts.ts'
 import { stopSignal } from './stop.ts'
 
@@ -23,6 +21,8 @@ import { stopSignal } from './stop.ts'
 export interface Platform {
   url: string
   services: Services
+  /** Rejects once the platform cannot go on, with the reason. */
+  lost: Promise<never>
 }
 
 const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
@@ -32,8 +32,14 @@ const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
  * `stack` releases them in reverse.
  */
 export async function startPlatform(stack: AsyncDisposableStack, settings: Settings): Promise<Platform> {
+  let lost: Promise<never> = new Promise(() => {})
+  const ownDatabase = async () => {
+    const own = stack.adopt(await OwnDatabase.open(settings.dataDir), held => held.close())
+    lost = own.gone
+    return own.url
+  }
   const database = async (log: Log) => {
-    const databaseUrl = settings.databaseUrl ?? (await embeddedDatabase(stack, settings))
+    const databaseUrl = settings.databaseUrl ?? (await ownDatabase())
     await migrate(databaseUrl, log)
     return databaseUrl
   }
@@ -46,7 +52,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const ledger = new Ledger(db, queue)
   const models = new Models({ db, queue, ledger, kinds, engines: new Set(engines.keys()) })
   const uploads = new Uploads({ db, objects, engine: duckdb, dataDir })
-  const submitter = new Submitter({ models, ledger, uploads, kinds })
+  const submitter = new Submitter({ models, ledger, kinds })
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: parts.log }), open =>
     open.close(),
   )
@@ -79,35 +85,22 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     }),
     running => running.close(),
   )
-  const dispatcher = stack.adopt(new Dispatcher({ ...parts, launcher, completions, dataDir }), running =>
-    running.close(),
-  )
+  const dispatcher = stack.adopt(new Dispatcher({ ...parts, launcher, completions }), running => running.close())
+  const housekeeper = stack.adopt(new Housekeeper({ ...parts, dataDir }), running => running.close())
   const server = stack.adopt(await startServer({ ...parts, services, launcher }), listening => listening.close())
   url = server.url
   dispatcher.start()
-  return { url, services }
-}
-
-async function embeddedDatabase(stack: AsyncDisposableStack, { dataDir }: Settings): Promise<string> {
-  const log = createLog({ name: 'postgres' })
-  const options = { dir: join(dataDir, 'postgres'), log: (line: string) => log.info(line) }
-  const postgres = await startEmbeddedPostgres(options)
-  const owner = await becomeSoleOwner(postgres.url)
-  // It is the other's, and must go on running.
-  if (!owner)
-    throw new UsageError(`another teatree serve runs on ${dataDir}; stop it, or choose another TEATREE_DATA_DIR`)
-  stack.defer(() => postgres.stop())
-  stack.adopt(owner, held => held.close())
-  return postgres.url
+  housekeeper.start()
+  return { url, services, lost }
 }
 
 /** `teatree serve`: until SIGTERM or SIGINT. */
 export async function serve(settings: Settings): Promise<void> {
   const stopped = stopSignal(['SIGTERM', 'SIGINT'])
   await using stack = new AsyncDisposableStack()
-  const { url } = await startPlatform(stack, settings)
+  const { url, lost } = await startPlatform(stack, settings)
   process.stdout.write(
     `Teatree is ready.\n  GraphQL and GraphiQL  ${url}/graphql\n  Health                ${url}/health/ready\n  Metrics               ${url}/metrics\n`,
   )
-  await stopped
+  await Promise.race([stopped, lost])
 }

@@ -1,6 +1,7 @@
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { listenForNotices, type Notice } from './channel.ts'
+import { throughOutages } from './outages.ts'
 import { columns, type Intent } from './records.ts'
 
 /** One entry of a model's log. */
@@ -93,7 +94,7 @@ export class Completions {
 
   /**
    * The log from `after` on (null: from now), for ever, in pages of at most `pageSize`. The first page comes at once,
-   * perhaps empty; it ends when the model is deleted or the signal aborts.
+   * perhaps empty; it ends when the model is deleted or the signal aborts, and outlives outages of the database.
    */
   async *follow(
     model: string,
@@ -106,7 +107,7 @@ export class Completions {
     if (start === null) return
     let position: bigint = start
     for (let first = true; !signal.aborted; first = false) {
-      const page = await this.read(model, position, pageSize)
+      const page = await throughOutages(() => this.read(model, position, pageSize), signal)
       if (!page) return
       if (first || page.completions.length > 0) yield page
       position = page.position

@@ -3,7 +3,6 @@ import type { Database } from '../platform/postgres.ts'
 import type { Completions } from './completions.ts'
 import type { Launcher } from './launcher.ts'
 import type { Queue } from './queue.ts'
-import { removeDeleted } from './retention.ts'
 
 /** How often the dispatcher looks by itself: the bound on what a lost notice costs. */
 const LOOK_MS = 2000
@@ -26,7 +25,6 @@ export class Dispatcher {
   readonly #queue: Queue
   readonly #launcher: Launcher
   readonly #completions: Completions
-  readonly #dataDir: string
   readonly #log: Log
   readonly #lostSeconds: number
   readonly #hungSeconds: number
@@ -42,7 +40,6 @@ export class Dispatcher {
     queue: Queue
     launcher: Launcher
     completions: Completions
-    dataDir: string
     log: Log
     lostSeconds?: number
     /** A manager that was asked for a model, is up, and has no lease of it for longer than this is killed. */
@@ -52,7 +49,6 @@ export class Dispatcher {
     this.#queue = deps.queue
     this.#launcher = deps.launcher
     this.#completions = deps.completions
-    this.#dataDir = deps.dataDir
     this.#log = deps.log
     this.#lostSeconds = deps.lostSeconds ?? LOST_SECONDS
     this.#hungSeconds = deps.hungSeconds ?? HUNG_SECONDS
@@ -62,12 +58,7 @@ export class Dispatcher {
     this.#stopNotices = this.#completions.onNotice(notice => {
       if (notice.is === 'work' && !this.#launcher.holds(notice.model)) this.look()
     })
-    this.#timer = setInterval(() => {
-      this.look()
-      removeDeleted({ db: this.#db, dataDir: this.#dataDir }).catch(error =>
-        this.#log.warn({ err: error }, 'the files of deleted models were not removed'),
-      )
-    }, LOOK_MS)
+    this.#timer = setInterval(() => this.look(), LOOK_MS)
     this.look()
   }
 

@@ -19,6 +19,8 @@ export interface Submission {
   idempotencyKey?: string | null
   /** The model whose new version asks for it. */
   source?: string
+  /** The upload that it imports. */
+  upload?: string | null
   submittedBy?: string | null
 }
 
@@ -32,6 +34,7 @@ interface Entry {
   alone: boolean
   idempotencyKey: string | null
   source: string | null
+  upload: string | null
   submittedBy: string | null
   traceparent: string
 }
@@ -60,7 +63,9 @@ export class Ledger {
     this.#queue = queue
   }
 
-  /** Accepts an intent, or finds the one that was accepted with the same key. NOT_FOUND, IDEMPOTENCY_CONFLICT, BAD_VALUE. */
+  /** Accepts an intent, or finds the one that was accepted with the same key. NOT_FOUND, UPLOAD_NOT_FOUND,
+   * IDEMPOTENCY_CONFLICT, BAD_VALUE.
+   */
   async submit(submission: Submission): Promise<Intent> {
     const { model, idempotencyKey: key = null } = submission
     if (key !== null && (key.length === 0 || key.length > MAX_KEY))
@@ -105,15 +110,17 @@ export class Ledger {
 
   async #insert(tx: Transaction, model: string, entries: readonly Entry[]): Promise<Intent[]> {
     const column = <K extends keyof Entry>(name: K) => entries.map(entry => entry[name])
+    // In one order, so that no two transactions wait for each other.
+    for (const upload of [...new Set(column('upload'))].sort()) if (upload !== null) await useUpload(tx, upload)
     const intents = await tx.query<Intent>(
       `WITH line AS (
          UPDATE goal_model SET next_seq = next_seq + cardinality($2::uuid[]) WHERE id = $1 AND deleted_at IS NULL
          RETURNING next_seq - cardinality($2::uuid[]) AS first)
-       INSERT INTO intent AS i (model, seq, id, function, arguments, bytes, digest, alone, idempotency_key, source, submitted_by, traceparent)
+       INSERT INTO intent AS i (model, seq, id, function, arguments, bytes, digest, alone, idempotency_key, source, upload, submitted_by, traceparent)
        SELECT $1, line.first + e.place - 1, e.id, e.function, e.arguments::json, octet_length(e.arguments), e.digest, e.alone,
-              e.idempotency_key, e.source, e.submitted_by, e.traceparent
-         FROM line, unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::boolean[], $7::text[], $8::text[], $9::text[], $10::text[])
-              WITH ORDINALITY AS e (id, function, arguments, digest, alone, idempotency_key, source, submitted_by, traceparent, place)
+              e.idempotency_key, e.source, e.upload, e.submitted_by, e.traceparent
+         FROM line, unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::boolean[], $7::text[], $8::text[], $9::uuid[], $10::text[], $11::text[])
+              WITH ORDINALITY AS e (id, function, arguments, digest, alone, idempotency_key, source, upload, submitted_by, traceparent, place)
         ORDER BY e.place
        RETURNING ${columns.intent('i')}`,
       [
@@ -125,6 +132,7 @@ export class Ledger {
         column('alone'),
         column('idempotencyKey'),
         column('source'),
+        column('upload'),
         column('submittedBy'),
         column('traceparent'),
       ],
@@ -211,8 +219,16 @@ export class Ledger {
         'BAD_VALUE',
         `Intent ${id} is ${intent.status}; only a FAILED or PARKED intent can be retried.`,
       )
-    const { model, function: name, alone, submittedBy } = intent
-    return this.submit({ model, function: name, arguments: intent.arguments, alone, idempotencyKey, submittedBy })
+    const { model, function: name, alone, upload, submittedBy } = intent
+    return this.submit({
+      model,
+      function: name,
+      arguments: intent.arguments,
+      alone,
+      upload,
+      idempotencyKey,
+      submittedBy,
+    })
   }
 
   async #known(id: string): Promise<Intent> {
@@ -220,6 +236,17 @@ export class Ledger {
     if (!intent) throw new TeatreeError('NOT_FOUND', `There is no intent ${id}.`)
     return intent
   }
+}
+
+/** Keeps an upload for the intent of this transaction: what collects them sees that it is used, or has taken it before. */
+async function useUpload(tx: Transaction, id: string): Promise<void> {
+  const found =
+    isUuid(id) &&
+    (await tx.query(`UPDATE upload SET used_at = clock_timestamp() WHERE id = $1 AND state = 'THERE' RETURNING id`, [
+      id,
+    ]))
+  if (!found || found.length === 0)
+    throw new TeatreeError('UPLOAD_NOT_FOUND', `There is no upload ${id}; upload the file first.`)
 }
 
 export interface IntentFilter {
@@ -247,6 +274,7 @@ const entryOf = (submission: Submission): Entry => ({
   alone: submission.alone,
   idempotencyKey: submission.idempotencyKey ?? null,
   source: submission.source ?? null,
+  upload: submission.upload ?? null,
   submittedBy: submission.submittedBy ?? null,
   traceparent: traceparent() ?? newTraceparent(),
 })

@@ -43,6 +43,8 @@ export interface Intent {
   alone: boolean
   /** The model whose version started it; null for one that somebody asked for. */
   source: string | null
+  /** The upload that it imports. */
+  upload: string | null
   status: IntentStatus
   progress: number | null
   step: string | null
@@ -99,7 +101,7 @@ export const columns = {
     ${t}.blocked, ${t}.retry_at AS "retryAt"`,
   intent: (
     t: string,
-  ) => `${t}.id, ${t}.model, ${t}.seq, ${t}.function, ${t}.arguments, ${t}.alone, ${t}.source, ${t}.status,
+  ) => `${t}.id, ${t}.model, ${t}.seq, ${t}.function, ${t}.arguments, ${t}.alone, ${t}.source, ${t}.upload, ${t}.status,
     ${t}.progress, ${t}.step, ${t}.attempts, ${t}.solo, ${t}.version, ${t}.result, ${t}.error,
     ${t}.submitted_by AS "submittedBy", ${t}.submitted_at AS "submittedAt", ${t}.started_at AS "startedAt",
     ${t}.ended_at AS "endedAt", ${t}.traceparent`,

@@ -1,7 +1,9 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { ModelFiles } from './model-files.ts'
+import { describedDir } from './uploads.ts'
 
 /** The newest versions that are kept whoever asks. */
 const KEPT_VERSIONS = 3
@@ -51,4 +53,34 @@ export async function removeDeleted({ db, dataDir }: { db: Database; dataDir: st
     [folders],
   )
   for (const { id } of deleted) await new ModelFiles(dataDir, id).removeAll()
+}
+
+/**
+ * Removes uploads that nobody has asked for this long: those that no intent imports, and those whose rows an archive
+ * holds by now. An intent that asks for one at this moment finds it, or is told that it is gone: both write its row.
+ */
+export async function removeUploads(
+  { db, objects, dataDir }: { db: Database; objects: ObjectStore; dataDir: string },
+  unusedSeconds: number,
+): Promise<void> {
+  const going = await db.query<{ id: string; key: string }>(
+    `UPDATE upload u SET state = 'GOING'
+      WHERE u.used_at < clock_timestamp() - make_interval(secs => $1)
+        AND NOT EXISTS (
+          SELECT FROM intent i JOIN goal_model m ON m.id = i.model
+           WHERE i.upload = u.id AND m.deleted_at IS NULL AND (i.ended_at IS NULL OR i.version > m.archived_version))
+     RETURNING u.id, u.key`,
+    [unusedSeconds],
+  )
+  for (const { id, key } of going) {
+    await objects.delete(key)
+    await db.query('DELETE FROM upload WHERE id = $1', [id])
+  }
+  const folder = describedDir(dataDir)
+  for (const name of await readdir(folder).catch(() => [])) {
+    // Left by a process that was killed as it looked into one.
+    const path = join(folder, name)
+    const left = await stat(path).catch(() => null)
+    if (left && Date.now() - left.mtimeMs > unusedSeconds * 1000) await rm(path, { force: true })
+  }
 }

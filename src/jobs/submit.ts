@@ -7,7 +7,6 @@ import { type ImportArguments, type IntentFunction, intentFunctions, readRequest
 import { type Ledger, noModel } from './ledger.ts'
 import type { Models } from './models.ts'
 import type { Intent, Model } from './records.ts'
-import type { Uploads } from './uploads.ts'
 
 /** A mutation as a client sent it: arguments as GraphQL coerced them, not yet held against the kind. */
 export interface Request {
@@ -23,13 +22,11 @@ export interface Request {
 export class Submitter {
   readonly #models: Models
   readonly #ledger: Ledger
-  readonly #uploads: Uploads
   readonly #kinds: Kinds
 
-  constructor(deps: { models: Models; ledger: Ledger; uploads: Uploads; kinds: Kinds }) {
+  constructor(deps: { models: Models; ledger: Ledger; kinds: Kinds }) {
     this.#models = deps.models
     this.#ledger = deps.ledger
-    this.#uploads = deps.uploads
     this.#kinds = deps.kinds
   }
 
@@ -46,7 +43,9 @@ export class Submitter {
     if (fn.is === 'function' && !fn.function.engines[model.engine])
       throw new TeatreeError('ENGINE_NOT_SUPPORTED', `${request.function} is not there for models on ${model.engine}.`)
     const args = coerce(kind, fn, request.arguments)
-    const submission = { ...request, arguments: args, alone: runsAlone(fn) }
+    const upload =
+      fn.is === 'write' && fn.way === 'import' ? (args as unknown as ImportArguments).source.upload?.id : null
+    const submission = { ...request, arguments: args, alone: runsAlone(fn), upload: upload ?? null }
     // Before the checks whose outcome changes with time: what was accepted once is found again. Row writes have none.
     const earlier = submission.alone ? await this.#ledger.earlier(submission) : null
     if (earlier) return earlier
@@ -78,8 +77,6 @@ export class Submitter {
       )
     const twice = mapping.find(({ column }, index) => mapping.findIndex(other => other.column === column) < index)
     if (twice) throw new TeatreeError('BAD_VALUE', `columns: ${twice.column} is filled twice.`)
-    if (source.upload && !(await this.#uploads.get(source.upload.id)))
-      throw new TeatreeError('UPLOAD_NOT_FOUND', `There is no upload ${source.upload.id}.`)
     if (source.snapshot) await this.#checkSourceTable(source.snapshot)
   }
 

@@ -20,6 +20,10 @@ export interface Upload {
 /** Enough of a file to tell its format by. */
 const HEAD_BYTES = 64 << 10
 const MAX_BYTES = 64 * 2 ** 30
+const COLUMNS = 'id, key, format, bytes, sha256, created_at AS "createdAt"'
+
+/** Where an upload is put while it is looked into. */
+export const describedDir = (dataDir: string): string => join(dataDir, 'uploads')
 
 /** Files that clients bring: streamed to the object store, and read by imports. */
 export class Uploads {
@@ -47,8 +51,6 @@ export class Uploads {
   ): Promise<Upload> {
     if ((announced.bytes ?? 0) > MAX_BYTES)
       throw new TeatreeError('FILE_TOO_LARGE', `An upload has at most ${MAX_BYTES} bytes; bring the file in parts.`)
-    const id = randomUUID()
-    const key = `uploads/${id}`
     const { head, all } = await peek(body)
     const format = detectFormat(head)
     if (!format)
@@ -56,32 +58,31 @@ export class Uploads {
         'WRONG_FORMAT',
         'The bytes are neither Parquet, Arrow, NDJSON nor CSV in UTF-8 with a header.',
       )
-    const stored = await this.#objects.put(key, all, { maxBytes: MAX_BYTES, expect: announced, signal })
-    try {
-      return await this.#note({ ...stored, id, format })
-    } catch (error) {
-      // Nobody was told of the id.
-      await this.#objects.delete(key).catch(() => {})
-      throw error
-    }
-  }
-
-  async #note(of: { id: string; key: string; format: ImportFormat; bytes: number; sha256: string }): Promise<Upload> {
+    const id = randomUUID()
+    const key = `uploads/${id}`
+    // Written down before its first byte is in the store: whatever becomes of us, somebody knows of it and collects it.
+    await this.#db.query('INSERT INTO upload (id, key, format) VALUES ($1, $2, $3)', [id, key, format])
+    const { bytes, sha256 } = await this.#objects
+      .put(key, all, { maxBytes: MAX_BYTES, expect: announced, signal })
+      .catch(async error => {
+        await this.#db.query('DELETE FROM upload WHERE id = $1', [id]).catch(() => {})
+        throw error
+      })
     const [upload] = await this.#db.query<Upload>(
-      `INSERT INTO upload (id, key, format, bytes, sha256) VALUES ($1, $2, $3, $4, $5)
-       RETURNING id, key, format, bytes, sha256, created_at AS "createdAt"`,
-      [of.id, of.key, of.format, of.bytes, of.sha256],
+      `UPDATE upload SET state = 'THERE', bytes = $2, sha256 = $3, used_at = clock_timestamp()
+        WHERE id = $1 AND state = 'COMING' RETURNING ${COLUMNS}`,
+      [id, bytes, sha256],
     )
-    if (!upload) throw new Error('the upload was not inserted')
+    if (!upload)
+      throw new TeatreeError('UPLOAD_INCOMPLETE', 'The upload took longer than uploads are kept; send it again.')
     return upload
   }
 
   async get(id: string): Promise<Upload | null> {
     if (!isUuid(id)) return null
-    const [upload] = await this.#db.query<Upload>(
-      'SELECT id, key, format, bytes, sha256, created_at AS "createdAt" FROM upload WHERE id = $1',
-      [id],
-    )
+    const [upload] = await this.#db.query<Upload>(`SELECT ${COLUMNS} FROM upload WHERE id = $1 AND state = 'THERE'`, [
+      id,
+    ])
     return upload ?? null
   }
 
@@ -92,7 +93,7 @@ export class Uploads {
       [upload.id],
     )
     if (known?.columns) return { columns: known.columns, rows: known.rows === null ? null : Number(known.rows) }
-    const folder = join(this.#dataDir, 'uploads')
+    const folder = describedDir(this.#dataDir)
     // A name of its own for each who asks at once.
     const path = join(folder, `${randomUUID()}.${upload.format.toLowerCase()}`)
     await mkdir(folder, { recursive: true })

@@ -23,6 +23,11 @@ export interface EmbeddedPostgres {
   /** Whether the server was running already. */
   readonly adopted: boolean
   /**
+   * Starts the server again at its address, where it runs no longer. False where somebody else has, at another address.
+   * Throws a UsageError where it does not start.
+   */
+  revive(): Promise<boolean>
+  /**
    * Shuts the server down (open connections are cut, nothing committed is lost) and waits until it is gone, whoever
    * else adopted it. Calling it again is harmless.
    */
@@ -44,7 +49,7 @@ export async function startEmbeddedPostgres(options: {
     const home = await openHome(resolve(options.dir), log)
     const binaries = await prepareBinaries(home)
     const cluster = await openCluster(home, binaries, log)
-    const server = await startServer(home, binaries, cluster)
+    let server = await startServer(home, binaries, cluster)
     log(
       `PostgreSQL ${binaries.version} (process ${server.pid}, port ${server.port}) ` +
         `${server.adopted ? 'was running already' : 'started'} on ${cluster.data}`,
@@ -54,6 +59,13 @@ export async function startEmbeddedPostgres(options: {
     return {
       url: server.url,
       adopted: server.adopted,
+      async revive() {
+        const { port } = server
+        const found = await startServer(home, binaries, cluster, async () => port)
+        if (found.port !== port) return false
+        server = found
+        return true
+      },
       stop() {
         stopping ??= stopServer(server.pid, cluster.data).then(releaseLog, error => {
           stopping = undefined

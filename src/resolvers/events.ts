@@ -2,6 +2,7 @@ import type { EventResolvers } from '../../schema/resolvers.ts'
 import type { CompletionEvent } from '../../schema/shapes.ts'
 import type { CompletionPage } from '../jobs/completions.ts'
 import { noModel } from '../jobs/ledger.ts'
+import { throughOutages } from '../jobs/outages.ts'
 import type { Intent } from '../jobs/records.ts'
 import { completionCursor, completionPosition } from './completion-cursors.ts'
 import type { OperationContext } from './context.ts'
@@ -80,7 +81,7 @@ async function* followIntent(
   }
   let seen = ''
   for await (const _ of services.completions.intentChanges(first, signal)) {
-    const intent = await services.ledger.intent(id)
+    const intent = await throughOutages(() => services.ledger.intent(id), signal)
     if (!intent) return
     const { status, progress, step } = intent
     const now = JSON.stringify([status, progress, step])

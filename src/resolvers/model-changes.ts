@@ -1,4 +1,5 @@
 import type { ModelFilter, ModelPosition } from '../jobs/models.ts'
+import { throughOutages } from '../jobs/outages.ts'
 import type { Model } from '../jobs/records.ts'
 import type { Services } from '../jobs/services.ts'
 import { pause } from './waits.ts'
@@ -33,7 +34,10 @@ export async function* followModels(
       noticed.clear()
       const lookAtAll = performance.now() - lookedAt >= POLL_MS
       if (lookAtAll) lookedAt = performance.now()
-      const there = await list(services, lookAtAll ? filter : { ...filter, ids: [...changed] })
+      const there = await throughOutages(
+        () => list(services, lookAtAll ? filter : { ...filter, ids: [...changed] }),
+        signal,
+      )
       const gone = lookAtAll ? [...seen.keys()] : [...changed]
       const news = there.filter(model => changed.has(model.id) || seen.get(model.id) !== stateOf(model))
       for (const id of gone) seen.delete(id)

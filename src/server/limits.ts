@@ -12,9 +12,25 @@ const MAX_DEPTH = 20
 /** Each can be a read of its own; those of a fragment count wherever it is spread. */
 const MAX_ALIASES = 100
 
-/** Refuses documents that would keep the process from everything else, before they are parsed and before they run. */
+/** An operation that is about to run. */
+interface Operation {
+  args: { variableValues?: unknown }
+  setResultAndStopExecution(result: { errors: readonly GraphQLError[] }): void
+}
+
+/** Refuses documents and variables that would keep the process from everything else, before they are parsed and before they run. */
 export function useLimits(): Plugin {
+  const checkVariables = ({ args, setResultAndStopExecution }: Operation) => {
+    if (isDeeper(args.variableValues, MAX_NESTING))
+      setResultAndStopExecution({
+        errors: [
+          new GraphQLError(`Variables may nest ${MAX_NESTING} deep.`, { extensions: { code: 'QUERY_TOO_DEEP' } }),
+        ],
+      })
+  }
   return {
+    onExecute: checkVariables,
+    onSubscribe: checkVariables,
     onParse({ parseFn, setParseFn }) {
       setParseFn((source: string | Source, options: object) => {
         checkText(typeof source === 'string' ? new Source(source) : source)
@@ -28,6 +44,12 @@ export function useLimits(): Plugin {
       }
     },
   }
+}
+
+/** Goes no further down than asked, for this calls itself, too. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (value === null || typeof value !== 'object') return false
+  return levels === 0 || Object.values(value).some(inner => isDeeper(inner, levels - 1))
 }
 
 /** Token by token, since whatever follows the nesting would overflow the stack with it. */

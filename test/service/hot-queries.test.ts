@@ -163,7 +163,7 @@ async function lookOnce(through: RecordingDatabase): Promise<void> {
   const none = { program: '', env: {}, managers: 1, onLost: () => {} }
   const launcher = new LocalLauncher({ db: through, log: quiet, ...none })
   await launcher.close()
-  const dispatcher = new Dispatcher({ db: through, queue, launcher, completions, dataDir: '/nowhere', log: quiet })
+  const dispatcher = new Dispatcher({ db: through, queue, launcher, completions, log: quiet })
   dispatcher.look()
   await through.query('SELECT 1')
   await dispatcher.close()

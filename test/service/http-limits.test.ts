@@ -95,6 +95,13 @@ test.each(Object.entries(FINE))('not too much: %s', async (_, query) => {
   expect(data).toBeTruthy()
 })
 
+test.each([150, 20_000])('variables that nest %i deep', async levels => {
+  const variables = `{ "where": ${nested(levels, '{ "not": ', '}').replace(': }', ': {} }')} }`
+  const query = 'query ($where: ModelWhere) { models(where: $where) { totalCount } }'
+  const answer = await post(`{ "query": ${JSON.stringify(query)}, "variables": ${variables} }`)
+  expect(answer.json().errors.map((error: Answer) => error.extensions)).toEqual([{ code: 'QUERY_TOO_DEEP' }])
+})
+
 test('fragments that spread each other are refused, not followed for ever', async () => {
   const { errors } = await server.answer('{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }')
   expect(errors?.map(error => error.extensions.code)).toEqual(['BAD_VALUE'])

@@ -68,7 +68,7 @@ export async function openApi(): Promise<TestApi> {
   const ledger = new Ledger(db, queue)
   const models = new Models({ db, queue, ledger, kinds, engines: new Set(engines.keys()) })
   const uploads = new Uploads({ db, objects, engine, dataDir: dir })
-  const submitter = new Submitter({ models, ledger, uploads, kinds })
+  const submitter = new Submitter({ models, ledger, kinds })
   const snapshots = stack.adopt(
     new WatchedSnapshots({ db, kinds, engines, completions, dataDir: dir, log: quiet }),
     open => open.close(),

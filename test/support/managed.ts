@@ -48,7 +48,7 @@ export async function openManaged(options: ManagedOptions = {}): Promise<Managed
     open.close(),
   )
   const uploads = new Uploads({ db, objects, engine: duckdb, dataDir })
-  const submitter = new Submitter({ models, ledger, uploads, kinds })
+  const submitter = new Submitter({ models, ledger, kinds })
   const ended = async (id: string): Promise<Intent> => {
     const intent = await ledger.intent(id)
     if (!intent) throw new Error(`no intent ${id}`)

@@ -36,10 +36,16 @@ export const sale = (values: SaleValues) => ({
 const INTENT = 'id seq function status version result error { code message cells { row line column message } }'
 
 /** Appends sales and waits until the intent has ended. */
-export async function appendSales(platform: TestPlatform, model: string, rows: readonly SaleValues[]): Promise<Answer> {
+export async function appendSales(
+  platform: TestPlatform,
+  model: string,
+  rows: readonly SaleValues[],
+  options: { idempotencyKey?: string } = {},
+): Promise<Answer> {
   const data = await platform.graphql(
-    `mutation ($model: ID!, $rows: [SaleInput!]!) { appendSales(model: $model, rows: $rows, waitMs: 30000) { ${INTENT} } }`,
-    { model, rows: rows.map(sale) },
+    `mutation ($model: ID!, $rows: [SaleInput!]!, $idempotencyKey: String) {
+       appendSales(model: $model, rows: $rows, idempotencyKey: $idempotencyKey, waitMs: 30000) { ${INTENT} } }`,
+    { model, rows: rows.map(sale), ...options },
   )
   return data.appendSales
 }
