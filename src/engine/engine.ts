@@ -43,7 +43,7 @@ export interface WriterOptions {
   from: SnapshotFiles | null
 }
 
-/** The files of one version, as absolute paths by name: `model.duckdb`. */
+/** The files of one version, as absolute paths by name. */
 export type SnapshotFiles = Readonly<Record<string, string>>
 
 /** A version of another model, for functions and imports that read it. */
@@ -110,8 +110,13 @@ export interface Writer {
    * One call at a time.
    */
   apply(work: readonly Work[], version: number): Promise<WorkOutcome[]>
-  /** Writes the present state as files of its own into `dir` (made, and empty), synced to disk, and says what is in them. */
+  /**
+   * Writes the present state into `dir` (made, and empty), synced to disk, and says what is in it. The files may be links
+   * to what earlier versions have, and cost what has changed since.
+   */
   snapshot(dir: string): Promise<{ files: SnapshotFile[]; tables: TableRows[] }>
+  /** Does, while nobody waits, what makes the next snapshots cheaper. */
+  tidy(): Promise<void>
   close(): Promise<void>
 }
 

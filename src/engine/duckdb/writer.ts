@@ -6,12 +6,13 @@ import { TeatreeError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
 import type { SnapshotFile, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
 import { applyBatch, transaction } from './apply-batch.ts'
-import { DATABASE, type ModelDatabase, openDatabase, type WriterResources } from './database.ts'
+import { Bases } from './bases.ts'
+import { type ModelDatabase, openDatabase, type WriterResources } from './database.ts'
 import { addToTables, createTables } from './ddl.ts'
 import { SurroundingsError } from './errors.ts'
-import { copyWithManifest, manifestDigest, syncPath } from './snapshot-files.ts'
-import { quoted } from './sql.ts'
+import { syncPath } from './snapshot-files.ts'
 import { createState, PART_OF_BATCH, readState, type State, writeState } from './state.ts'
+import { TableCounts } from './table-counts.ts'
 
 export interface DuckDBWriterOptions extends WriterOptions, WriterResources {
   /** Where a fault of a kind's function is told, of which clients learn the id alone. */
@@ -58,6 +59,8 @@ function additionsTo(kind: Kind, state: State): readonly Addition[] {
 export class DuckDBWriter implements Writer {
   readonly #options: { kind: Kind; kinds: Kinds; dir: string; log: Pick<Log, 'error'> }
   readonly #db: ModelDatabase
+  readonly #bases: Bases
+  readonly #rows: TableCounts
   readonly #closing = new AbortController()
   #additions: readonly Addition[]
   #state: State
@@ -68,6 +71,8 @@ export class DuckDBWriter implements Writer {
   constructor(options: DuckDBWriterOptions, db: ModelDatabase, state: State, additions: readonly Addition[]) {
     this.#options = options
     this.#db = db
+    this.#bases = new Bases(join(options.dir, 'bases'), db.path)
+    this.#rows = new TableCounts(db.sql, [...options.kind.tables.keys()])
     this.#state = state
     this.#additions = additions
   }
@@ -94,19 +99,24 @@ export class DuckDBWriter implements Writer {
       const state = { version, lastSeq: work.at(-1)?.seq ?? this.#state.lastSeq }
       const outcomes = await applyBatch({ db: this.#db, kind, kinds, dir, signal, onInternal }, work, state)
       this.#state = { ...this.#state, ...state }
+      this.#rows.applied(work, outcomes)
       return outcomes
     })
   }
 
   snapshot(dir: string): Promise<{ files: SnapshotFile[]; tables: TableRows[] }> {
     return this.#only(this.#closing.signal, async () => {
-      const { path, sql } = this.#db
-      await sql.run('CHECKPOINT')
+      if (await this.#bases.isDue()) await this.#bases.renew(this.#db.sql)
       await mkdir(dir, { recursive: true })
-      const manifest = await copyWithManifest(path, join(dir, DATABASE))
+      const files = await this.#bases.publish(dir)
       await syncPath(dir)
-      const files = [{ name: DATABASE, bytes: manifest.bytes, sha256: manifestDigest(manifest) }]
-      return { files, tables: await this.#tables() }
+      return { files, tables: await this.#rows.tables() }
+    })
+  }
+
+  tidy(): Promise<void> {
+    return this.#only(this.#closing.signal, async () => {
+      if (await this.#bases.isWorthwhile()) await this.#bases.renew(this.#db.sql)
     })
   }
 
@@ -133,13 +143,6 @@ export class DuckDBWriter implements Writer {
     })
     this.#additions = []
     this.#state = { ...this.#state, shape: kind.shape }
-  }
-
-  async #tables(): Promise<TableRows[]> {
-    const names = [...this.#options.kind.tables.keys()]
-    const counts = names.map((name, index) => `SELECT ${index} AS place, count(*) AS rows FROM ${quoted(name)}`)
-    const rows = await this.#db.sql.all(`${counts.join(' UNION ALL ')} ORDER BY place`)
-    return names.map((name, index) => ({ name, rows: Number(rows[index]?.rows) }))
   }
 
   /** That one call runs at a time is not hoped for. What a call throws is of the surroundings, and breaks the writer. */
