@@ -10,13 +10,16 @@ import { clearBlocked, markBlocked } from './blocked.ts'
 import { endingOf, MAX_DEATHS, measure, parked } from './endings.ts'
 import { ModelFiles } from './model-files.ts'
 import { ModelWriter } from './model-writer.ts'
+import { Pace } from './pace.ts'
 import { type Ending, Fenced, type Publication, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
-import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
+import { giveBack, MAX_BATCH, suspectsUpTo, takeBatch } from './take.ts'
 import { prepareWork } from './work.ts'
 
 /** Between two tries of a model that is blocked: at first, and doubled from then on up to the second. */
 const RETRY_MS = { first: 1000, most: 60_000 }
+/** When nothing has come for so long, the line takes the time to make the next versions cheaper. */
+const QUIET_MS = 200
 
 export interface LineDeps {
   db: Database
@@ -49,6 +52,10 @@ export class Line {
   /** The batch under way is stopped. */
   readonly #stop = new AbortController()
   readonly #writer: ModelWriter
+  readonly #pace = new Pace()
+  /** Goes off when the line has been quiet; set while there is something to tidy up. */
+  #quiet: NodeJS.Timeout | null = null
+  #isQuiet = false
   #suspects: bigint
   #isBlocked: boolean
   #pass: Promise<void> | null = null
@@ -98,6 +105,7 @@ export class Line {
    */
   async close(graceMs = 5000): Promise<void> {
     this.#closing.abort()
+    clearTimeout(this.#quiet ?? undefined)
     const late = setTimeout(() => this.#stop.abort(new Error('the manager stops')), graceMs)
     await this.#pass?.catch(() => {})
     clearTimeout(late)
@@ -113,7 +121,11 @@ export class Line {
       while (this.#again && !this.#closing.signal.aborted) {
         this.#again = false
         try {
-          while (!this.#closing.signal.aborted && (await this.#batch())) this.#failures = 0
+          while (!this.#closing.signal.aborted && (await this.#batch())) {
+            this.#failures = 0
+            await this.#rest(this.#pace.restMs(performance.now()))
+          }
+          if (this.#isQuiet) await this.#tidy()
         } catch (error) {
           if (error instanceof Fenced) throw error
           await this.#blocked(error)
@@ -192,6 +204,7 @@ export class Line {
 
   async #publish(batch: readonly Intent[], endings: readonly Ending[]): Promise<void> {
     const changed = endings.some(({ status }) => status === 'PUBLISHED')
+    const startedAt = performance.now()
     await span('publish', {}, async publishing => {
       const made = changed ? await this.#makeVersion() : { after: 0, snapshot: null }
       const { version, seconds } = await this.#deps.publisher.publish({
@@ -206,7 +219,11 @@ export class Line {
       if (changed) this.#writer.movedOn(version)
       measure(this.#kind, batch, endings, seconds)
     })
-    if (changed) this.#deps.onPublished(this.model)
+    if (!changed) return
+    const isFull = batch.length === MAX_BATCH
+    this.#pace.published({ intents: batch.length, isFull, startedAt, endedAt: performance.now() })
+    this.#tidyWhenQuiet()
+    this.#deps.onPublished(this.model)
   }
 
   async #makeVersion(): Promise<Pick<Publication, 'after' | 'snapshot'>> {
@@ -237,7 +254,27 @@ export class Line {
     await markBlocked(db, { model: this.model, epoch: this.#epoch, error, retryMs }).catch(failure =>
       log.warn({ model: this.model, err: failure }, 'that the model is blocked could not be written down'),
     )
-    await wait(retryMs, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+    await this.#rest(retryMs)
+  }
+
+  /** Until then, or until the line closes. */
+  async #rest(ms: number): Promise<void> {
+    if (ms > 0) await wait(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+  }
+
+  async #tidy(): Promise<void> {
+    this.#isQuiet = false
+    await this.#writer.tidy()
+  }
+
+  #tidyWhenQuiet(): void {
+    this.#quiet ??= setTimeout(() => {
+      this.#quiet = null
+      this.#isQuiet = true
+      // What becomes of the pass, its next waker learns.
+      this.wake().catch(() => {})
+    }, QUIET_MS).unref()
+    this.#quiet.refresh()
   }
 }
 

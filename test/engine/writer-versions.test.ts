@@ -135,7 +135,7 @@ test('every version is, query for query, the state that was published, however i
       expect(await digestOf(held.files)).toEqual(before.bytes)
       seen.clones = await cloned(databaseOf(held.files), `${model.path}/clone`)
     }),
-    { numRuns: 2 },
+    { numRuns: 2, endOnFailure: true },
   )
   expect(seen.wals).toBeGreaterThan(20)
   expect(seen.bases).toBeGreaterThan(20)

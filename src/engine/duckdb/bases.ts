@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotFile } from '../engine.ts'
 import { BASE, BASE_WAL, DATABASE, walOf } from './database.ts'
@@ -111,11 +111,15 @@ export class Bases {
     const wal = await readFile(walOf(this.#database)).catch(absent)
     if (!wal || wal.length === 0) {
       await linkOrCopy(path, join(dir, DATABASE))
+      await syncPath(dir)
       return [{ name: DATABASE, ...base }]
     }
     this.#replayMs += wal.length * REPLAY_MS_PER_BYTE
     await linkOrCopy(path, join(dir, BASE))
-    await writeFile(join(dir, BASE_WAL), wal, { flush: true })
+    await using copy = await open(join(dir, BASE_WAL), 'w')
+    await copy.writeFile(wal)
+    // Both at once are one commit of the file system's journal.
+    await Promise.all([copy.sync(), syncPath(dir)])
     return [
       { name: BASE, ...base },
       { name: BASE_WAL, bytes: wal.length, sha256: hash('sha256', wal, 'hex') },

@@ -10,7 +10,6 @@ import { Bases } from './bases.ts'
 import { type ModelDatabase, openDatabase, type WriterResources } from './database.ts'
 import { addToTables, createTables } from './ddl.ts'
 import { SurroundingsError } from './errors.ts'
-import { syncPath } from './snapshot-files.ts'
 import { createState, PART_OF_BATCH, readState, type State, writeState } from './state.ts'
 import { TableCounts } from './table-counts.ts'
 
@@ -109,7 +108,6 @@ export class DuckDBWriter implements Writer {
       if (await this.#bases.isDue()) await this.#bases.renew(this.#db.sql)
       await mkdir(dir, { recursive: true })
       const files = await this.#bases.publish(dir)
-      await syncPath(dir)
       return { files, tables: await this.#rows.tables() }
     })
   }
