@@ -103,6 +103,8 @@ export interface Writer {
   /** The version and lastSeq that the database itself says it holds. */
   readonly version: number
   readonly lastSeq: bigint
+  /** Whether the kind has got tables or columns that the database will have with the next version. */
+  readonly hasAdditions: boolean
   /**
    * Applies the work in order, each whole or not at all, and leaves the database at `version`. Outcomes are in the
    * order of the work. It throws only where the surroundings failed (disk, memory, a database that is broken): then

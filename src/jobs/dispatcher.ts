@@ -1,3 +1,4 @@
+import type { Kinds } from '../kinds/kind.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { Completions } from './completions.ts'
@@ -26,6 +27,8 @@ export class Dispatcher {
   readonly #launcher: Launcher
   readonly #completions: Completions
   readonly #log: Log
+  /** Of the kinds that this server knows, by name, as JSON. */
+  readonly #shapes: string
   readonly #lostSeconds: number
   readonly #hungSeconds: number
   /** Since when each model has had work and a manager that is up, and no lease; on the monotonic clock. */
@@ -40,6 +43,7 @@ export class Dispatcher {
     queue: Queue
     launcher: Launcher
     completions: Completions
+    kinds: Kinds
     log: Log
     lostSeconds?: number
     /** A manager that was asked for a model, is up, and has no lease of it for longer than this is killed. */
@@ -50,6 +54,7 @@ export class Dispatcher {
     this.#launcher = deps.launcher
     this.#completions = deps.completions
     this.#log = deps.log
+    this.#shapes = JSON.stringify(Object.fromEntries([...deps.kinds.values()].map(({ name, shape }) => [name, shape])))
     this.#lostSeconds = deps.lostSeconds ?? LOST_SECONDS
     this.#hungSeconds = deps.hungSeconds ?? HUNG_SECONDS
   }
@@ -103,8 +108,8 @@ export class Dispatcher {
   }
 
   /**
-   * The models whose intents wait, or whose archive is behind: it has to catch up after a stop, too. One that is blocked
-   * and that nobody holds is tried again when it says.
+   * The models whose intents wait, whose archive is behind (it has to catch up after a stop, too), or whose kind has
+   * another shape by now. One that is blocked and that nobody holds is tried again when it says.
    */
   #waiting(): Promise<Waiting[]> {
     return this.#db.query<Waiting>(
@@ -115,9 +120,11 @@ export class Dispatcher {
          LEFT JOIN LATERAL (SELECT id, status, submitted_at FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
                              ORDER BY seq LIMIT 1) i ON true
          LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
-        WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version)
+        WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version
+               OR (m.version > 0 AND EXISTS (
+                 SELECT FROM jsonb_each($2) AS kind (name, shape) WHERE kind.name = m.kind AND kind.shape <> m.shape)))
           AND (l.model IS NOT NULL OR m.retry_at IS NULL OR m.retry_at < clock_timestamp())`,
-      [this.#lostSeconds],
+      [this.#lostSeconds, this.#shapes],
     )
   }
 

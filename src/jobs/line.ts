@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Engine } from '../engine/engine.ts'
-import type { Kind, Kinds } from '../kinds/kind.ts'
+import type { Kind, KindShape, Kinds } from '../kinds/kind.ts'
+import { shapeDifference } from '../kinds/shape.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
@@ -58,6 +59,8 @@ export class Line {
   #isQuiet = false
   #suspects: bigint
   #isBlocked: boolean
+  /** Whether the newest version was made with another shape of the kind. */
+  #hasChanged: boolean
   #pass: Promise<void> | null = null
   #again = false
   #failures = 0
@@ -73,6 +76,7 @@ export class Line {
     this.#writer = new ModelWriter({ ...deps, files: this.#files, kind, engine, model: model.id, epoch })
     this.#isBlocked = model.blocked !== null
     this.#suspects = suspects
+    this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
   }
 
   /** The line of a model whose lease was just acquired with `epoch`. */
@@ -143,6 +147,7 @@ export class Line {
   async #batch(): Promise<boolean> {
     const { db, log } = this.#deps
     if (!this.#deps.safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
+    if (this.#hasChanged) await this.#takeUpKind()
     const batch = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
     const [first] = batch
     const last = batch.at(-1)
@@ -202,8 +207,21 @@ export class Line {
     })
   }
 
-  async #publish(batch: readonly Intent[], endings: readonly Ending[]): Promise<void> {
-    const changed = endings.some(({ status }) => status === 'PUBLISHED')
+  /** What the kind has got since the newest version is a version of its own, without an intent. */
+  async #takeUpKind(): Promise<void> {
+    const { writer, version } = await this.#writer.opened()
+    if (writer.hasAdditions) {
+      await writer.apply([], version + 1)
+      await this.#publish([], [], true)
+    }
+    this.#hasChanged = false
+  }
+
+  async #publish(
+    batch: readonly Intent[],
+    endings: readonly Ending[],
+    changed = endings.some(({ status }) => status === 'PUBLISHED'),
+  ): Promise<void> {
     const startedAt = performance.now()
     await span('publish', {}, async publishing => {
       const made = changed ? await this.#makeVersion() : { after: 0, snapshot: null }
@@ -276,6 +294,11 @@ export class Line {
     }, QUIET_MS).unref()
     this.#quiet.refresh()
   }
+}
+
+function differs(old: KindShape, now: KindShape): boolean {
+  const { additive, breaking } = shapeDifference(old, now)
+  return additive.length + breaking.length > 0
 }
 
 /** The time in the line, in the intent's own trace, whichever batch it came to be in. */

@@ -159,11 +159,11 @@ test('what is asked for all the time reads no table that grows from end to end',
 
 /** One look of the dispatcher, with a launcher that has been closed and so starts nothing. */
 async function lookOnce(through: RecordingDatabase): Promise<void> {
-  const { completions, queue } = control
+  const { completions, kinds, queue } = control
   const none = { program: '', env: {}, managers: 1, onLost: () => {} }
   const launcher = new LocalLauncher({ db: through, log: quiet, ...none })
   await launcher.close()
-  const dispatcher = new Dispatcher({ db: through, queue, launcher, completions, log: quiet })
+  const dispatcher = new Dispatcher({ db: through, queue, launcher, completions, kinds, log: quiet })
   dispatcher.look()
   await through.query('SELECT 1')
   await dispatcher.close()

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotFile } from '../engine.ts'
 import { BASE, BASE_WAL, DATABASE, walOf } from './database.ts'
@@ -16,6 +16,7 @@ import {
   updatedManifest,
 } from './snapshot-files.ts'
 import type { DuckDBSql } from './sql.ts'
+import { isUntouched, markUntouched } from './untouched.ts'
 
 /** The state of the database at a checkpoint, in a file that versions are links to and nothing writes to. */
 interface Base {
@@ -32,9 +33,6 @@ const REPLAY_MS_PER_BYTE = 100 / 2 ** 20
 const MOST_WAL_BYTES = 1 << 20
 /** With less than this, a new base is not worth its making even while nobody waits. */
 const LEAST_WAL_BYTES = 64 << 10
-/** When nothing has written to the database's file since the checkpoint, it says that it was written then. */
-const UNTOUCHED = new Date(0)
-
 /**
  * Publishes the states of a database at the price of what has changed. A version is a link to a base and a copy of the
  * WAL that has come since:
@@ -51,6 +49,8 @@ const UNTOUCHED = new Date(0)
 export class Bases {
   readonly #dir: string
   readonly #database: string
+  /** What is yet to be taken as the first base. */
+  #from: string | null
   #current: Base | null = null
   /** Those before it, the newest first. */
   #older: Base[] = []
@@ -60,14 +60,19 @@ export class Bases {
   #costMs = 0
   #replayMs = 0
 
-  /** `dir` is for the bases alone, and gone when this process is; `database` is the file whose states are published. */
-  constructor(dir: string, database: string) {
-    this.#dir = dir
-    this.#database = database
+  /**
+   * `dir` is for the bases alone, and nothing is left of it when the writer is opened again; `database` is the file whose
+   * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too.
+   */
+  constructor(of: { dir: string; database: string; from: string | null }) {
+    this.#dir = of.dir
+    this.#database = of.database
+    this.#from = of.from
   }
 
   /** Whether the present state must be published with a new base. */
   async isDue(): Promise<boolean> {
+    await this.#takeFirst()
     const wal = await this.#walBytes()
     return wal > MOST_WAL_BYTES || this.#replayMs > this.#costMs || !(await this.#isUntouched())
   }
@@ -75,6 +80,22 @@ export class Bases {
   /** Whether a new base is worth its making while nobody waits. */
   async isWorthwhile(): Promise<boolean> {
     return (await this.#walBytes()) > LEAST_WAL_BYTES || !(await this.#isUntouched())
+  }
+
+  /** It belongs to a version that is kept, so nobody can take it for retired while this link to it is made. */
+  async #takeFirst(): Promise<void> {
+    const from = this.#from
+    if (from === null) return
+    await mkdir(this.#dir, { recursive: true })
+    const path = this.#nextPath()
+    await linkOrCopy(from, path)
+    this.#current = { path, manifest: await blockManifest(path), checksums: Buffer.alloc(0), outdated: null }
+    this.#from = null
+  }
+
+  #nextPath(): string {
+    this.#made += 1
+    return join(this.#dir, `${this.#made}.duckdb`)
   }
 
   /** Makes the present state the base. Nothing may be written to the database meanwhile. */
@@ -88,7 +109,7 @@ export class Bases {
     await mkdir(this.#dir, { recursive: true })
     const checksums = await blockChecksums(this.#database)
     const retired = await this.#retired()
-    const path = join(this.#dir, `${++this.#made}.duckdb`)
+    const path = this.#nextPath()
     const base = {
       path,
       manifest: await this.#make(path, checksums, retired[0]),
@@ -98,7 +119,7 @@ export class Bases {
     for (const { path } of retired) await rm(path, { force: true })
     this.#older = this.#all().filter(each => !retired.includes(each))
     this.#current = base
-    await utimes(this.#database, UNTOUCHED, UNTOUCHED)
+    await markUntouched(this.#database)
     this.#costMs = performance.now() - started
     this.#replayMs = 0
   }
@@ -157,10 +178,10 @@ export class Bases {
 
   /**
    * A large append writes its rows to the file itself, and only where they are into the WAL: with a base from before, that
-   * WAL is worth nothing. What has been written to has another time than the one that was set.
+   * WAL is worth nothing.
    */
   async #isUntouched(): Promise<boolean> {
-    return this.#current !== null && (await stat(this.#database)).mtimeMs === UNTOUCHED.getTime()
+    return this.#current !== null && (await isUntouched(this.#database))
   }
 }
 

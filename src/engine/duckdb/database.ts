@@ -4,6 +4,7 @@ import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import type { SnapshotFiles } from '../engine.ts'
 import { copyForUse } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
+import { markUntouched } from './untouched.ts'
 
 /** What one writer may use of the machine. */
 export interface WriterResources {
@@ -53,7 +54,10 @@ export async function openDatabase(
   { threads, memoryBytes }: WriterResources,
 ): Promise<ModelDatabase> {
   const path = join(dir, DATABASE)
-  if (from) await copyForUse(databaseOf(from), path)
+  if (from) {
+    await copyForUse(databaseOf(from), path)
+    await markUntouched(path)
+  }
   const wal = from?.[BASE_WAL]
   if (wal !== undefined) await copyForUse(wal, walOf(path))
   const instance = await DuckDBInstance.create(path, {
