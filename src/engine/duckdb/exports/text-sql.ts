@@ -1,5 +1,5 @@
 import type { Column } from '../../../kinds/kind.ts'
-import { type TypeName, typeName } from '../../../kinds/types.ts'
+import { decimalOf, type TypeName, typeName } from '../../../kinds/types.ts'
 import { literal, quoted } from '../sql.ts'
 
 /*
@@ -40,7 +40,11 @@ function csvField(column: string): string {
 /** A value in its canonical form, null where it is null. */
 function plain(name: string, type: Column['type']): string {
   const column = quoted(name)
-  return typeName(type) === 'TIMESTAMP' ? `strftime(${column}, '%Y-%m-%dT%H:%M:%S.%fZ')` : `CAST(${column} AS VARCHAR)`
+  if (typeName(type) === 'TIMESTAMP') return `strftime(${column}, '%Y-%m-%dT%H:%M:%S.%fZ')`
+  const text = `CAST(${column} AS VARCHAR)`
+  const decimal = decimalOf(type)
+  // Where there is no place before the point, DuckDB writes none: `.5`.
+  return decimal && decimal.precision === decimal.scale ? `replace(${text}, '.', '0.')` : text
 }
 
 const JSON_FORMS: Partial<Record<TypeName, (text: string, column: string) => string>> = {
