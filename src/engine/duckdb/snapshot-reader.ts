@@ -109,13 +109,11 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   }
 
   async *stream(plan: TablePlan, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
-    const over = Promise.withResolvers<void>()
-    const held = this.#hold(() => over.promise)
+    const release = this.#holdOpen()
     try {
       yield* streamTable(this.#connections, this.#scope, plan, format, signal)
     } finally {
-      over.resolve()
-      await held
+      release()
     }
   }
 
@@ -139,13 +137,22 @@ export class DuckDBSnapshotReader implements SnapshotReader {
 
   /** Nothing is detached while the read is under way. */
   async #hold<T>(read: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new Error('the snapshot reader is closed')
-    const reading = read()
-    this.#reads.add(reading)
+    const release = this.#holdOpen()
     try {
-      return await reading
+      return await read()
     } finally {
-      this.#reads.delete(reading)
+      release()
+    }
+  }
+
+  /** Nothing is detached until what this answers is called. */
+  #holdOpen(): () => void {
+    if (this.#closed) throw new Error('the snapshot reader is closed')
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#reads.add(promise)
+    return () => {
+      this.#reads.delete(promise)
+      resolve()
     }
   }
 }
