@@ -88,19 +88,22 @@ export class Connections {
    * Begins to stream what the statement selects (see ChunkStream). The connection is the stream's until it is closed; a
    * place it has only while DuckDB works for it, however slow its taker is.
    */
-  async stream({ text, params }: Statement, signal?: AbortSignal): Promise<ChunkStream> {
-    const connection = await this.#take()
-    const run = <T>(work: () => Promise<T>, mustRun: boolean): Promise<T> =>
-      this.#admit(() => limited(connection, work, { signal }), { signal, mustRun, isExport: true })
-    // What is open on a connection ends where another statement begins.
-    const end = () => this.#admit(() => this.#giveBack(connection, true), { mustRun: true })
-    try {
-      const result = await run(() => new DuckDBSql(connection).stream(text, params), false)
-      return new ChunkStream({ result, run: work => run(work, true), end, signal })
-    } catch (error) {
-      await end()
-      throw error
-    }
+  stream({ text, params }: Statement, signal?: AbortSignal): Promise<ChunkStream> {
+    const options = { signal, isExport: true }
+    return this.#admit(async () => {
+      const connection = await this.#take()
+      const run = <T>(work: () => Promise<T>): Promise<T> =>
+        this.#admit(() => limited(connection, work, { signal }), { ...options, mustRun: true })
+      // What is open on a connection ends where another statement begins.
+      const end = () => this.#admit(() => this.#giveBack(connection, true), { mustRun: true })
+      try {
+        const result = await limited(connection, () => new DuckDBSql(connection).stream(text, params), { signal })
+        return new ChunkStream({ result, run, end, signal })
+      } catch (error) {
+        await this.#giveBack(connection, true)
+        throw error
+      }
+    }, options)
   }
 
   #admit<T>(work: () => Promise<T>, options: UseOptions): Promise<T> {
