@@ -58,7 +58,7 @@ export async function archiveVersion(
     const tables: StoredTable[] = []
     for (const table of kind.tables.keys()) {
       const path = join(folder, `${table}.parquet`)
-      const { rows } = await reader.exportParquet(table, path)
+      const { rows } = await reader.exportParquet({ table }, path)
       const stored = await deps.objects.putFile(keyOf(version, `${table}.parquet`), path, { signal })
       await rm(path)
       tables.push({ table, rows, ...stored })
