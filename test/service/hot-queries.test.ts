@@ -6,10 +6,10 @@ import { Dispatcher } from '../../src/jobs/dispatcher.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Leases } from '../../src/jobs/lease.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
+import { letGo } from '../../src/jobs/let-go.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { Publisher } from '../../src/jobs/publish.ts'
 import { pin } from '../../src/jobs/reads.ts'
-import { letGo } from '../../src/jobs/retention.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
@@ -127,7 +127,7 @@ test('what is asked for all the time reads no table that grows from end to end',
     'find suspects': () => suspectsUpTo(db, 'source'),
     'give a batch back': () => giveBack(db, { model: 'source', epoch, batch: newest }),
     'publish, and start triggers': publish,
-    'let versions go': () => letGo({ db, dataDir: '/nowhere' }, 'source'),
+    'let versions go': () => letGo({ db, dataDir: '/nowhere', pagedDisk: 8 }, 'source'),
     'find what to archive': () => findToArchive(db, 'source', epoch),
     'pin a read': () => db.transaction(tx => pin(tx, one.id, [{ alias: 'source', model: 'source', version: null }])),
     'renew leases': () => leases.renew(),

@@ -73,8 +73,9 @@ export async function openApi(): Promise<TestApi> {
     new WatchedSnapshots({ db, kinds, engines, completions, dataDir: dir, log: quiet }),
     open => open.close(),
   )
-  const manager = stack.adopt(new Manager({ db, queue, objects, kinds, engines, dataDir: dir, log: quiet }), open =>
-    open.close(),
+  const manager = stack.adopt(
+    new Manager({ db, queue, objects, kinds, engines, dataDir: dir, pagedDisk: 8, log: quiet }),
+    open => open.close(),
   )
   const services = {
     db,
@@ -176,6 +177,7 @@ class WatchedSnapshots extends Snapshots {
     return {
       version: open.version,
       reader,
+      check: open.check,
       release: () => {
         this.held--
         open.release()
