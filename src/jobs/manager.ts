@@ -59,6 +59,8 @@ export class Manager {
   readonly #keeper: Keeper
   readonly #holdings = new Map<string, Holding>()
   readonly #renewal: NodeJS.Timeout
+  /** Models with versions that may have been held by somebody as the newest was published. */
+  readonly #published = new Set<string>()
   #renewing: Promise<void> | null = null
   #isClosing = false
 
@@ -127,7 +129,7 @@ export class Manager {
         ...this.#deps,
         publisher: this.#publisher,
         safe: id => this.#leases.safe(id),
-        onPublished: id => this.#published(id, epoch),
+        onPublished: id => this.#onPublished(id, epoch),
       },
       model,
       epoch,
@@ -140,9 +142,18 @@ export class Manager {
     return { epoch, line, stopWork }
   }
 
-  #published(model: string, epoch: number): void {
+  #onPublished(model: string, epoch: number): void {
     this.#archiver.request(model, epoch)
     this.#keeper.request(model)
+    this.#published.add(model)
+  }
+
+  /** What was held as the last version was published, by readers or by the archive, is not by now. */
+  #letGoLater(): void {
+    for (const model of this.#published) {
+      this.#keeper.request(model)
+      if (!this.#archiver.isBehind(model)) this.#published.delete(model)
+    }
   }
 
   /** Drops a model that this manager may no longer write. */
@@ -154,6 +165,7 @@ export class Manager {
 
   /** No release is waited for here: the other leases would end over it. */
   async #renew(): Promise<void> {
+    this.#letGoLater()
     try {
       const leased = await this.#leases.renew()
       for (const [model, { held, releasing }] of this.#holdings) {

@@ -134,7 +134,9 @@ export class OpenVersions {
       released = true
       entry.holders--
       entry.usedAt = this.#now()
-      if (entry.retired && entry.holders === 0) this.#close(entry)
+      if (entry.holders > 0) return
+      if (entry.retired) this.#close(entry)
+      else if (this.#idleMs === 0) this.#retire(entry)
     }
     try {
       const { reader, check } = await entry.opened

@@ -31,6 +31,8 @@ export type Answer = any
 /** The services and a manager in this process, on a database and in a folder of their own, and the schema over them. */
 export interface TestApi extends AsyncDisposable {
   readonly services: Services
+  /** The data directory. */
+  readonly dir: string
   readonly manager: Manager
   readonly schema: GraphQLSchema
   /** Snapshots that operations hold at the moment. */
@@ -116,6 +118,7 @@ export async function openApi(): Promise<TestApi> {
   }
   return {
     services,
+    dir,
     manager,
     schema,
     get held() {
