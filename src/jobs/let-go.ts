@@ -12,13 +12,16 @@ export const PAGE_NOTE_SECONDS = 30
 /** So long a version is kept from which a page was read that has a next one; the note may be that much older. */
 const PAGED_SECONDS = 10 * 60 + PAGE_NOTE_SECONDS
 
-/** Whether nothing keeps the version `v` that is not among the newest, leaving paging aside. */
+/**
+ * Whether nothing keeps the version `v` that is not among the newest, leaving paging aside. The LIMIT has the reads looked
+ * up version by version: as a join the planner may go through the whole ledger for them.
+ */
 const NOT_NEEDED = `NOT EXISTS (SELECT FROM version_pin p WHERE p.model = v.model AND p.version = v.version)
   AND NOT EXISTS (SELECT FROM version_lease l WHERE l.model = v.model AND l.version = v.version)
-  AND NOT EXISTS (
-    SELECT FROM intent_read r JOIN intent i ON i.id = r.intent JOIN goal_model m ON m.id = i.model
+  AND (
+    SELECT r.intent FROM intent_read r JOIN intent i ON i.id = r.intent JOIN goal_model m ON m.id = i.model
      WHERE r.model = v.model AND r.version = v.version AND m.deleted_at IS NULL
-       AND (i.ended_at IS NULL OR i.version > m.archived_version))`
+       AND (i.ended_at IS NULL OR i.version > m.archived_version) LIMIT 1) IS NULL`
 const PAGED = `v.paged_at IS NOT NULL AND v.paged_at > clock_timestamp() - make_interval(secs => ${PAGED_SECONDS})`
 
 export interface LetGoDeps {

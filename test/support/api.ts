@@ -50,7 +50,7 @@ export interface TestApi extends AsyncDisposable {
 }
 
 /** Opens the API over the kinds that ship and the lab. */
-export async function openApi(): Promise<TestApi> {
+export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
   const stack = new AsyncDisposableStack()
   const { url } = stack.use(await createDatabase())
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-')), path => rm(path, { recursive: true, force: true }))
@@ -76,7 +76,7 @@ export async function openApi(): Promise<TestApi> {
     open => open.close(),
   )
   const manager = stack.adopt(
-    new Manager({ db, queue, objects, kinds, engines, dataDir: dir, pagedDisk: 8, log: quiet }),
+    new Manager({ db, queue, objects, kinds, engines, dataDir: dir, pagedDisk, log: quiet }),
     open => open.close(),
   )
   const services = {
