@@ -1,10 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readers } from '../engine/engine.ts'
+import type { SnapshotReader } from '../engine/engine.ts'
 import type { Kind } from '../kinds/kind.ts'
 import type { ObjectStore, StoredObject } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
-import { checkAsPublished } from './as-published.ts'
 import { notifyModel } from './channel.ts'
 import { ModelFiles } from './model-files.ts'
 import { columns, type Version } from './records.ts'
@@ -18,8 +17,6 @@ interface Deps {
 /** The newest version of a model, not in the archive yet. */
 export interface ToArchive extends Version {
   kind: string
-  engine: string
-  files: string[]
   traceparent: string | null
 }
 
@@ -32,7 +29,7 @@ interface StoredTable extends StoredObject {
 /** Null where the archive has the newest version, or `epoch` is over. */
 export async function findToArchive(db: Database, model: string, epoch: number): Promise<ToArchive | null> {
   const [version] = await db.query<ToArchive>(
-    `SELECT ${columns.version('v')}, m.kind, m.engine, ${columns.files('v', 'm')},
+    `SELECT ${columns.version('v')}, m.kind,
             (SELECT i.traceparent FROM intent i WHERE i.model = v.model AND i.version = v.version ORDER BY i.seq LIMIT 1) AS traceparent
        FROM goal_model m JOIN model_version v ON v.model = m.id AND v.version = m.version
       WHERE m.id = $1 AND m.epoch = $2 AND m.version > m.archived_version AND m.deleted_at IS NULL`,
@@ -47,14 +44,11 @@ export async function findToArchive(db: Database, model: string, epoch: number):
  */
 export async function archiveVersion(
   deps: Deps,
-  of: { version: ToArchive; kind: Kind; readers: Readers; epoch: number; signal: AbortSignal },
+  of: { version: ToArchive; kind: Kind; reader: SnapshotReader; epoch: number; signal: AbortSignal },
 ): Promise<void> {
-  const { version, kind, epoch, signal } = of
-  const model = new ModelFiles(deps.dataDir, version.model)
-  const reader = await of.readers.open({ kind, files: model.snapshotFiles(version, version.files) })
-  const folder = await model.archive(epoch)
+  const { version, kind, reader, epoch, signal } = of
+  const folder = await new ModelFiles(deps.dataDir, version.model).archive(epoch)
   try {
-    checkAsPublished(reader, version)
     const tables: StoredTable[] = []
     for (const table of kind.tables.keys()) {
       const path = join(folder, `${table}.parquet`)
@@ -67,7 +61,6 @@ export async function archiveVersion(
     await deps.objects.put(keyOf(version, 'manifest.json'), manifestOf(version, tables), { contentType, signal })
     await mark(deps, version, epoch, tables)
   } finally {
-    await reader.close()
     await rm(folder, { recursive: true, force: true })
   }
 }

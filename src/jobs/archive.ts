@@ -1,10 +1,11 @@
-import type { Engine, Readers } from '../engine/engine.ts'
+import type { Engine } from '../engine/engine.ts'
 import type { Kinds } from '../kinds/kind.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
 import { archiveVersion, findToArchive } from './archive-version.ts'
+import { OpenVersions } from './open-versions.ts'
 
 interface Deps {
   db: Database
@@ -31,7 +32,7 @@ export class Archiver {
   readonly #behind = new Map<string, number>()
   /** Until when a model is left alone, and how often in a row its archive has failed. */
   readonly #pauses = new Map<string, { until: number; failures: number }>()
-  readonly #readers = new Map<string, Promise<Readers>>()
+  readonly #versions: OpenVersions
   readonly #stop = new AbortController()
   #current: string | null = null
   #run: Promise<void> | null = null
@@ -39,6 +40,8 @@ export class Archiver {
 
   constructor(deps: Deps) {
     this.#deps = deps
+    // Nobody else reads here: what is archived is closed at once.
+    this.#versions = new OpenVersions({ ...deps, idleMs: 0 })
   }
 
   /** Sees to it that the newest version of a model that is held in `epoch` comes to be archived. */
@@ -116,26 +119,20 @@ export class Archiver {
   }
 
   async #archive(model: string, epoch: number): Promise<void> {
-    const { db, engines, kinds } = this.#deps
+    const { db, kinds } = this.#deps
     const version = await findToArchive(db, model, epoch)
     if (!version) return
     const kind = kinds.get(version.kind)
-    const engine = engines.get(version.engine)
-    if (!kind || !engine) throw new Error(`kind ${version.kind} on ${version.engine} is not known`)
+    if (!kind) throw new Error(`kind ${version.kind} is not known`)
     const attributes = { 'teatree.model': model, 'teatree.version': version.version }
     await span('archive', { parent: version.traceparent, attributes }, async () => {
-      const readers = await this.#readersOf(engine)
-      await archiveVersion(this.#deps, { version, kind, readers, epoch, signal: this.#stop.signal })
+      const { reader, release } = await this.#versions.open(version)
+      try {
+        await archiveVersion(this.#deps, { version, kind, reader, epoch, signal: this.#stop.signal })
+      } finally {
+        release()
+      }
     })
-  }
-
-  #readersOf(engine: Engine): Promise<Readers> {
-    const there = this.#readers.get(engine.name)
-    if (there) return there
-    const opening = engine.openReaders()
-    this.#readers.set(engine.name, opening)
-    opening.catch(() => this.#readers.delete(engine.name))
-    return opening
   }
 
   /** Stops what is under way: the next manager begins it anew. */
@@ -143,6 +140,6 @@ export class Archiver {
     this.#stop.abort(new Error('the manager stops'))
     clearTimeout(this.#alarm)
     await this.#run
-    for (const readers of this.#readers.values()) await (await readers).close()
+    await this.#versions.close()
   }
 }

@@ -42,6 +42,11 @@ const SETTINGS = {
     what: 'local manager processes',
     standard: 'one per core',
   },
+  TEATREE_PAGED_DISK: {
+    type: whole(0, 1000).default(8),
+    what: 'disk for versions that are kept while somebody pages there, as a multiple of the size of their model',
+    standard: '8',
+  },
   TEATREE_AUTH: {
     type: z.enum(['off'], { error: 'must be off: this release serves a loopback HOST only' }).default('off'),
     what: 'who may call; off is for a loopback HOST alone',
@@ -58,6 +63,8 @@ export interface Settings {
   storeUrl: string
   kindsDir: string | undefined
   managers: number
+  /** Multiple of a model's size. */
+  pagedDisk: number
   auth: 'off'
 }
 
@@ -96,6 +103,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     storeUrl: read('TEATREE_STORE_URL') ?? pathToFileURL(resolve(dataDir, 'store')).href,
     kindsDir: read('TEATREE_KINDS'),
     managers: read('TEATREE_MANAGERS'),
+    pagedDisk: read('TEATREE_PAGED_DISK'),
     auth: read('TEATREE_AUTH'),
   }
 }

@@ -6,17 +6,19 @@ import { Dispatcher } from '../../src/jobs/dispatcher.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Leases } from '../../src/jobs/lease.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
+import { letGo, modelsToLetGo } from '../../src/jobs/let-go.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { Publisher } from '../../src/jobs/publish.ts'
 import { pin } from '../../src/jobs/reads.ts'
-import { letGo } from '../../src/jobs/retention.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
+import { VersionDisk } from '../../src/jobs/version-disk.ts'
+import { VersionLeases } from '../../src/jobs/version-leases.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
 import { RecordingDatabase, type Statement } from '../support/recording-database.ts'
 
 /** They grow with every intent and version; to read one from end to end is never needed. */
-const GROWING = new Set(['intent', 'completion', 'model_version', 'content_index', 'intent_read'])
+const GROWING = new Set(['intent', 'completion', 'model_version', 'content_index', 'intent_read', 'version_lease'])
 
 let stack: AsyncDisposableStack
 let control: Control
@@ -31,7 +33,7 @@ beforeAll(async () => {
   await control.models.create({ id: 'source', kind: 'trial' })
   await control.models.create({ id: 'reader', kind: 'trial', reads: ['source'] })
   await fill(control)
-})
+}, 180_000)
 afterAll(() => stack[Symbol.asyncDispose]())
 
 /** 40 models with 1,250 intents and versions each: 50,000 rows in the ledger, of which some hundreds wait. */
@@ -57,6 +59,12 @@ async function fill({ db }: Control): Promise<void> {
     `INSERT INTO completion (model, position, intent) SELECT model, seq, id FROM intent WHERE seq <= 1240`,
     `INSERT INTO intent_read (intent, alias, model, version)
      SELECT id, 'source', 'source', seq FROM intent WHERE model <> 'source' AND seq BETWEEN 1 AND 1240`,
+    `INSERT INTO version_reader (id, expires_at) SELECT gen_random_uuid(), now() + interval '1 hour' FROM generate_series(1, 3)`,
+    `INSERT INTO version_lease (id, reader, model, version)
+     SELECT gen_random_uuid(), r.id, v.model, v.version FROM version_reader r, model_version v WHERE v.version > 1220`,
+    // Some versions are paged at, and one is due.
+    `UPDATE model_version SET kept = true, paged_at = now() WHERE version BETWEEN 1100 AND 1110`,
+    `UPDATE model_version SET kept = true WHERE version = 1000`,
     'VACUUM ANALYZE',
   ])
     await db.query(statement)
@@ -98,6 +106,7 @@ test('what is asked for all the time reads no table that grows from end to end',
     open => open.close(),
   )
   const leases = new Leases(db, crypto.randomUUID())
+  const versionLeases = new VersionLeases({ db, log: quiet })
   const publisher = new Publisher({ db, ledger, queue, kinds })
   const kind = kinds.get('trial')
   const epoch = (await leases.acquire('source')) ?? 0
@@ -127,7 +136,16 @@ test('what is asked for all the time reads no table that grows from end to end',
     'find suspects': () => suspectsUpTo(db, 'source'),
     'give a batch back': () => giveBack(db, { model: 'source', epoch, batch: newest }),
     'publish, and start triggers': publish,
-    'let versions go': () => letGo({ db, dataDir: '/nowhere' }, 'source'),
+    'let versions go': () => letGo({ db, dataDir: '/nowhere', pagedDisk: 8 }, 'source'),
+    'find models that have versions to let go': () => modelsToLetGo(db),
+    'measure versions that are paged at': () =>
+      letGo({ db, dataDir: '/nowhere', pagedDisk: 8 }, 'm7', new VersionDisk()),
+    'lease a version': async () => versionLeases.take(await snapshots.find('m7', { version: 1239 }, 0)),
+    'give leases back': async () => {
+      const leased = await versionLeases.take(await snapshots.find('m7', { version: 1238 }, 0))
+      if (leased) versionLeases.giveBack(leased.lease)
+      await versionLeases.close()
+    },
     'find what to archive': () => findToArchive(db, 'source', epoch),
     'pin a read': () => db.transaction(tx => pin(tx, one.id, [{ alias: 'source', model: 'source', version: null }])),
     'renew leases': () => leases.renew(),
