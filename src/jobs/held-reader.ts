@@ -1,5 +1,5 @@
-import type { DiffRow, QueryPage, QueryRows, SnapshotReader, TableRows } from '../engine/engine.ts'
-import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan } from '../engine/plan.ts'
+import type { DiffRow, QueryPage, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine/engine.ts'
+import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../engine/plan.ts'
 import type { Row, Value } from '../kinds/types.ts'
 
 /**
@@ -67,8 +67,21 @@ export class HeldReader implements SnapshotReader {
     return this.#checked(this.#reader.tables())
   }
 
-  exportParquet(table: string, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }> {
-    return this.#checked(this.#reader.exportParquet(table, path, signal))
+  exportParquet(plan: TablePlan, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }> {
+    return this.#checked(this.#reader.exportParquet(plan, path, signal))
+  }
+
+  async *stream(plan: TablePlan, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+    const pieces = this.#reader.stream(plan, format, signal)
+    try {
+      for (;;) {
+        const piece = await this.#checked(pieces.next())
+        if (piece.done) return
+        yield piece.value
+      }
+    } finally {
+      await pieces.return()
+    }
   }
 
   close(): Promise<void> {
