@@ -20,7 +20,12 @@ export async function localManager(settings: Settings, name: string): Promise<vo
     connections: 8,
   })
   const manager = stack.adopt(
-    new Manager({ ...parts, dataDir: settings.dataDir, onReleased: model => tell({ is: 'released', model }) }),
+    new Manager({
+      ...parts,
+      dataDir: settings.dataDir,
+      archives: settings.archives,
+      onReleased: model => tell({ is: 'released', model }),
+    }),
     held => held.close(),
   )
   const stopped = Promise.withResolvers<void>()
@@ -60,6 +65,7 @@ export async function modelManager(settings: Settings, model: string): Promise<v
     new Manager({
       ...parts,
       dataDir: settings.dataDir,
+      archives: settings.archives,
       idleMs: Number.POSITIVE_INFINITY,
       onReleased: () => released.resolve(),
     }),

@@ -4,7 +4,8 @@ import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
-import { archiveVersion, findToArchive } from './archive-version.ts'
+import { KEPT_ARCHIVES, letArchivesGo, sweepArchives } from './archive-retention.ts'
+import { archiveVersion, findToArchive, type ToArchive } from './archive-version.ts'
 
 interface Deps {
   db: Database
@@ -13,6 +14,10 @@ interface Deps {
   engines: ReadonlyMap<string, Engine>
   dataDir: string
   log: Log
+  /** How many archives of a model are kept. */
+  archives?: number | undefined
+  /** Whether no other manager can have taken the model yet. */
+  safe(model: string): boolean
 }
 
 /** Between two tries of a model whose archive failed: at first, and doubled from then on up to the second. */
@@ -21,8 +26,8 @@ const RETRY_MS = { first: 1000, most: 60_000 }
 const REST = { ms: 1000, times: 9 }
 
 /**
- * Brings the newest versions of the models that a manager holds into the archive, behind the scenes: publishing never
- * waits for the store. While one is archived, and while a model rests from that, those published meanwhile become one
+ * Brings the newest versions of the models that a manager holds into the archive, and those that are pinned, and lets older
+ * archives go; all behind the scenes: publishing never waits for the store. While one is archived, and while a model rests from that, those published meanwhile become one
  * next archive; a model whose archive fails holds up no other.
  */
 export class Archiver {
@@ -32,6 +37,8 @@ export class Archiver {
   /** Until when a model is left alone, and how often in a row its archive has failed. */
   readonly #pauses = new Map<string, { until: number; failures: number }>()
   readonly #readers = new Map<string, Promise<Readers>>()
+  /** Models whose folders in the store hold nothing that a broken off archive has left. */
+  readonly #swept = new Set<string>()
   readonly #stop = new AbortController()
   #current: string | null = null
   #run: Promise<void> | null = null
@@ -57,6 +64,7 @@ export class Archiver {
   forget(model: string): void {
     this.#behind.delete(model)
     this.#pauses.delete(model)
+    this.#swept.delete(model)
   }
 
   async #drain(): Promise<void> {
@@ -109,6 +117,7 @@ export class Archiver {
     } catch (error) {
       if (this.#stop.signal.aborted) return
       this.#deps.log.warn({ model, err: error }, 'the archive is behind; it is tried again')
+      this.#swept.delete(model)
       const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
       this.#pauses.set(model, { until: performance.now() + pause, failures: failures + 1 })
       if (!this.#behind.has(model)) this.#behind.set(model, epoch)
@@ -116,13 +125,24 @@ export class Archiver {
   }
 
   async #archive(model: string, epoch: number): Promise<void> {
-    const { db, engines, kinds } = this.#deps
+    const { db, archives: keep = KEPT_ARCHIVES } = this.#deps
     const version = await findToArchive(db, model, epoch)
-    if (!version) return
+    if (version) await this.#archiveVersion(version, epoch)
+    await letArchivesGo(this.#deps, { model, epoch, keep })
+    if (!this.#swept.has(model)) {
+      await sweepArchives(this.#deps, model)
+      this.#swept.add(model)
+    }
+    // A pinned one, or the newest as it is by now: after the rest, so that all models have their turn.
+    if (version && (await findToArchive(db, model, epoch))) this.#behind.set(model, epoch)
+  }
+
+  async #archiveVersion(version: ToArchive, epoch: number): Promise<void> {
+    const { engines, kinds } = this.#deps
     const kind = kinds.get(version.kind)
     const engine = engines.get(version.engine)
     if (!kind || !engine) throw new Error(`kind ${version.kind} on ${version.engine} is not known`)
-    const attributes = { 'teatree.model': model, 'teatree.version': version.version }
+    const attributes = { 'teatree.model': version.model, 'teatree.version': version.version }
     await span('archive', { parent: version.traceparent, attributes }, async () => {
       const readers = await this.#readersOf(engine)
       await archiveVersion(this.#deps, { version, kind, readers, epoch, signal: this.#stop.signal })

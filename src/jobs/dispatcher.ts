@@ -1,5 +1,6 @@
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
+import { hasLost, hasUnarchivedPin } from './chores.ts'
 import type { Completions } from './completions.ts'
 import type { Launcher } from './launcher.ts'
 import type { Queue } from './queue.ts'
@@ -103,7 +104,8 @@ export class Dispatcher {
   }
 
   /**
-   * The models whose intents wait, or whose archive is behind: it has to catch up after a stop, too. One that is blocked
+   * The models whose intents wait, whose archive is behind (it has to catch up after a stop, too), or that have lost versions.
+   * One that is blocked
    * and that nobody holds is tried again when it says.
    */
   #waiting(): Promise<Waiting[]> {
@@ -115,7 +117,7 @@ export class Dispatcher {
          LEFT JOIN LATERAL (SELECT id, status, submitted_at FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
                              ORDER BY seq LIMIT 1) i ON true
          LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
-        WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version)
+        WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version OR ${hasLost('m.id')} OR ${hasUnarchivedPin('m.id')})
           AND (l.model IS NOT NULL OR m.retry_at IS NULL OR m.retry_at < clock_timestamp())`,
       [this.#lostSeconds],
     )

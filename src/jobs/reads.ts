@@ -3,6 +3,7 @@ import type { SnapshotRef } from '../engine/engine.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Database, Transaction } from '../platform/postgres.ts'
 import type { ReadRequest } from './functions.ts'
+import { areThere, markLost, VersionLost } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
 import { columns } from './records.ts'
 
@@ -16,7 +17,7 @@ export function readModels(db: Database, model: string): Promise<{ id: string; k
 
 /**
  * Says which versions of other models the intent reads, in the ledger and before it is applied; from then on they are
- * kept. An intent that runs again reads the same ones. BAD_VALUE where a model is not among the reads, SNAPSHOT_GONE
+ * kept. An intent that runs again reads the same ones. UNAVAILABLE while one is made again from the archive, BAD_VALUE where a model is not among the reads, SNAPSHOT_GONE
  * or SNAPSHOT_NOT_YET where it has no such version.
  */
 export async function pinReads(
@@ -29,13 +30,20 @@ export async function pinReads(
     if (!allowed.has(model))
       throw new TeatreeError('BAD_VALUE', `${alias}: model ${model} is not among the models that this one reads.`)
   const pinned = await db.transaction(tx => pin(tx, of.intent, of.requests))
-  return pinned.map(({ files, ...read }) => ({
+  const refs = pinned.map(({ files, ...read }) => ({
     alias: read.alias,
     model: read.model,
     kind: read.kind,
     version: read.version,
     files: new ModelFiles(dataDir, read.model).snapshotFiles(read, files),
   }))
+  for (const [index, read] of pinned.entries()) {
+    const isThere = !read.lost && (await areThere(Object.values(refs[index]?.files ?? {})))
+    if (isThere) continue
+    await markLost(db, read)
+    throw new VersionLost(read)
+  }
+  return refs
 }
 
 interface Pinned {
@@ -44,6 +52,7 @@ interface Pinned {
   kind: string
   version: number
   epoch: number
+  lost: boolean
   files: string[]
 }
 
@@ -61,7 +70,7 @@ export async function pin(tx: Transaction, intent: string, requests: readonly Re
     [intent, JSON.stringify(requests)],
   )
   const pinned = await tx.query<Pinned>(
-    `SELECT r.alias, r.model, m.kind, r.version, v.epoch, ${columns.files('r', 'm')}
+    `SELECT r.alias, r.model, m.kind, r.version, v.epoch, v.lost, ${columns.files('r', 'm')}
        FROM intent_read r JOIN goal_model m ON m.id = r.model
        JOIN model_version v ON v.model = r.model AND v.version = r.version
       WHERE r.intent = $1 AND v.kept AND m.deleted_at IS NULL`,

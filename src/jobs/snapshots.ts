@@ -1,12 +1,13 @@
 import type { Engine, Readers, SnapshotReader } from '../engine/engine.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
-import type { Kinds } from '../kinds/kind.ts'
+import type { Kind, Kinds } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { checkAsPublished } from './as-published.ts'
 import type { Completions } from './completions.ts'
 import { isUuid, noModel } from './ledger.ts'
+import { markLost, VersionLost } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
 import { columns, type Model, type Version } from './records.ts'
 
@@ -126,13 +127,18 @@ export class Snapshots {
     ])
   }
 
-  /** Finds a version (see `find`) and holds it open. */
+  /**
+   * Finds a version (see `find`) and holds it open. Where its files are lost, they are waited for within the same time,
+   * and then it is UNAVAILABLE.
+   */
   async acquire(model: string, at: SnapshotAt | null, waitMs: number, signal?: AbortSignal): Promise<OpenSnapshot> {
+    const end = performance.now() + waitMs
     for (let tries = 1; ; tries++) {
-      const version = await this.find(model, at, waitMs, signal)
+      const version = await this.find(model, at, Math.max(0, end - performance.now()), signal)
       try {
         return await this.open(version)
       } catch (error) {
+        if (error instanceof VersionLost && (await this.#madeAgain(version, end - performance.now(), signal))) continue
         // The newest as it was found may have been let go before it was open: then there is a newer one.
         const code = error instanceof TeatreeError ? error.code : ''
         if (code !== 'SNAPSHOT_GONE' || (at && 'version' in at) || tries === 5) throw error
@@ -140,7 +146,13 @@ export class Snapshots {
     }
   }
 
-  /** Holds the version open. SNAPSHOT_GONE where its files are not kept any more, INTERNAL where they are another's. */
+  /** Whether a version is lost no longer within this time: it has been made again, or let go. */
+  #madeAgain({ model, version }: Version, waitMs: number, signal?: AbortSignal): Promise<boolean> {
+    const look = async () => (await this.#one(model, 'v.version = $2 AND v.lost AND v.kept', version)) === null
+    return this.#completions.until(model, look, waitMs, signal)
+  }
+
+  /** Holds the version open. SNAPSHOT_GONE where its files are not kept any more, UNAVAILABLE while they are made again. */
   async open(version: Version): Promise<OpenSnapshot> {
     const key = `${version.model}@${version.version}`
     const entry = this.#open.get(key) ?? { reader: this.#openReader(version), holders: 0, usedAt: 0 }
@@ -163,8 +175,10 @@ export class Snapshots {
   }
 
   async #openReader(version: Version): Promise<SnapshotReader> {
-    const [model] = await this.#db.query<Pick<Model, 'kind' | 'engine'> & { files: string[] }>(
-      `SELECT m.kind, m.engine, ${columns.files('v', 'm')}
+    const [model] = await this.#db.query<
+      Pick<Model, 'kind' | 'engine'> & Pick<Version, 'epoch' | 'lost' | 'kept'> & { files: string[] }
+    >(
+      `SELECT m.kind, m.engine, v.epoch, v.lost, v.kept, ${columns.files('v', 'm')}
          FROM goal_model m JOIN model_version v ON v.model = m.id WHERE m.id = $1 AND v.version = $2`,
       [version.model, version.version],
     )
@@ -173,16 +187,33 @@ export class Snapshots {
     if (!model) throw noModel(version.model)
     if (!kind || !engine)
       throw new TeatreeError('UNKNOWN_KIND', `Model ${version.model} is of a kind that this server does not know.`)
-    const files = new ModelFiles(this.#dataDir, version.model).snapshotFiles(version, model.files)
-    const reader = await (await this.#readersOf(engine)).open({ kind, files })
+    if (model.lost && model.kept) throw new VersionLost(version)
+    // It may have been made again, in the folder of another epoch, since it was found.
+    const now = { ...version, epoch: model.epoch }
+    const reader = await this.#attach(now, kind, engine, model.files)
     try {
       checkAsPublished(reader, version)
       return reader
     } catch (error) {
       this.#log.error({ model: version.model, version: version.version, err: error }, 'a version is not read')
       await reader.close()
-      throw error
+      throw await this.#lostOr(now, error)
     }
+  }
+
+  async #attach(version: Version, kind: Kind, engine: Engine, names: readonly string[]): Promise<SnapshotReader> {
+    const readers = await this.#readersOf(engine)
+    try {
+      const files = new ModelFiles(this.#dataDir, version.model).snapshotFiles(version, names)
+      return await readers.open({ kind, files })
+    } catch (error) {
+      throw error instanceof SnapshotMissing ? await this.#lostOr(version, error) : error
+    }
+  }
+
+  /** Files that should be there as they were published are lost; those of a version that is not kept are simply gone. */
+  async #lostOr(version: Version, error: unknown): Promise<unknown> {
+    return (await markLost(this.#db, version)) ? new VersionLost(version) : error
   }
 
   #readersOf(engine: Engine): Promise<Readers> {

@@ -42,6 +42,11 @@ const SETTINGS = {
     what: 'local manager processes',
     standard: 'one per core',
   },
+  TEATREE_ARCHIVES: {
+    type: whole(1, 1000).default(3),
+    what: 'archives that are kept of each model: the newest so many, and those that anything kept is made again from',
+    standard: '3',
+  },
   TEATREE_AUTH: {
     type: z.enum(['off'], { error: 'must be off: this release serves a loopback HOST only' }).default('off'),
     what: 'who may call; off is for a loopback HOST alone',
@@ -58,6 +63,8 @@ export interface Settings {
   storeUrl: string
   kindsDir: string | undefined
   managers: number
+  /** How many archives of a model are kept. */
+  archives: number
   auth: 'off'
 }
 
@@ -96,6 +103,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     storeUrl: read('TEATREE_STORE_URL') ?? pathToFileURL(resolve(dataDir, 'store')).href,
     kindsDir: read('TEATREE_KINDS'),
     managers: read('TEATREE_MANAGERS'),
+    archives: read('TEATREE_ARCHIVES'),
     auth: read('TEATREE_AUTH'),
   }
 }
