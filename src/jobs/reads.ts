@@ -17,33 +17,39 @@ export function readModels(db: Database, model: string): Promise<{ id: string; k
 
 /**
  * Says which versions of other models the intent reads, in the ledger and before it is applied; from then on they are
- * kept. An intent that runs again reads the same ones. UNAVAILABLE while one is made again from the archive, BAD_VALUE where a model is not among the reads, SNAPSHOT_GONE
+ * kept. An intent that runs again reads the same ones. BAD_VALUE where a model is not among the reads, SNAPSHOT_GONE
  * or SNAPSHOT_NOT_YET where it has no such version.
  */
 export async function pinReads(
   db: Database,
   dataDir: string,
   of: { intent: string; requests: readonly ReadRequest[]; reads: readonly { id: string }[] },
-): Promise<SnapshotRef[]> {
+): Promise<PinnedRef[]> {
   const allowed = new Set(of.reads.map(({ id }) => id))
   for (const { alias, model } of of.requests)
     if (!allowed.has(model))
       throw new TeatreeError('BAD_VALUE', `${alias}: model ${model} is not among the models that this one reads.`)
   const pinned = await db.transaction(tx => pin(tx, of.intent, of.requests))
-  const refs = pinned.map(({ files, ...read }) => ({
-    alias: read.alias,
-    model: read.model,
-    kind: read.kind,
-    version: read.version,
+  return pinned.map(({ files, ...read }) => ({
+    ...read,
     files: new ModelFiles(dataDir, read.model).snapshotFiles(read, files),
   }))
-  for (const [index, read] of pinned.entries()) {
-    const isThere = !read.lost && (await areThere(Object.values(refs[index]?.files ?? {})))
-    if (isThere) continue
-    await markLost(db, read)
-    throw new VersionLost(read)
+}
+
+/** A version that is read, and of which epoch its files are. */
+interface PinnedRef extends SnapshotRef {
+  epoch: number
+  lost: boolean
+}
+
+/** Sees that the files of what is read are there. UNAVAILABLE while they are made again from the archive. */
+export async function filesOfReads(db: Database, refs: readonly PinnedRef[]): Promise<SnapshotRef[]> {
+  for (const ref of refs) {
+    if (!ref.lost && (await areThere(Object.values(ref.files)))) continue
+    await markLost(db, ref)
+    throw new VersionLost(ref)
   }
-  return refs
+  return [...refs]
 }
 
 interface Pinned {

@@ -7,7 +7,7 @@ import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { changeOf, type ImportArguments, type IntentFunction, intentFunctions, readRequests } from './functions.ts'
 import { stepReporter } from './progress.ts'
-import { importPath, pinReads, readModels } from './reads.ts'
+import { filesOfReads, importPath, pinReads, readModels } from './reads.ts'
 import type { Intent } from './records.ts'
 
 /** One intent made ready: work for the engine, or refused before the engine saw it. */
@@ -98,7 +98,8 @@ async function snapshotsFor(
   const requests = readRequests(fn, intent.arguments, reads)
   // A scenario begins as a copy of a model that it need not go on reading.
   const allowed = fn.is === 'copy' ? requests.map(({ model }) => ({ id: model })) : reads
-  return requests.length === 0 ? [] : pinReads(deps.db, deps.dataDir, { intent: intent.id, requests, reads: allowed })
+  if (requests.length === 0) return []
+  return filesOfReads(deps.db, await pinReads(deps.db, deps.dataDir, { intent: intent.id, requests, reads: allowed }))
 }
 
 async function fileFor(
