@@ -16,13 +16,15 @@ interface Deps {
   log: Log
   /** How many archives of a model are kept. */
   archives?: number | undefined
+  /** Between two archives of a model: at least `ms`, and so much that they take one part in `times` + 1 of the time. */
+  archiveRest?: { ms: number; times: number } | undefined
   /** Whether no other manager can have taken the model yet. */
   safe(model: string): boolean
 }
 
 /** Between two tries of a model whose archive failed: at first, and doubled from then on up to the second. */
 const RETRY_MS = { first: 1000, most: 60_000 }
-/** Between two archives of a model: at least this, and so much that they take a tenth of the time. */
+/** A tenth of the time for archives. */
 const REST = { ms: 1000, times: 9 }
 
 /**
@@ -113,7 +115,8 @@ export class Archiver {
     try {
       await this.#archive(model, epoch)
       const ended = performance.now()
-      this.#pauses.set(model, { until: ended + Math.max(REST.ms, REST.times * (ended - started)), failures: 0 })
+      const { ms, times } = this.#deps.archiveRest ?? REST
+      this.#pauses.set(model, { until: ended + Math.max(ms, times * (ended - started)), failures: 0 })
     } catch (error) {
       if (this.#stop.signal.aborted) return
       this.#deps.log.warn({ model, err: error }, 'the archive is behind; it is tried again')

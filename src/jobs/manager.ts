@@ -24,6 +24,8 @@ export interface ManagerDeps {
   log: Log
   /** How many archives of a model are kept. */
   archives?: number
+  /** Between two archives of a model. */
+  archiveRest?: { ms: number; times: number }
   /** A model without work is let go after this long. */
   idleMs?: number
   /** Told when a model that was held is held no longer, however that came. */

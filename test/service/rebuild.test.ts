@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { pinVersion } from '../../src/jobs/pins.ts'
-import { openObjectStore } from '../../src/platform/objects/index.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { openLosable } from '../support/lost-disk.ts'
+import { nobodysStore } from '../support/object-stores.ts'
 import { sale } from '../support/sales-model.ts'
 
 const appendSites = (ids: string[]) => ids.map(siteId => ({ siteId, name: `Site ${siteId}`, region: null }))
@@ -157,14 +157,7 @@ test('while the store is away the model is BLOCKED and says so; no intent fails,
     arguments: { rows: [{ entryId: 'B', note: null }] },
   })
 
-  // Nobody listens there.
-  const env = {
-    AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:1',
-    AWS_REGION: 'x',
-    AWS_ACCESS_KEY_ID: 'x',
-    AWS_SECRET_ACCESS_KEY: 'x',
-  }
-  const nobody = openObjectStore('s3://nobody/there', env)
+  const nobody = nobodysStore()
   const away = jobs.startManager({ objects: nobody })
   await away.hold(id)
   const isBlocked = async () => (await jobs.models.get(id))?.blocked?.code === 'UNAVAILABLE'
