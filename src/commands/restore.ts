@@ -36,12 +36,17 @@ export async function restore(settings: Settings, which: string, to: string): Pr
     for (const name of files) await rename(join(scratch, 'made', name), join(dir, name))
   } catch (error) {
     if (signal.aborted) throw new UsageError('stopped')
-    throw error instanceof DamagedArchive ? await damaged(objects, manifest, error) : error
+    if (error instanceof DamagedArchive) throw await damaged(objects, manifest, error)
+    if (isFull(error)) throw new UsageError(`the disk of ${dir} is full; make room or choose another folder`)
+    throw error
   }
   const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0)
   const newer = passedOver.length > 0 ? ` (passed over, for they are not complete: ${passedOver.join('; ')})` : ''
   progress.done(`version ${manifest.version}, ${rows} rows, in ${join(dir, 'model.duckdb')}${newer}`)
 }
+
+/** Of DuckDB's own writing; what is fetched says so itself. */
+const isFull = (error: unknown) => ['ENOSPC', 'EDQUOT'].includes(String((error as { code?: unknown }).code))
 
 function asked(which: string): { model: string; version: number | null } {
   const [, model, version] = /^([a-z][a-z0-9-]{0,62})(?:@([1-9]\d{0,9}))?$/.exec(which) ?? []

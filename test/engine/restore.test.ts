@@ -5,6 +5,7 @@ import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import { restoreModel } from '../../src/engine/duckdb/restore.ts'
 import { openDuckDBWriter } from '../../src/engine/duckdb/writer.ts'
 import type { ArchivedVersion, SnapshotFiles } from '../../src/engine/engine.ts'
+import { checkKind } from '../../src/kinds/check.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import { quiet } from '../support/control.ts'
 import { rowsOf } from '../support/rows-of.ts'
@@ -105,6 +106,40 @@ test('a Parquet that is not what the archive says is refused', async () => {
     const refused = restoreModel(wrong, join(dir, `wrong-${index}`))
     await expect(refused).rejects.toMatchObject({ code: 'BAD_FILE', message: expect.stringContaining(what) })
   }
+})
+
+test('a version of a kind that has grown since is taken up by it', async () => {
+  const { growers, ...others } = orchard.definition.tables
+  if (!growers) throw new Error('no growers')
+  const { since, ...columns } = growers.columns
+  const younger = checkKind({
+    ...orchard.definition,
+    queries: {},
+    tables: { ...others, growers: { ...growers, columns } },
+  })
+  expect(since).toBe('DATE?')
+  const files = await folder.snapshot(younger, { growers: [{ growerId: 'G', region: null }] })
+  const reader = await readers.open({ kind: younger, files })
+  const dir = join(folder.path, crypto.randomUUID())
+  await mkdir(join(dir, 'scratch'), { recursive: true })
+  const tables: Record<string, { path: string; rows: number }> = {}
+  for (const name of younger.tables.keys()) {
+    const path = join(dir, `${name}.parquet`)
+    tables[name] = { path, rows: (await reader.exportParquet(name, path)).rows }
+  }
+  await restoreModel({ version: 1, lastSeq: 1n, shape: younger.shape, tables }, join(dir, 'made'))
+  const again = { 'model.duckdb': join(dir, 'made', 'model.duckdb') }
+  const grown = await rowsOf(await readers.open({ kind: orchard, files: again }), orchard)
+  expect(grown.tables.growers).toEqual([{ growerId: 'G', region: null, since: null }])
+  const writer = await openDuckDBWriter({
+    kind: orchard,
+    kinds: new Map(),
+    dir: join(dir, 'scratch'),
+    from: again,
+    log: quiet,
+  })
+  expect(writer).toMatchObject({ version: 1, hasAdditions: true })
+  await writer.close()
 })
 
 test('a restore that is stopped ends with the reason', async () => {
