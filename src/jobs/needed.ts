@@ -9,17 +9,22 @@
  */
 const END = 2_147_483_647
 
-/** SQL that is true where a version of a model is needed, of those from `from` up to, not including, `before` (null: no end). */
+/**
+ * SQL that is true where a version of a model is needed, of those from `from` up to, not including, `before` (null: no end).
+ * OFFSET 0 has each table asked by its index, range by range: the planner takes the ranges for many, and reads all of it.
+ */
 export const neededBetween = (model: string, from: string, before: string): string => `EXISTS (
   WITH RECURSIVE replayed (model, first, before) AS (
     SELECT ${model}::text, (${from})::integer, coalesce((${before})::integer, ${END})
     UNION
     SELECT i.model, i.version, coalesce(${nextArchive('i.model', 'i.version')}, ${END})
       FROM replayed x
-      JOIN intent_read r ON r.model = x.model AND r.version >= x.first AND r.version < x.before
-      JOIN intent i ON i.id = r.intent AND i.version IS NOT NULL)
-  SELECT FROM replayed x JOIN model_version v ON v.model = x.model AND v.version >= x.first AND v.version < x.before
-   WHERE v.kept)`
+     CROSS JOIN LATERAL (SELECT intent FROM intent_read
+                          WHERE model = x.model AND version >= x.first AND version < x.before OFFSET 0) r
+     CROSS JOIN LATERAL (SELECT model, version FROM intent WHERE id = r.intent AND version IS NOT NULL OFFSET 0) i)
+  SELECT FROM replayed x
+   CROSS JOIN LATERAL (SELECT FROM model_version
+                        WHERE model = x.model AND version >= x.first AND version < x.before AND kept OFFSET 0) v)`
 
 /** SQL of the oldest archive of a model that holds a version; null where there is none. */
 export const nextArchive = (model: string, version: string): string =>

@@ -15,7 +15,7 @@ test('what a kept version would be made again from is needed, through whoever wa
   const versions = async (model: string, numbers: number[], kept: number[]) => {
     for (const version of numbers)
       await db.query(
-        `INSERT INTO model_version (model, version, epoch, last_seq, completions, tables, kept) VALUES ($1, $2, 1, $2, 0, '[]', $3)`,
+        `INSERT INTO model_version (model, version, epoch, last_seq, completions, tables, kept) VALUES ($1, $2::integer, 1, $2::integer, 0, '[]', $3)`,
         [model, version, kept.includes(version)],
       )
   }
