@@ -48,6 +48,16 @@ function program(): Command {
       (await import('./commands/import.ts')).importFile(file, { url: server, ...options }),
     )
   teatree
+    .command('restore')
+    .argument('<model>', 'the model, or MODEL@VERSION')
+    .description(
+      'make the file of a model from the object store alone (TEATREE_STORE_URL), with no database and no server',
+    )
+    .requiredOption('--to <dir>', 'the folder that gets model.duckdb')
+    .action(async (model, { to }: { to: string }) =>
+      (await import('./commands/restore.ts')).restore(readSettings(process.env), model, to),
+    )
+  teatree
     .command('migrate')
     .description('bring the control database to this release')
     .action(async () => (await import('./commands/migrate.ts')).migrateDatabase(readSettings(process.env)))

@@ -4,6 +4,7 @@ import { Dispatcher } from '../jobs/dispatcher.ts'
 import { Housekeeper } from '../jobs/housekeeper.ts'
 import { LocalLauncher } from '../jobs/launcher.ts'
 import { Ledger } from '../jobs/ledger.ts'
+import { findLost } from '../jobs/lost.ts'
 import { migrate } from '../jobs/migrate.ts'
 import { Models } from '../jobs/models.ts'
 import type { Services } from '../jobs/services.ts'
@@ -47,6 +48,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const { databaseUrl, db, duckdb, engines, kinds, objects, queue } = parts
   const { dataDir, pagedDisk } = settings
 
+  await findLost({ db, dataDir, log: parts.log })
   const completions = stack.adopt(new Completions(db), log => log.close())
   await completions.start(parts.log)
   const ledger = new Ledger(db, queue)

@@ -1,5 +1,5 @@
 import type { EngineName } from '../kinds/context.ts'
-import type { Kind, Kinds } from '../kinds/kind.ts'
+import type { Kind, KindShape, Kinds } from '../kinds/kind.ts'
 import type { Row, Value } from '../kinds/types.ts'
 import type { ImportFormat } from './files.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from './plan.ts'
@@ -16,6 +16,13 @@ export interface Engine {
   openWriter(options: WriterOptions): Promise<Writer>
   /** The readers of this process; one per process. */
   openReaders(): Promise<Readers>
+  /**
+   * Makes the files of an archived version again, in `dir` (made, and empty), synced to disk: the same rows, version and
+   * lastSeq. Its kind need not be known. BAD_FILE where a Parquet is not what the archive says.
+   */
+  restore(archived: ArchivedVersion, dir: string, options?: RestoreOptions): Promise<MadeSnapshot>
+  /** The checksum of a snapshot file, as SnapshotFile.sha256 says it. */
+  fileDigest(path: string): Promise<string>
   /** What an uploaded file holds; BAD_FILE where it cannot be read. */
   describeFile(path: string, format: ImportFormat): Promise<FileDescription>
   /** The blocks of a snapshot file, for those who fetch only what changed; an engine whose files have none offers none. */
@@ -41,6 +48,27 @@ export interface WriterOptions {
   dir: string
   /** The newest published version to begin from, null for the empty model. */
   from: SnapshotFiles | null
+}
+
+/** A version as its archive has it. */
+export interface ArchivedVersion {
+  version: number
+  lastSeq: bigint
+  /** The kind's tables as they were when it was archived. */
+  shape: KindShape
+  /** The Parquet of every table of the shape. */
+  tables: Readonly<Record<string, { path: string; rows: number }>>
+}
+export interface RestoreOptions {
+  signal?: AbortSignal | undefined
+  /** Called before each table is taken up. */
+  onTable?(table: string): void
+}
+
+/** What is in a snapshot folder. */
+export interface MadeSnapshot {
+  files: SnapshotFile[]
+  tables: TableRows[]
 }
 
 /** The files of one version, as absolute paths by name. */
@@ -116,7 +144,7 @@ export interface Writer {
    * Writes the present state into `dir` (made, and empty), synced to disk, and says what is in it. The files may be links
    * to what earlier versions have, and cost what has changed since.
    */
-  snapshot(dir: string): Promise<{ files: SnapshotFile[]; tables: TableRows[] }>
+  snapshot(dir: string): Promise<MadeSnapshot>
   /** Does, while nobody waits, what makes the next snapshots cheaper. */
   tidy(): Promise<void>
   close(): Promise<void>

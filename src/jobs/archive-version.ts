@@ -1,112 +1,196 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import type { SnapshotReader } from '../engine/engine.ts'
+import type { EngineName } from '../kinds/context.ts'
 import type { Kind } from '../kinds/kind.ts'
-import type { ObjectStore, StoredObject } from '../platform/objects/index.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
+import { type Archive, type ArchivedTable, archiveKey, archivesUpTo } from './archives.ts'
 import { notifyModel } from './channel.ts'
+import { hasUnarchivedPin } from './chores.ts'
+import { manifestKey, manifestText } from './manifest.ts'
 import { ModelFiles } from './model-files.ts'
+import { Fenced } from './publish.ts'
 import { columns, type Version } from './records.ts'
+import { comparableTables, unchangedTables } from './unchanged.ts'
 
 interface Deps {
   db: Database
   objects: ObjectStore
   dataDir: string
+  /** Whether no other manager can have taken the model yet. */
+  safe(model: string): boolean
 }
 
-/** The newest version of a model, not in the archive yet. */
+/** A version of a model that is to be archived. */
 export interface ToArchive extends Version {
   kind: string
+  engine: EngineName
   traceparent: string | null
 }
 
-/** A table as it lies in the store. */
-interface StoredTable extends StoredObject {
-  table: string
-  rows: number
-}
-
-/** Null where the archive has the newest version, or `epoch` is over. */
+/**
+ * The newest version, where the archive does not have it, else a pinned one that has no archive of its own; null where there
+ * is nothing to archive, or `epoch` is over. Versions whose files are lost come when they have been made again.
+ */
 export async function findToArchive(db: Database, model: string, epoch: number): Promise<ToArchive | null> {
   const [version] = await db.query<ToArchive>(
-    `SELECT ${columns.version('v')}, m.kind,
+    `SELECT ${columns.version('v')}, m.kind, m.engine,
             (SELECT i.traceparent FROM intent i WHERE i.model = v.model AND i.version = v.version ORDER BY i.seq LIMIT 1) AS traceparent
-       FROM goal_model m JOIN model_version v ON v.model = m.id AND v.version = m.version
-      WHERE m.id = $1 AND m.epoch = $2 AND m.version > m.archived_version AND m.deleted_at IS NULL`,
+       FROM goal_model m JOIN model_version v ON v.model = m.id AND v.kept
+      WHERE m.id = $1 AND m.epoch = $2 AND m.deleted_at IS NULL AND NOT v.lost
+        AND ((v.version = m.version AND m.version > m.archived_version) OR ${hasUnarchivedPin('v.model', 'v.version')})
+      ORDER BY v.version DESC LIMIT 1`,
     [model, epoch],
   )
   return version ?? null
 }
 
+interface Archiving {
+  version: ToArchive
+  kind: Kind
+  reader: SnapshotReader
+  epoch: number
+  signal: AbortSignal
+}
+
 /**
- * Puts the Parquet of every table at MODEL/VERSION/TABLE.parquet, then a manifest that says what belongs to it, and then
- * marks the version as archived. Done again it puts the same bytes, whoever does it; only `epoch` can mark it.
+ * Brings a version into the archive: the Parquet of every table that changed to MODEL/VERSION/TABLE.parquet, then a manifest
+ * that names them, and for the others the objects of an earlier archive; each is read back or looked at before the
+ * version is marked as archived. Done again it puts the same bytes, whoever does it; only `epoch` can mark it.
  */
-export async function archiveVersion(
-  deps: Deps,
-  of: { version: ToArchive; kind: Kind; reader: SnapshotReader; epoch: number; signal: AbortSignal },
-): Promise<void> {
-  const { version, kind, reader, epoch, signal } = of
+export async function archiveVersion(deps: Deps, of: Archiving): Promise<void> {
+  const { version, kind, epoch } = of
   const folder = await new ModelFiles(deps.dataDir, version.model).archive(epoch)
   try {
-    const tables: StoredTable[] = []
+    const [earlier = null] = await archivesUpTo(deps.db, version.model, version.version - 1)
+    const unchanged = earlier ? await unchangedTables(deps.db, kind, version, earlier) : new Map()
+    const comparable = earlier ? comparableTables(kind, earlier) : new Map()
+    const tables: ArchivedTable[] = []
     for (const table of kind.tables.keys()) {
-      const path = join(folder, `${table}.parquet`)
-      const { rows } = await reader.exportParquet({ table }, path)
-      const stored = await deps.objects.putFile(keyOf(version, `${table}.parquet`), path, { signal })
-      await rm(path)
-      tables.push({ table, rows, ...stored })
+      const there = unchanged.get(table)
+      if (there && (await isThere(deps, there))) tables.push(there)
+      else tables.push(await put(deps, of, { table, folder, earlier: comparable.get(table) }))
     }
-    const contentType = 'application/json'
-    await deps.objects.put(keyOf(version, 'manifest.json'), manifestOf(version, tables), { contentType, signal })
-    await mark(deps, version, epoch, tables)
+    await putManifest(deps, of, tables)
+    await mark(deps, of, tables, earlier)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-async function mark(
-  { db, objects }: Deps,
-  version: Version,
-  epoch: number,
-  tables: readonly StoredTable[],
-): Promise<void> {
-  await db.transaction(async tx => {
-    const [marked] = await tx.query(
-      `UPDATE goal_model SET archived_version = $3
-        WHERE id = $1 AND epoch = $2 AND archived_version < $3 AND version >= $3 RETURNING id`,
-      [version.model, epoch, version.version],
-    )
-    if (!marked) return
-    await tx.query(
-      `INSERT INTO content_index (model, version, form, table_name, name, uri, bytes, rows, sha256)
-       SELECT $1, $2, 'PARQUET', t."table", t.name, t.uri, t.bytes, t.rows, t.sha256
-         FROM json_to_recordset($3) AS t ("table" text, name text, uri text, bytes bigint, rows bigint, sha256 text)
-       ON CONFLICT (model, version, form, name) DO NOTHING`,
-      [
-        version.model,
-        version.version,
-        JSON.stringify(tables.map(t => ({ ...t, name: `${t.table}.parquet`, uri: objects.uri(t.key) }))),
-      ],
-    )
-    await notifyModel(tx, version.model)
-  })
+/** Puts a table, unless it turns out to be byte for byte what an earlier archive has. */
+async function put(
+  deps: Deps,
+  { version, reader, signal }: Archiving,
+  of: { table: string; folder: string; earlier: ArchivedTable | undefined },
+): Promise<ArchivedTable> {
+  const { table, folder, earlier } = of
+  const path = join(folder, `${table}.parquet`)
+  const { bytes, rows } = await reader.exportParquet({ table }, path, signal)
+  try {
+    const sha256 = await digest(createReadStream(path))
+    const isSame = earlier?.sha256 === sha256 && earlier.bytes === bytes && earlier.rows === rows
+    if (isSame && (await isThere(deps, earlier))) return earlier
+    const key = archiveKey(version.model, version.version, `${table}.parquet`)
+    checkSafe(deps, version)
+    await deps.objects.putFile(key, path, { expect: { bytes, sha256 }, signal })
+    const kept = await deps.objects.get(key, { signal })
+    if (!kept || (await digest(kept)) !== sha256) throw notKept(key)
+    return { table, key, bytes, rows, sha256 }
+  } finally {
+    await rm(path, { force: true })
+  }
 }
 
-const keyOf = (version: Pick<Version, 'model' | 'version'>, name: string) =>
-  `${version.model}/${version.version}/${name}`
+/** Its bytes were read back when it was put: an object that is there as long as it was is that one. */
+const isThere = async ({ objects }: Deps, { key, bytes }: ArchivedTable): Promise<boolean> =>
+  (await objects.head(key))?.bytes === bytes
 
-function manifestOf(version: ToArchive, tables: readonly StoredTable[]): Uint8Array {
-  const { model, kind, epoch, lastSeq, publishedAt } = version
-  const manifest = {
-    format: 1,
+async function digest(bytes: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of bytes) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+async function putManifest(deps: Deps, { version, kind, signal }: Archiving, tables: ArchivedTable[]): Promise<void> {
+  const { model, epoch, lastSeq, publishedAt, engine } = version
+  const text = manifestText({
+    format: 2,
     model,
-    kind,
+    kind: kind.name,
+    engine,
     version: version.version,
     epoch,
     lastSeq: String(lastSeq),
     publishedAt,
+    shape: kind.shape,
     tables,
-  }
-  return Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)
+  })
+  const key = manifestKey(model, version.version)
+  checkSafe(deps, version)
+  await deps.objects.put(key, text, { contentType: 'application/json', signal })
+  const kept = await deps.objects.get(key, { signal })
+  if (!kept || !(await buffer(kept)).equals(text)) throw notKept(key)
+}
+
+/** A manager that was frozen may have a successor by now, whose objects have the same names. */
+function checkSafe({ safe }: Deps, { model }: Version): void {
+  if (!safe(model)) throw new Fenced(`the lease of ${model} is about to end`)
+}
+
+const notKept = (key: string) =>
+  new TeatreeError('UNAVAILABLE', 'The object store did not keep what it was sent.', { details: { key } })
+
+async function mark(
+  { db, objects }: Deps,
+  { version: { model, version }, kind, epoch }: Archiving,
+  tables: readonly ArchivedTable[],
+  earlier: Archive | null,
+): Promise<void> {
+  await db.transaction(async tx => {
+    const [held] = await tx.query(
+      'SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 AND version >= $3 AND deleted_at IS NULL FOR NO KEY UPDATE',
+      [model, epoch, version],
+    )
+    if (!held) throw new Fenced(`model ${model} is no longer held by epoch ${epoch}`)
+    const refers = tables.some(({ key }) => earlier?.tables.some(table => table.key === key))
+    if (earlier && refers && !(await isStillThere(tx, earlier)))
+      throw new Error(`the archive of version ${earlier.version} that this one refers to is no longer sound`)
+    await tx.query(
+      `INSERT INTO archive AS a (model, version, shape, tables) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (model, version) DO UPDATE
+          SET state = 'THERE', shape = excluded.shape, tables = excluded.tables, archived_at = clock_timestamp()
+        WHERE a.state <> 'GOING'`,
+      [model, version, JSON.stringify(kind.shape), JSON.stringify(tables)],
+    )
+    await tx.query('UPDATE goal_model SET archived_version = greatest(archived_version, $2) WHERE id = $1', [
+      model,
+      version,
+    ])
+    await tx.query(`DELETE FROM content_index WHERE model = $1 AND version = $2 AND form = 'PARQUET'`, [model, version])
+    await tx.query(
+      `INSERT INTO content_index (model, version, form, table_name, name, uri, bytes, rows, sha256)
+       SELECT $1, $2, 'PARQUET', t."table", t.name, t.uri, t.bytes, t.rows, t.sha256
+         FROM json_to_recordset($3) AS t ("table" text, name text, uri text, bytes bigint, rows bigint, sha256 text)`,
+      [
+        model,
+        version,
+        JSON.stringify(tables.map(t => ({ ...t, name: `${t.table}.parquet`, uri: objects.uri(t.key) }))),
+      ],
+    )
+    await notifyModel(tx, model)
+  })
+}
+
+async function isStillThere(tx: Pick<Database, 'query'>, { model, version }: Archive): Promise<boolean> {
+  const found = await tx.query(`SELECT FROM archive WHERE model = $1 AND version = $2 AND state = 'THERE' FOR SHARE`, [
+    model,
+    version,
+  ])
+  return found.length > 0
 }

@@ -4,7 +4,8 @@ import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
-import { archiveVersion, findToArchive } from './archive-version.ts'
+import { KEPT_ARCHIVES, letArchivesGo, sweepArchives } from './archive-retention.ts'
+import { archiveVersion, findToArchive, type ToArchive } from './archive-version.ts'
 import { OpenVersions } from './open-versions.ts'
 
 interface Deps {
@@ -14,16 +15,22 @@ interface Deps {
   engines: ReadonlyMap<string, Engine>
   dataDir: string
   log: Log
+  /** How many archives of a model are kept. */
+  archives?: number | undefined
+  /** Between two archives of a model: at least `ms`, and so much that they take one part in `times` + 1 of the time. */
+  archiveRest?: { ms: number; times: number } | undefined
+  /** Whether no other manager can have taken the model yet. */
+  safe(model: string): boolean
 }
 
 /** Between two tries of a model whose archive failed: at first, and doubled from then on up to the second. */
 const RETRY_MS = { first: 1000, most: 60_000 }
-/** Between two archives of a model: at least this, and so much that they take a tenth of the time. */
+/** A tenth of the time for archives. */
 const REST = { ms: 1000, times: 9 }
 
 /**
- * Brings the newest versions of the models that a manager holds into the archive, behind the scenes: publishing never
- * waits for the store. While one is archived, and while a model rests from that, those published meanwhile become one
+ * Brings the newest versions of the models that a manager holds into the archive, and those that are pinned, and lets older
+ * archives go; all behind the scenes: publishing never waits for the store. While one is archived, and while a model rests from that, those published meanwhile become one
  * next archive; a model whose archive fails holds up no other.
  */
 export class Archiver {
@@ -33,6 +40,8 @@ export class Archiver {
   /** Until when a model is left alone, and how often in a row its archive has failed. */
   readonly #pauses = new Map<string, { until: number; failures: number }>()
   readonly #versions: OpenVersions
+  /** Models whose folders in the store hold nothing that a broken off archive has left. */
+  readonly #swept = new Set<string>()
   readonly #stop = new AbortController()
   #current: string | null = null
   #run: Promise<void> | null = null
@@ -60,6 +69,7 @@ export class Archiver {
   forget(model: string): void {
     this.#behind.delete(model)
     this.#pauses.delete(model)
+    this.#swept.delete(model)
   }
 
   async #drain(): Promise<void> {
@@ -108,10 +118,12 @@ export class Archiver {
     try {
       await this.#archive(model, epoch)
       const ended = performance.now()
-      this.#pauses.set(model, { until: ended + Math.max(REST.ms, REST.times * (ended - started)), failures: 0 })
+      const { ms, times } = this.#deps.archiveRest ?? REST
+      this.#pauses.set(model, { until: ended + Math.max(ms, times * (ended - started)), failures: 0 })
     } catch (error) {
       if (this.#stop.signal.aborted) return
       this.#deps.log.warn({ model, err: error }, 'the archive is behind; it is tried again')
+      this.#swept.delete(model)
       const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
       this.#pauses.set(model, { until: performance.now() + pause, failures: failures + 1 })
       if (!this.#behind.has(model)) this.#behind.set(model, epoch)
@@ -119,12 +131,22 @@ export class Archiver {
   }
 
   async #archive(model: string, epoch: number): Promise<void> {
-    const { db, kinds } = this.#deps
+    const { db, archives: keep = KEPT_ARCHIVES } = this.#deps
     const version = await findToArchive(db, model, epoch)
-    if (!version) return
-    const kind = kinds.get(version.kind)
+    if (version) await this.#archiveVersion(version, epoch)
+    await letArchivesGo(this.#deps, { model, epoch, keep })
+    if (!this.#swept.has(model)) {
+      await sweepArchives(this.#deps, model)
+      this.#swept.add(model)
+    }
+    // A pinned one, or the newest as it is by now: after the rest, so that all models have their turn.
+    if (version && (await findToArchive(db, model, epoch))) this.#behind.set(model, epoch)
+  }
+
+  async #archiveVersion(version: ToArchive, epoch: number): Promise<void> {
+    const kind = this.#deps.kinds.get(version.kind)
     if (!kind) throw new Error(`kind ${version.kind} is not known`)
-    const attributes = { 'teatree.model': model, 'teatree.version': version.version }
+    const attributes = { 'teatree.model': version.model, 'teatree.version': version.version }
     await span('archive', { parent: version.traceparent, attributes }, async () => {
       const { reader, release } = await this.#versions.open(version)
       try {

@@ -1,6 +1,7 @@
 import type { Kinds } from '../kinds/kind.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
+import { hasLost, hasUnarchivedPin } from './chores.ts'
 import type { Completions } from './completions.ts'
 import type { Launcher } from './launcher.ts'
 import type { Queue } from './queue.ts'
@@ -108,8 +109,8 @@ export class Dispatcher {
   }
 
   /**
-   * The models whose intents wait, whose archive is behind (it has to catch up after a stop, too), or whose kind has
-   * another shape by now. One that is blocked and that nobody holds is tried again when it says.
+   * The models whose intents wait, whose archive is behind (it has to catch up after a stop, too), whose kind has another
+   * shape by now, or that have lost versions. One that is blocked and that nobody holds is tried again when it says.
    */
   #waiting(): Promise<Waiting[]> {
     return this.#db.query<Waiting>(
@@ -121,6 +122,7 @@ export class Dispatcher {
                              ORDER BY seq LIMIT 1) i ON true
          LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
         WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version
+               OR ${hasLost('m.id')} OR ${hasUnarchivedPin('m.id')}
                OR (m.version > 0 AND EXISTS (
                  SELECT FROM jsonb_each($2) AS kind (name, shape) WHERE kind.name = m.kind AND kind.shape <> m.shape)))
           AND (l.model IS NOT NULL OR m.retry_at IS NULL OR m.retry_at < clock_timestamp())`,

@@ -16,7 +16,7 @@ const PAGED_SECONDS = 10 * 60 + PAGE_NOTE_SECONDS
  * Whether nothing keeps the version `v` that is not among the newest, leaving paging aside. The LIMIT has the reads looked
  * up version by version: as a join the planner may go through the whole ledger for them.
  */
-const NOT_NEEDED = `NOT EXISTS (SELECT FROM version_pin p WHERE p.model = v.model AND p.version = v.version)
+export const NOT_NEEDED = `NOT EXISTS (SELECT FROM version_pin p WHERE p.model = v.model AND p.version = v.version)
   AND NOT EXISTS (SELECT FROM version_lease l WHERE l.model = v.model AND l.version = v.version)
   AND (
     SELECT r.intent FROM intent_read r JOIN intent i ON i.id = r.intent JOIN goal_model m ON m.id = i.model

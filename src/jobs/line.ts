@@ -9,13 +9,14 @@ import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
 import { clearBlocked, markBlocked } from './blocked.ts'
 import { endingOf, MAX_DEATHS, measure, parked } from './endings.ts'
+import { LostVersions } from './lost-versions.ts'
 import { ModelFiles } from './model-files.ts'
 import { ModelWriter } from './model-writer.ts'
 import { Pace } from './pace.ts'
 import { type Ending, Fenced, type Publication, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
 import { giveBack, MAX_BATCH, suspectsUpTo, takeBatch } from './take.ts'
-import { prepareWork } from './work.ts'
+import { forTheLine, prepareWork, type WorkDeps } from './work.ts'
 
 /** Between two tries of a model that is blocked: at first, and doubled from then on up to the second. */
 const RETRY_MS = { first: 1000, most: 60_000 }
@@ -41,6 +42,8 @@ export interface LineDeps {
  *   wake ─▶ take ─▶ apply ─▶ snapshot ─▶ publish ─┐       refused intent: FAILED, the line goes on
  *            ▲                                     │       fault of the surroundings: BLOCKED, again with backoff
  *            └───────── while intents wait ────────┘       epoch over: the line ends
+ *
+ * Before the first batch, and between batches where files are found to be lost, versions are made again (lost-versions.ts).
  */
 export class Line {
   readonly #deps: LineDeps
@@ -57,6 +60,8 @@ export class Line {
   /** Goes off when the line has been quiet; set while there is something to tidy up. */
   #quiet: NodeJS.Timeout | null = null
   #isQuiet = false
+  readonly #lost: LostVersions
+  readonly #work: WorkDeps
   #suspects: bigint
   #isBlocked: boolean
   /** Whether the newest version was made with another shape of the kind. */
@@ -74,6 +79,11 @@ export class Line {
     this.model = model.id
     this.#epoch = epoch
     this.#writer = new ModelWriter({ ...deps, files: this.#files, kind, engine, model: model.id, epoch })
+    this.#lost = new LostVersions(
+      { ...deps, files: this.#files, engine, signal: this.#stop.signal },
+      { model: model.id, epoch },
+    )
+    this.#work = forTheLine(deps)
     this.#isBlocked = model.blocked !== null
     this.#suspects = suspects
     this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
@@ -97,6 +107,12 @@ export class Line {
     this.#again = true
     this.#pass ??= this.#run()
     return this.#pass
+  }
+
+  /** Somebody found that files of a version are not there. */
+  wakeForLost(): Promise<void> {
+    this.#lost.look()
+    return this.wake()
   }
 
   get busy(): boolean {
@@ -125,7 +141,7 @@ export class Line {
       while (this.#again && !this.#closing.signal.aborted) {
         this.#again = false
         try {
-          while (!this.#closing.signal.aborted && (await this.#batch())) {
+          while (!this.#closing.signal.aborted && (await this.#step())) {
             this.#failures = 0
             await this.#rest(this.#pace.restMs(performance.now()))
           }
@@ -141,6 +157,13 @@ export class Line {
       // In the same breath as the last look at #again, so that nobody is told to wait for a pass that looks no more.
       this.#pass = null
     }
+  }
+
+  /** One lost version made again, and one batch ended: neither waits until all of the other is done. False where there is neither. */
+  async #step(): Promise<boolean> {
+    const made = await this.#lost.next()
+    if (made) this.#deps.onPublished(this.model)
+    return (await this.#batch()) || made
   }
 
   /** Takes and ends one batch; false where nothing waits. */
@@ -195,7 +218,7 @@ export class Line {
   async #apply(batch: readonly Intent[]): Promise<Ending[]> {
     const { writer, version } = await this.#writer.opened()
     const scratch = this.#files.scratchDir(this.#epoch)
-    await using prepared = await prepareWork(this.#deps, this.#kind, batch, scratch, this.#stop.signal)
+    await using prepared = await prepareWork(this.#work, this.#kind, batch, scratch, this.#stop.signal)
     const ready = prepared.items.flatMap(item => (item.is === 'work' ? [item.work] : []))
     const outcomes = ready.length === 0 ? [] : await span('apply', {}, () => writer.apply(ready, version + 1))
     const byIntent = new Map(ready.map((work, index) => [work.intentId, outcomes[index]]))
@@ -266,6 +289,8 @@ export class Line {
     // What the database holds now is not known, and a batch that is stopped has left a part of itself in it.
     await this.#writer.close()
     if (this.#closing.signal.aborted) return
+    // It may be the files of the newest version that are at fault.
+    this.#lost.lookClosely()
     log.error({ model: this.model, err: error }, 'the model is blocked')
     const retryMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.most)
     this.#isBlocked = true

@@ -6,6 +6,7 @@ import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { Archiver } from './archive.ts'
 import { markBlocked } from './blocked.ts'
+import { findChores } from './chores.ts'
 import { Keeper } from './keeper.ts'
 import { Leases, RENEW_SECONDS } from './lease.ts'
 import { Ledger } from './ledger.ts'
@@ -23,6 +24,10 @@ export interface ManagerDeps {
   /** See LetGoDeps. */
   pagedDisk: number
   log: Log
+  /** How many archives of a model are kept. */
+  archives?: number
+  /** Between two archives of a model. */
+  archiveRest?: { ms: number; times: number }
   /** A model without work is let go after this long. */
   idleMs?: number
   /** Told when a model that was held is held no longer, however that came. */
@@ -73,7 +78,7 @@ export class Manager {
       kinds: deps.kinds,
       ledger: new Ledger(deps.db, deps.queue),
     })
-    this.#archiver = new Archiver(deps)
+    this.#archiver = new Archiver({ ...deps, safe: model => this.#leases.safe(model) })
     this.#keeper = new Keeper(deps)
     this.#renewal = setInterval(() => {
       this.#renewing ??= this.#renew().finally(() => {
@@ -173,8 +178,22 @@ export class Manager {
         if (!leased.has(model)) void this.#lost(model, new Fenced('the lease has ended'))
         else if (this.#isIdle(model, held)) void this.release(model)
       }
+      await this.#seeToChores()
     } catch (error) {
       this.#deps.log.warn({ err: error }, 'leases were not renewed')
+    }
+  }
+
+  /** What is asked of the models that are held, and comes over no queue. */
+  async #seeToChores(): Promise<void> {
+    const held = this.#holdings.entries().flatMap(([model, { held, releasing }]) => (held && !releasing ? [model] : []))
+    const models = [...held]
+    if (models.length === 0) return
+    for (const { model, lost, pinned } of await findChores(this.#deps.db, models)) {
+      const holding = this.#holdings.get(model)
+      if (!holding?.held || holding.releasing) continue
+      if (lost) holding.held.line.wakeForLost().catch(error => this.#lost(model, error))
+      if (pinned) this.#archiver.request(model, holding.held.epoch)
     }
   }
 

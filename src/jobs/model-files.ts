@@ -10,6 +10,7 @@ import { SnapshotMissing } from '../engine/snapshot-missing.ts'
  *   models/ID/scratch/EPOCH/           the one read-write database of that epoch's manager
  *   models/ID/versions/N-EPOCH/        the files of version N; immutable, and a version, once PostgreSQL says so
  *   models/ID/archive/EPOCH/           on its way to the object store
+ *   models/ID/rebuild/EPOCH/           what a lost version is made again from
  */
 export class ModelFiles {
   readonly #root: string
@@ -46,7 +47,12 @@ export class ModelFiles {
     return this.#emptied('archive', epoch)
   }
 
-  async #emptied(folder: 'scratch' | 'archive', epoch: number): Promise<string> {
+  /** An empty folder for what this epoch makes lost versions again from; those of dead epochs are thrown away. */
+  rebuild(epoch: number): Promise<string> {
+    return this.#emptied('rebuild', epoch)
+  }
+
+  async #emptied(folder: 'scratch' | 'archive' | 'rebuild', epoch: number): Promise<string> {
     const dir = join(this.#root, folder, String(epoch))
     await this.#remove(folder, name => Number(name) <= epoch)
     await mkdir(dir, { recursive: true })
@@ -89,7 +95,10 @@ export class ModelFiles {
   }
 
   /** Never what a later epoch made: this manager may be one that was frozen, and has woken up beside its successor. */
-  async #remove(folder: 'scratch' | 'archive' | 'versions', isOurs: (name: string) => boolean): Promise<void> {
+  async #remove(
+    folder: 'scratch' | 'archive' | 'rebuild' | 'versions',
+    isOurs: (name: string) => boolean,
+  ): Promise<void> {
     const parent = join(this.#root, folder)
     for (const name of await readdir(parent).catch(() => []))
       if (isOurs(name)) await rm(join(parent, name), { recursive: true, force: true })

@@ -9,6 +9,7 @@ import type { Database } from '../platform/postgres.ts'
 import { checkAsPublished } from './as-published.ts'
 import { HeldReader } from './held-reader.ts'
 import { KEPT_VERSIONS } from './let-go.ts'
+import { markLost, VersionLost } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
 import type { Version } from './records.ts'
 import { type Leased, type VersionLease, VersionLeases, versionGone } from './version-leases.ts'
@@ -91,7 +92,7 @@ export class OpenVersions {
     this.#timer.unref()
   }
 
-  /** Holds the version open. SNAPSHOT_GONE where it is not kept any more, INTERNAL where its files are another's. */
+  /** Holds the version open. SNAPSHOT_GONE where it is not kept any more, UNAVAILABLE while its files are made again. */
   async open(version: Version): Promise<OpenSnapshot> {
     const newest = this.#newest.get(version.model)
     if (!newest || version.version >= newest.version)
@@ -165,8 +166,8 @@ export class OpenVersions {
     if (!leased) throw versionGone(version)
     try {
       const { lease } = leased
-      const files = new ModelFiles(this.#deps.dataDir, version.model).snapshotFiles(version, leased.files)
-      const reader = await this.#attach(version, leased, files)
+      const files = new ModelFiles(this.#deps.dataDir, version.model).snapshotFiles(lease.version, leased.files)
+      const reader = await this.#attach(lease.version, leased, files)
       const check = async () => {
         if (this.#leases.isSafe(lease) || (await this.#isStillThere(lease, files))) return
         onGone()
@@ -184,14 +185,18 @@ export class OpenVersions {
     const engine = this.#deps.engines.get(leased.engine)
     if (!kind || !engine)
       throw new TeatreeError('UNKNOWN_KIND', `Model ${version.model} is of a kind that this server does not know.`)
-    const reader = await (await this.#readersOf(engine)).open({ kind, files })
+    const readers = await this.#readersOf(engine)
+    let reader: SnapshotReader | undefined
     try {
+      reader = await readers.open({ kind, files })
       checkAsPublished(reader, version)
       return reader
     } catch (error) {
+      await reader?.close()
+      // Files that are not there, or not what was published.
+      if (!reader && !(error instanceof SnapshotMissing)) throw error
       this.#deps.log.error({ model: version.model, version: version.version, err: error }, 'a version is not read')
-      await reader.close()
-      throw error
+      throw (await markLost(this.#deps.db, version)) ? new VersionLost(version) : error
     }
   }
 

@@ -3,6 +3,7 @@ import type { SnapshotRef } from '../engine/engine.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Database, Transaction } from '../platform/postgres.ts'
 import type { ReadRequest } from './functions.ts'
+import { areThere, markLost, VersionLost } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
 import { columns } from './records.ts'
 
@@ -23,19 +24,32 @@ export async function pinReads(
   db: Database,
   dataDir: string,
   of: { intent: string; requests: readonly ReadRequest[]; reads: readonly { id: string }[] },
-): Promise<SnapshotRef[]> {
+): Promise<PinnedRef[]> {
   const allowed = new Set(of.reads.map(({ id }) => id))
   for (const { alias, model } of of.requests)
     if (!allowed.has(model))
       throw new TeatreeError('BAD_VALUE', `${alias}: model ${model} is not among the models that this one reads.`)
   const pinned = await db.transaction(tx => pin(tx, of.intent, of.requests))
   return pinned.map(({ files, ...read }) => ({
-    alias: read.alias,
-    model: read.model,
-    kind: read.kind,
-    version: read.version,
+    ...read,
     files: new ModelFiles(dataDir, read.model).snapshotFiles(read, files),
   }))
+}
+
+/** A version that is read, and of which epoch its files are. */
+interface PinnedRef extends SnapshotRef {
+  epoch: number
+  lost: boolean
+}
+
+/** Sees that the files of what is read are there. UNAVAILABLE while they are made again from the archive. */
+export async function filesOfReads(db: Database, refs: readonly PinnedRef[]): Promise<SnapshotRef[]> {
+  for (const ref of refs) {
+    if (!ref.lost && (await areThere(Object.values(ref.files)))) continue
+    await markLost(db, ref)
+    throw new VersionLost(ref)
+  }
+  return [...refs]
 }
 
 interface Pinned {
@@ -44,6 +58,7 @@ interface Pinned {
   kind: string
   version: number
   epoch: number
+  lost: boolean
   files: string[]
 }
 
@@ -61,7 +76,7 @@ export async function pin(tx: Transaction, intent: string, requests: readonly Re
     [intent, JSON.stringify(requests)],
   )
   const pinned = await tx.query<Pinned>(
-    `SELECT r.alias, r.model, m.kind, r.version, v.epoch, ${columns.files('r', 'm')}
+    `SELECT r.alias, r.model, m.kind, r.version, v.epoch, v.lost, ${columns.files('r', 'm')}
        FROM intent_read r JOIN goal_model m ON m.id = r.model
        JOIN model_version v ON v.model = r.model AND v.version = r.version
       WHERE r.intent = $1 AND v.kept AND m.deleted_at IS NULL`,

@@ -70,6 +70,8 @@ export interface Version {
   publishedAt: string
   tables: readonly { name: string; rows: number }[]
   kept: boolean
+  /** Kept, and its files have to be made again. */
+  lost: boolean
 }
 
 export type ContentForm = 'DUCKDB' | 'PARQUET' | 'ARROW' | 'RESULT'
@@ -106,7 +108,7 @@ export const columns = {
     ${t}.submitted_by AS "submittedBy", ${t}.submitted_at AS "submittedAt", ${t}.started_at AS "startedAt",
     ${t}.ended_at AS "endedAt", ${t}.traceparent`,
   version: (t: string) => `${t}.model, ${t}.version, ${t}.epoch, ${t}.last_seq AS "lastSeq", ${t}.completions,
-    ${t}.published_at AS "publishedAt", ${t}.tables, ${t}.kept`,
+    ${t}.published_at AS "publishedAt", ${t}.tables, ${t}.kept, ${t}.lost`,
   /** `v` is the version of the file. */
   content: (
     t: string,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { ModelFiles } from './model-files.ts'
+import { neededBetween, nextArchive } from './needed.ts'
 import { describedDir } from './uploads.ts'
 
 /** Removes the files of deleted models. Their managers have lost them: what one still has open lives until it closes. */
@@ -18,7 +19,7 @@ export async function removeDeleted({ db, dataDir }: { db: Database; dataDir: st
 
 /**
  * Removes uploads that nobody has asked for this long: those that no intent imports, and those whose rows an archive
- * holds by now. An intent that asks for one at this moment finds it, or is told that it is gone: both write its row.
+ * holds by now, also for every version that may have to be made again from an older one. An intent that asks for one at this moment finds it, or is told that it is gone: both write its row.
  */
 export async function removeUploads(
   { db, objects, dataDir }: { db: Database; objects: ObjectStore; dataDir: string },
@@ -29,7 +30,10 @@ export async function removeUploads(
       WHERE u.used_at < clock_timestamp() - make_interval(secs => $1)
         AND NOT EXISTS (
           SELECT FROM intent i JOIN goal_model m ON m.id = i.model
-           WHERE i.upload = u.id AND m.deleted_at IS NULL AND (i.ended_at IS NULL OR i.version > m.archived_version))
+           WHERE i.upload = u.id
+             AND ((i.ended_at IS NULL AND m.deleted_at IS NULL)
+                  OR (i.version IS NOT NULL
+                      AND ${neededBetween('i.model', 'i.version', nextArchive('i.model', 'i.version'))})))
      RETURNING u.id, u.key`,
     [unusedSeconds],
   )

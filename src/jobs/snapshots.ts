@@ -2,6 +2,7 @@ import { TeatreeError } from '../platform/errors.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { Completions } from './completions.ts'
 import { isUuid, noModel } from './ledger.ts'
+import { VersionLost } from './lost.ts'
 import { type OpenSnapshot, OpenVersions, type OpenVersionsDeps } from './open-versions.ts'
 import { PageNotes } from './page-notes.ts'
 import { ReaderSwitch } from './reader-switch.ts'
@@ -111,13 +112,18 @@ export class Snapshots {
     ])
   }
 
-  /** Finds a version (see `find`) and holds it open. */
+  /**
+   * Finds a version (see `find`) and holds it open. Where its files are lost, they are waited for within the same time,
+   * and then it is UNAVAILABLE.
+   */
   async acquire(model: string, at: SnapshotAt | null, waitMs: number, signal?: AbortSignal): Promise<OpenSnapshot> {
+    const end = performance.now() + waitMs
     for (let tries = 1; ; tries++) {
-      const version = await this.find(model, at, waitMs, signal)
+      const version = await this.find(model, at, Math.max(0, end - performance.now()), signal)
       try {
         return await this.open(version)
       } catch (error) {
+        if (error instanceof VersionLost && (await this.#madeAgain(version, end - performance.now(), signal))) continue
         // The newest as it was found may have been let go before it was open: then there is a newer one.
         const code = error instanceof TeatreeError ? error.code : ''
         if (code !== 'SNAPSHOT_GONE' || (at && 'version' in at) || tries === 5) throw error
@@ -125,7 +131,13 @@ export class Snapshots {
     }
   }
 
-  /** Holds the version open. SNAPSHOT_GONE where its files are not kept any more, INTERNAL where they are another's. */
+  /** Whether a version is lost no longer within this time: it has been made again, or let go. */
+  #madeAgain({ model, version }: Version, waitMs: number, signal?: AbortSignal): Promise<boolean> {
+    const look = async () => (await this.#one(model, 'v.version = $2 AND v.lost AND v.kept', version)) === null
+    return this.#completions.until(model, look, waitMs, signal)
+  }
+
+  /** Holds the version open. SNAPSHOT_GONE where its files are not kept any more, UNAVAILABLE while they are made again. */
   open(version: Version): Promise<OpenSnapshot> {
     return this.#versions.open(version)
   }

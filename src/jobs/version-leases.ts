@@ -4,6 +4,7 @@ import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { LEASE_SECONDS, RENEW_SECONDS, SAFE_MS } from './lease.ts'
 import { noModel } from './ledger.ts'
+import { VersionLost } from './lost.ts'
 import { columns, type Model, type Version } from './records.ts'
 
 /** That a version is kept, for a process that reads it. */
@@ -70,32 +71,41 @@ export class VersionLeases {
     this.#renewal.unref()
   }
 
-  /** Leases the version, and says how to open it; null where it is not kept. NOT_FOUND (model). */
+  /**
+   * Leases the version, and says how to open it; null where it is not kept. NOT_FOUND (model), UNAVAILABLE while its files
+   * are made again.
+   */
   async take(version: Version): Promise<Leased | null> {
+    let { epoch } = version
     for (;;) {
       const reader = await this.#registered()
       const id = randomUUID()
-      const [found] = await this.#insert(id, reader, version)
+      const asked = { ...version, epoch }
+      const [found] = await this.#insert(id, reader, asked)
       if (!found) throw noModel(version.model)
-      const { kind, engine, files, leased, kept } = found
-      if (leased) return { lease: { version, id, reader, proof: null }, kind, engine, files }
-      if (!kept) return null
-      // The reader was not there any more.
-      this.#ended(reader)
+      const { kind, engine, files, leased, locked } = found
+      if (leased) return { lease: { version: asked, id, reader, proof: null }, kind, engine, files }
+      if (!found.kept) return null
+      if (found.lost) throw new VersionLost(version)
+      // Its files have been made again, in a folder of another epoch, since it was found; or the reader is not there any more.
+      if (found.epoch !== epoch) epoch = found.epoch
+      else if (locked) this.#ended(reader)
     }
   }
 
   async #insert(id: string, reader: Reader, { model, version, epoch }: Version) {
     try {
-      return await this.#db.query<Omit<Leased, 'lease'> & { kept: boolean; leased: boolean }>(
+      return await this.#db.query<
+        Omit<Leased, 'lease'> & Pick<Version, 'epoch' | 'kept' | 'lost'> & { locked: boolean; leased: boolean }
+      >(
         `WITH kept AS (
-           SELECT model, version FROM model_version WHERE model = $1 AND version = $2 AND epoch = $3 AND kept FOR SHARE),
+           SELECT model, version FROM model_version WHERE model = $1 AND version = $2 AND epoch = $3 AND kept AND NOT lost FOR SHARE),
          reader AS (SELECT id FROM version_reader WHERE id = $4 FOR KEY SHARE),
          lease AS (
            INSERT INTO version_lease (id, reader, model, version)
            SELECT $5, reader.id, kept.model, kept.version FROM kept, reader RETURNING id)
-         SELECT m.kind, m.engine, ${columns.files('v', 'm')},
-                EXISTS (SELECT FROM kept) AS kept, EXISTS (SELECT FROM lease) AS leased
+         SELECT m.kind, m.engine, ${columns.files('v', 'm')}, v.epoch, v.kept, v.lost,
+                EXISTS (SELECT FROM kept) AS locked, EXISTS (SELECT FROM lease) AS leased
            FROM goal_model m JOIN model_version v ON v.model = m.id WHERE m.id = $1 AND v.version = $2`,
         [model, version, epoch, reader.id, id],
       )
@@ -127,6 +137,11 @@ export class VersionLeases {
     if (lease.reader === this.#reader) return true
     const again = await this.take(lease.version)
     if (!again) return false
+    if (again.lease.version.epoch !== lease.version.epoch) {
+      // What is open are not its files any more.
+      this.giveBack(again.lease)
+      return false
+    }
     lease.id = again.lease.id
     lease.reader = again.lease.reader
     return true

@@ -7,7 +7,7 @@ import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { changeOf, type ImportArguments, type IntentFunction, intentFunctions, readRequests } from './functions.ts'
 import { stepReporter } from './progress.ts'
-import { importPath, pinReads, readModels } from './reads.ts'
+import { filesOfReads, importPath, pinReads, readModels } from './reads.ts'
 import type { Intent } from './records.ts'
 
 /** One intent made ready: work for the engine, or refused before the engine saw it. */
@@ -18,18 +18,27 @@ export interface Prepared extends AsyncDisposable {
   items: PreparedItem[]
 }
 
-interface Deps {
+export interface WorkDeps {
   db: Database
   objects: ObjectStore
-  dataDir: string
+  /** The versions of other models that an intent reads. */
+  reads(fn: IntentFunction, intent: Intent): Promise<SnapshotRef[]>
+  /** Where the steps of an intent are told. */
+  report(intent: Intent): Work['onStep']
 }
 
+/** An intent of a line: what it reads is written down before it is applied, and its steps are for those who watch. */
+export const forTheLine = (deps: { db: Database; objects: ObjectStore; dataDir: string }): WorkDeps => ({
+  ...deps,
+  reads: (fn, intent) => snapshotsFor(deps, fn, intent),
+  report: intent => stepReporter(deps.db, intent),
+})
+
 /**
- * Makes a batch ready, one item per intent in its order: the versions it reads are written into the ledger, uploads are
- * fetched. What an intent itself got wrong is a refusal; a fault of the surroundings (UNAVAILABLE) is thrown.
+ * Makes a batch ready, one item per intent in its order: the versions it reads are found, uploads are fetched. What an intent itself got wrong is a refusal; a fault of the surroundings (UNAVAILABLE) is thrown.
  */
 export async function prepareWork(
-  deps: Deps,
+  deps: WorkDeps,
   kind: Kind,
   batch: readonly Intent[],
   scratch: string,
@@ -55,12 +64,12 @@ interface Place {
   fetched: string[]
 }
 
-async function prepare(deps: Deps, kind: Kind, intent: Intent, place: Place): Promise<PreparedItem> {
+async function prepare(deps: WorkDeps, kind: Kind, intent: Intent, place: Place): Promise<PreparedItem> {
   try {
     const fn = intentFunctions(kind).get(intent.function)
     if (!fn) throw new TeatreeError('KIND_CHANGED', `Kind ${kind.name} no longer has the function ${intent.function}.`)
-    const report = stepReporter(deps.db, intent)
-    const snapshots = await snapshotsFor(deps, fn, intent)
+    const report = deps.report(intent)
+    const snapshots = await deps.reads(fn, intent)
     const file = await fileFor(deps, fn, intent, place)
     return {
       is: 'work',
@@ -79,17 +88,22 @@ async function prepare(deps: Deps, kind: Kind, intent: Intent, place: Place): Pr
   }
 }
 
-async function snapshotsFor(deps: Deps, fn: IntentFunction, intent: Intent): Promise<SnapshotRef[]> {
+async function snapshotsFor(
+  deps: { db: Database; dataDir: string },
+  fn: IntentFunction,
+  intent: Intent,
+): Promise<SnapshotRef[]> {
   if (fn.is === 'write' && fn.way !== 'import') return []
   const reads = await readModels(deps.db, intent.model)
   const requests = readRequests(fn, intent.arguments, reads)
   // A scenario begins as a copy of a model that it need not go on reading.
   const allowed = fn.is === 'copy' ? requests.map(({ model }) => ({ id: model })) : reads
-  return requests.length === 0 ? [] : pinReads(deps.db, deps.dataDir, { intent: intent.id, requests, reads: allowed })
+  if (requests.length === 0) return []
+  return filesOfReads(deps.db, await pinReads(deps.db, deps.dataDir, { intent: intent.id, requests, reads: allowed }))
 }
 
 async function fileFor(
-  deps: Deps,
+  deps: WorkDeps,
   fn: IntentFunction,
   intent: Intent,
   place: Place,

@@ -47,6 +47,11 @@ const SETTINGS = {
     what: 'disk for versions that are kept while somebody pages there, as a multiple of the size of their model',
     standard: '8',
   },
+  TEATREE_ARCHIVES: {
+    type: whole(1, 1000).default(3),
+    what: 'archives that are kept of each model: the newest so many, and those that anything kept is made again from',
+    standard: '3',
+  },
   TEATREE_AUTH: {
     type: z.enum(['off'], { error: 'must be off: this release serves a loopback HOST only' }).default('off'),
     what: 'who may call; off is for a loopback HOST alone',
@@ -65,6 +70,8 @@ export interface Settings {
   managers: number
   /** Multiple of a model's size. */
   pagedDisk: number
+  /** How many archives of a model are kept. */
+  archives: number
   auth: 'off'
 }
 
@@ -104,6 +111,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     kindsDir: read('TEATREE_KINDS'),
     managers: read('TEATREE_MANAGERS'),
     pagedDisk: read('TEATREE_PAGED_DISK'),
+    archives: read('TEATREE_ARCHIVES'),
     auth: read('TEATREE_AUTH'),
   }
 }

@@ -1,4 +1,5 @@
 import { noModel } from '../jobs/ledger.ts'
+import { VersionLost } from '../jobs/lost.ts'
 import type { Model, Version } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { answerBlocks, answerDatabase } from './content-file.ts'
@@ -23,10 +24,14 @@ export const contentRoute = (deps: ContentDeps): Route => ({
   },
 })
 
-/** @throws TeatreeError NOT_FOUND, or SNAPSHOT_GONE where it is no longer kept */
-function find({ services }: ContentDeps, model: Model, version: string, signal: AbortSignal): Promise<Version> {
+/** @throws TeatreeError NOT_FOUND, SNAPSHOT_GONE where it is no longer kept, UNAVAILABLE while it is made again */
+async function find({ services }: ContentDeps, model: Model, version: string, signal: AbortSignal): Promise<Version> {
   const number = /^\d{1,9}$/.test(version) ? Number(version) : Number.NaN
-  if (number <= model.version) return services.snapshots.find(model.id, { version: number }, 0, signal)
+  if (number <= model.version) {
+    const found = await services.snapshots.find(model.id, { version: number }, 0, signal)
+    if (found.lost) throw new VersionLost(found)
+    return found
+  }
   throw new TeatreeError('NOT_FOUND', `Model ${model.id} has no version ${version}; the newest is ${model.version}.`)
 }
 

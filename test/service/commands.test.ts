@@ -82,14 +82,27 @@ test('a bad setting, an unknown one and a bad argument end the start with one li
 
 test('--help lists every command and setting', async () => {
   const { stdout } = await teatree(['--help'])
-  for (const name of ['serve', 'demo', 'manager', 'migrate', 'import', 'TEATREE_DATABASE_URL', 'TEATREE_KINDS', 'PORT'])
+  for (const name of [
+    'serve',
+    'demo',
+    'manager',
+    'migrate',
+    'import',
+    'restore',
+    'TEATREE_DATABASE_URL',
+    'TEATREE_KINDS',
+    'PORT',
+  ])
     expect(stdout).toContain(name)
 })
 
 test('several processes that migrate at once leave one migrated database', async () => {
   await using database = await createDatabase()
   await Promise.all(Array.from({ length: 4 }, () => migrate(database.url, quiet)))
-  expect(await query(database.url, 'SELECT name FROM migration')).toEqual([{ name: '0001_control-database' }])
+  expect(await query(database.url, 'SELECT name FROM migration')).toEqual([
+    { name: '0001_control-database' },
+    { name: '0003_archive-as-backup' },
+  ])
   const { code } = await teatree(['migrate'], { TEATREE_DATABASE_URL: database.url })
   expect(code).toBe(0)
 })

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { letArchivesGo } from '../../src/jobs/archive-retention.ts'
 import { findToArchive } from '../../src/jobs/archive-version.ts'
+import { findChores } from '../../src/jobs/chores.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { listContent } from '../../src/jobs/content.ts'
 import { Dispatcher } from '../../src/jobs/dispatcher.ts'
@@ -10,11 +12,13 @@ import { letGo, modelsToLetGo } from '../../src/jobs/let-go.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { Publisher } from '../../src/jobs/publish.ts'
 import { pin } from '../../src/jobs/reads.ts'
+import { removeUploads } from '../../src/jobs/retention.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
 import { VersionDisk } from '../../src/jobs/version-disk.ts'
 import { VersionLeases } from '../../src/jobs/version-leases.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
+import { fileTestStore } from '../support/object-stores.ts'
 import { RecordingDatabase, type Statement } from '../support/recording-database.ts'
 
 /** They grow with every intent and version; to read one from end to end is never needed. */
@@ -56,6 +60,9 @@ async function fill({ db }: Control): Promise<void> {
             CASE WHEN n <= 1240 AND n % 50 <> 0 THEN n END, now() - make_interval(secs => 1250 - n),
             CASE WHEN n <= 1240 THEN now() END, ''
        FROM goal_model m, generate_series(1, 1250) n`,
+    `INSERT INTO archive (model, version, shape, tables) SELECT id, n * 40, '{}', '[]' FROM goal_model, generate_series(1, 30) n`,
+    `INSERT INTO upload (id, key, format) SELECT gen_random_uuid(), 'key', 'CSV' FROM generate_series(1, 5)`,
+    `UPDATE intent i SET upload = u.id FROM upload u WHERE i.model = 'source' AND i.seq BETWEEN 1190 AND 1210`,
     `INSERT INTO completion (model, position, intent) SELECT model, seq, id FROM intent WHERE seq <= 1240`,
     `INSERT INTO intent_read (intent, alias, model, version)
      SELECT id, 'source', 'source', seq FROM intent WHERE model <> 'source' AND seq BETWEEN 1 AND 1240`,
@@ -108,6 +115,8 @@ test('what is asked for all the time reads no table that grows from end to end',
   const leases = new Leases(db, crypto.randomUUID())
   const versionLeases = new VersionLeases({ db, log: quiet })
   const publisher = new Publisher({ db, ledger, queue, kinds })
+  await using store = await fileTestStore()
+  const objects = store.store
   const kind = kinds.get('trial')
   const epoch = (await leases.acquire('source')) ?? 0
   const submission = { model: 'source', function: 'appendTrialEntries', arguments: {}, alone: true }
@@ -147,6 +156,10 @@ test('what is asked for all the time reads no table that grows from end to end',
       await versionLeases.close()
     },
     'find what to archive': () => findToArchive(db, 'source', epoch),
+    'find chores': () => findChores(db, ['source', 'reader', 'm1']),
+    'let archives go': () =>
+      letArchivesGo({ db, objects, log: quiet, safe: () => false }, { model: 'source', epoch, keep: 3 }),
+    'remove uploads': () => removeUploads({ db, objects, dataDir: '/nowhere' }, 0),
     'pin a read': () => db.transaction(tx => pin(tx, one.id, [{ alias: 'source', model: 'source', version: null }])),
     'renew leases': () => leases.renew(),
     'read the log': () => completions.read('source', 1000n, 100),

@@ -99,6 +99,15 @@ export async function s3TestStore(): Promise<TestStore> {
   }
 }
 
+/** A store at whose address nobody listens. */
+export const nobodysStore = (): ObjectStore =>
+  openObjectStore('s3://nobody/there', {
+    AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:1',
+    AWS_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: 'nobody',
+    AWS_SECRET_ACCESS_KEY: 'nothing',
+  })
+
 /** The store at `url` seen through a proxy; `rule` is asked of every chunk. */
 export async function throughProxy(
   url: string,

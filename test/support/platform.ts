@@ -27,8 +27,8 @@ export interface TestPlatform extends AsyncDisposable {
   upload(body: NonNullable<RequestInit['body']>): Promise<string>
   /** What a subscription yields, over a WebSocket of its own; it is closed when the iteration ends. */
   subscribe(query: string, variables?: Record<string, unknown>): AsyncIterableIterator<Answer>
-  /** The same data served anew by another process: after a kill, say. */
-  restart(): Promise<void>
+  /** The same data served anew by another process: after a kill, say. `meanwhile` is done while none runs. */
+  restart(meanwhile?: () => Promise<void>): Promise<void>
   /** Lines that the process wrote to standard error. */
   readonly log: readonly string[]
 }
@@ -96,8 +96,9 @@ export async function startPlatform(env: Record<string, string> = {}): Promise<T
         await client.dispose()
       }
     },
-    async restart() {
+    async restart(meanwhile) {
       await stop(running.child)
+      await meanwhile?.()
       running = await serve(settings, log)
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),

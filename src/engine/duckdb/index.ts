@@ -3,7 +3,8 @@ import type { Log } from '../../platform/log.ts'
 import type { Engine } from '../engine.ts'
 import { describeFile } from './imports/index.ts'
 import { DuckDBReaders } from './readers.ts'
-import { blockManifest } from './snapshot-files.ts'
+import { restoreModel } from './restore.ts'
+import { blockManifest, fileDigest } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
 import { openDuckDBWriter } from './writer.ts'
 
@@ -14,6 +15,8 @@ export function duckdbEngine({ log }: { log: Pick<Log, 'error'> }): Engine {
     openWriter: options => openDuckDBWriter({ ...options, log }),
     openReaders: () => DuckDBReaders.start(),
     blockManifest,
+    restore: restoreModel,
+    fileDigest,
     async describeFile(path, format) {
       const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
       const connection = await instance.connect()

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { constants, copyFile, type FileHandle, link, open } from 'node:fs/promises'
+import { constants, copyFile, type FileHandle, link, open, readFile } from 'node:fs/promises'
 
 /** A DuckDB file block by block: its headers are the first, a last one may be shorter. */
 export interface BlockManifest {
@@ -17,6 +17,11 @@ const READ_BLOCKS = 16
 
 /** The SHA-256 that stands for the file: of its blocks' digests, joined by newlines. */
 export const manifestDigest = ({ blocks }: BlockManifest): string => hash('sha256', blocks.join('\n'), 'hex')
+
+/** What the content index says of a version's file: of a database the digest of its manifest, of a WAL that of its bytes. */
+export async function fileDigest(path: string): Promise<string> {
+  return path.endsWith('.wal') ? hash('sha256', await readFile(path), 'hex') : manifestDigest(await blockManifest(path))
+}
 
 /** Reads the file at `path`. */
 export async function blockManifest(path: string): Promise<BlockManifest> {

@@ -1,0 +1,91 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { KindShape } from '../../kinds/kind.ts'
+import { isLogicalType } from '../../kinds/types.ts'
+import { TeatreeError } from '../../platform/errors.ts'
+import type { ArchivedVersion, MadeSnapshot, RestoreOptions, TableRows } from '../engine.ts'
+import { transaction } from './apply-batch.ts'
+import { DATABASE, openDatabase, type WriterResources } from './database.ts'
+import { SurroundingsError } from './errors.ts'
+import { interruptible } from './interruptible.ts'
+import { changed } from './row-writes.ts'
+import { blockManifest, manifestDigest, syncPath } from './snapshot-files.ts'
+import { type DuckDBSql, literal, quoted } from './sql.ts'
+import { createState, writeState } from './state.ts'
+
+/** Where DuckDB spills to while it restores. */
+const SPILL = 'spill'
+
+/**
+ * Makes the file of an archived version from the Parquet of its tables: in one transaction, and nothing but the shape is
+ * needed to know what it is.
+ * @throws TeatreeError BAD_FILE
+ * @throws SurroundingsError, or the signal's reason
+ */
+export async function restoreModel(
+  archived: ArchivedVersion,
+  dir: string,
+  { signal, onTable = () => {}, ...resources }: RestoreOptions & WriterResources = {},
+): Promise<MadeSnapshot> {
+  const stop = signal ?? new AbortController().signal
+  try {
+    await mkdir(dir, { recursive: true })
+    const tables: TableRows[] = []
+    const db = await openDatabase(dir, null, resources)
+    try {
+      await interruptible(db.connection, stop, async () => {
+        await transaction(db.sql, async () => {
+          await createState(db.sql, archived.shape)
+          for (const [name, shape] of Object.entries(archived.shape)) {
+            stop.throwIfAborted()
+            onTable(name)
+            tables.push({ name, rows: await restoreTable(db.sql, archived, name, shape) })
+          }
+          await writeState(db.sql, archived)
+        })
+        await db.sql.run('CHECKPOINT')
+      })
+    } finally {
+      db.close()
+    }
+    await rm(join(dir, SPILL), { recursive: true, force: true })
+    const path = join(dir, DATABASE)
+    await syncPath(path)
+    await syncPath(dir)
+    const manifest = await blockManifest(path)
+    return { files: [{ name: DATABASE, bytes: manifest.bytes, sha256: manifestDigest(manifest) }], tables }
+  } catch (error) {
+    if (stop.aborted) throw stop.reason
+    throw error instanceof TeatreeError ? error : new SurroundingsError('the model could not be restored', error)
+  }
+}
+
+async function restoreTable(
+  sql: DuckDBSql,
+  { tables }: ArchivedVersion,
+  name: string,
+  shape: KindShape[string],
+): Promise<number> {
+  const archived = tables[name]
+  if (!archived) throw badFile(`the archive has no table ${name}`)
+  const columns = Object.entries(shape.columns).map(([column, text]) => {
+    const type = text.replace(/\?$/, '')
+    // It becomes a part of the statement, and comes from where others may write.
+    if (!isLogicalType(type)) throw badFile(`column ${name}.${column} is of no type that there is`)
+    return { column: quoted(column), type, nullable: text.endsWith('?') }
+  })
+  const source = `read_parquet(${literal(archived.path)})`
+  const found = await sql.all(`SELECT column_name AS name, column_type AS type FROM (DESCRIBE SELECT * FROM ${source})`)
+  const held = found.map(({ name, type }) => `${quoted(String(name))} ${type}`)
+  const wanted = columns.map(({ column, type }) => `${column} ${type}`)
+  if (new Set(held).symmetricDifference(new Set(wanted)).size > 0)
+    throw badFile(`the archive of table ${name} has other columns than its manifest says`)
+  const lines = columns.map(({ column, type, nullable }) => `${column} ${type}${nullable ? '' : ' NOT NULL'}`)
+  await sql.run(`CREATE TABLE ${quoted(name)} (${lines.join(', ')})`)
+  const list = columns.map(({ column }) => column).join(', ')
+  const rows = await changed(sql, `INSERT INTO ${quoted(name)} (${list}) SELECT ${list} FROM ${source}`)
+  if (rows !== archived.rows) throw badFile(`the archive of table ${name} has ${rows} rows instead of ${archived.rows}`)
+  return rows
+}
+
+const badFile = (what: string) => new TeatreeError('BAD_FILE', what)

@@ -1,0 +1,226 @@
+import { rm } from 'node:fs/promises'
+import type { Engine, MadeSnapshot } from '../engine/engine.ts'
+import type { Kinds } from '../kinds/kind.ts'
+import type { Log } from '../platform/log.ts'
+import type { ObjectStore } from '../platform/objects/index.ts'
+import type { Database } from '../platform/postgres.ts'
+import { span } from '../platform/telemetry/index.ts'
+import type { Archive } from './archives.ts'
+import { notifyEnded, notifyModel } from './channel.ts'
+import { NOT_NEEDED } from './let-go.ts'
+import { areThere, markLost } from './lost.ts'
+import type { ModelFiles } from './model-files.ts'
+import { Fenced } from './publish.ts'
+import { Rebuild } from './rebuild.ts'
+
+interface Deps {
+  db: Database
+  objects: ObjectStore
+  kinds: Kinds
+  engines: ReadonlyMap<string, Engine>
+  dataDir: string
+  log: Log
+  files: ModelFiles
+  /** The model's own. */
+  engine: Engine
+  signal: AbortSignal
+}
+
+interface Lost {
+  version: number
+  isNewest: boolean
+}
+
+/** Between two tries of an older version that cannot be made again: at first, and doubled from then on up to the second. */
+const RETRY_MS = { first: 3000, most: 60_000 }
+
+/**
+ * The versions of one model whose files are lost, in the manager that holds it: the newest is made again first, then those
+ * that are pinned or read; the others are let go. Only for the newest is the model BLOCKED where that fails.
+ *
+ *   lost ─▶ archive + ledger ─▶ files in a folder of this epoch ─▶ "where epoch = mine": served again
+ */
+export class LostVersions {
+  readonly #deps: Deps
+  readonly #model: string
+  readonly #epoch: number
+  readonly #pauses = new Map<number, { until: number; failures: number }>()
+  #isToLook = true
+  #isToLookClosely = true
+
+  constructor(deps: Deps, { model, epoch }: { model: string; epoch: number }) {
+    this.#deps = deps
+    this.#model = model
+    this.#epoch = epoch
+  }
+
+  /** There may be lost versions. */
+  look(): void {
+    this.#isToLook = true
+  }
+
+  /** And the files of the newest version may not be what was published. */
+  lookClosely(): void {
+    this.#isToLook = true
+    this.#isToLookClosely = true
+  }
+
+  /** Makes one version again; false where none is lost, or those that are have to wait. Throws where the newest cannot be made. */
+  async next(): Promise<boolean> {
+    if (!this.#isToLook) return false
+    if (this.#isToLookClosely) await this.#lookAtFiles()
+    this.#isToLookClosely = false
+    const lost = (await this.#needed()).find(
+      ({ version }) => (this.#pauses.get(version)?.until ?? 0) <= performance.now(),
+    )
+    if (!lost) {
+      this.#isToLook = false
+      return false
+    }
+    try {
+      await this.#make(lost.version)
+      this.#pauses.delete(lost.version)
+      return true
+    } catch (error) {
+      if (lost.isNewest || error instanceof Fenced || this.#deps.signal.aborted) throw error
+      const failures = this.#pauses.get(lost.version)?.failures ?? 0
+      const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
+      this.#pauses.set(lost.version, { until: performance.now() + pause, failures: failures + 1 })
+      const { log } = this.#deps
+      log.error({ model: this.#model, version: lost.version, err: error }, 'a version was not made again')
+      return this.next()
+    }
+  }
+
+  /** What is not there, or in the newest version not what was published, is lost. */
+  async #lookAtFiles(): Promise<void> {
+    const { db, engine, files, log } = this.#deps
+    const kept = await db.query<{
+      version: number
+      epoch: number
+      newest: boolean
+      files: { name: string; sha256: string }[]
+    }>(
+      `SELECT v.version, v.epoch, v.version = m.version AS newest,
+              coalesce((SELECT json_agg(json_build_object('name', f.name, 'sha256', f.sha256)) FROM content_index f
+                         WHERE f.model = v.model AND f.version = v.version AND f.form = m.engine), '[]') AS files
+         FROM goal_model m JOIN model_version v ON v.model = m.id AND v.kept
+        WHERE m.id = $1 AND m.epoch = $2 AND NOT v.lost AND v.version > 0`,
+      [this.#model, this.#epoch],
+    )
+    for (const version of kept) {
+      const dir = files.versionDir(version.version, version.epoch)
+      let isSound = version.files.length > 0 && (await areThere(version.files.map(({ name }) => `${dir}/${name}`)))
+      if (isSound && version.newest)
+        for (const { name, sha256 } of version.files) isSound &&= (await engine.fileDigest(`${dir}/${name}`)) === sha256
+      if (isSound) continue
+      log.error({ model: this.#model, version: version.version }, 'the files of a version are not what was published')
+      await markLost(db, { model: this.#model, ...version })
+    }
+  }
+
+  /** Lets those go that nobody needs; the others, in the order in which they are to be made again. */
+  async #needed(): Promise<Lost[]> {
+    return this.#deps.db.transaction(async tx => {
+      // As in let-go.ts: locked by one statement and looked at by the next.
+      const lost = await tx.query<Lost>(
+        `SELECT v.version, v.version = m.version AS "isNewest"
+           FROM goal_model m JOIN model_version v ON v.model = m.id
+          WHERE m.id = $1 AND m.epoch = $2 AND m.deleted_at IS NULL AND v.lost AND v.kept
+          ORDER BY v.version DESC FOR NO KEY UPDATE OF v`,
+        [this.#model, this.#epoch],
+      )
+      const older = lost.filter(({ isNewest }) => !isNewest).map(({ version }) => version)
+      if (older.length === 0) return lost
+      const gone = await tx.query<{ version: number }>(
+        `UPDATE model_version v SET kept = false
+          WHERE v.model = $1 AND v.version = ANY($2) AND ${NOT_NEEDED} RETURNING v.version`,
+        [this.#model, older],
+      )
+      const versions = new Set(gone.map(({ version }) => version))
+      await tx.query(
+        `DELETE FROM content_index WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW')`,
+        [this.#model, [...versions]],
+      )
+      return lost.filter(({ version }) => !versions.has(version))
+    })
+  }
+
+  async #make(version: number): Promise<void> {
+    const { files, log, signal } = this.#deps
+    const attributes = { 'teatree.model': this.#model, 'teatree.version': version }
+    await span('rebuild', { attributes }, async () => {
+      log.warn({ model: this.#model, version }, 'a version is made again from archive and ledger')
+      const folder = await files.rebuild(this.#epoch)
+      try {
+        const onDamaged = (archive: Archive) => this.#damaged(archive)
+        await using rebuild = new Rebuild({ ...this.#deps, onDamaged }, folder, signal)
+        const made = await files.make(version, this.#epoch, dir => rebuild.make(this.#model, version, dir))
+        await this.#publish(version, made)
+      } finally {
+        await rm(folder, { recursive: true, force: true })
+      }
+      log.info({ model: this.#model, version }, 'a version was made again')
+    })
+  }
+
+  /** The same version, and nothing of what was said of it changes but where its files are and what their bytes are. */
+  async #publish(version: number, made: MadeSnapshot): Promise<void> {
+    const { db, files } = this.#deps
+    await db.transaction(async tx => {
+      const [held] = await tx.query<{ engine: string }>(
+        'SELECT engine FROM goal_model WHERE id = $1 AND epoch = $2 AND deleted_at IS NULL FOR NO KEY UPDATE',
+        [this.#model, this.#epoch],
+      )
+      if (!held) throw new Fenced(`model ${this.#model} is no longer held by epoch ${this.#epoch}`)
+      const [again] = await tx.query(
+        `UPDATE model_version SET epoch = $3, lost = false WHERE model = $1 AND version = $2 AND lost AND kept
+         RETURNING version`,
+        [this.#model, version, this.#epoch],
+      )
+      // Let go meanwhile; its folder goes with the next sweep.
+      if (!again) return
+      await tx.query('DELETE FROM content_index WHERE model = $1 AND version = $2 AND form = $3', [
+        this.#model,
+        version,
+        held.engine,
+      ])
+      await tx.query(
+        `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256)
+         SELECT $1, $2, $3, f.name, $4 || '/' || f.name, f.bytes, f.sha256
+           FROM json_to_recordset($5) AS f (name text, bytes bigint, sha256 text)`,
+        [
+          this.#model,
+          version,
+          held.engine,
+          `file://${files.versionDir(version, this.#epoch)}`,
+          JSON.stringify(made.files),
+        ],
+      )
+      // Who waits for it is woken as by a completion.
+      await notifyEnded(tx, this.#model)
+      await notifyModel(tx, this.#model)
+    })
+  }
+
+  /** The archive counts as one no longer: where it was the newest, the model is behind again, and archived anew. */
+  async #damaged({ model, version }: Archive): Promise<void> {
+    if (model !== this.#model) return
+    await this.#deps.db.transaction(async tx => {
+      const [held] = await tx.query('SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE', [
+        model,
+        this.#epoch,
+      ])
+      if (!held) throw new Fenced(`model ${model} is no longer held by epoch ${this.#epoch}`)
+      await tx.query(`UPDATE archive SET state = 'DAMAGED' WHERE model = $1 AND version = $2 AND state = 'THERE'`, [
+        model,
+        version,
+      ])
+      await tx.query(
+        `UPDATE goal_model SET archived_version = (
+           SELECT coalesce(max(version), 0) FROM archive WHERE model = $1 AND state = 'THERE') WHERE id = $1`,
+        [model],
+      )
+    })
+  }
+}

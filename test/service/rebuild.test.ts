@@ -1,0 +1,172 @@
+import { expect, test } from 'vitest'
+import { pinVersion } from '../../src/jobs/pins.ts'
+import { TRIAL_KINDS } from '../support/control.ts'
+import { openLosable } from '../support/lost-disk.ts'
+import { nobodysStore } from '../support/object-stores.ts'
+import { sale } from '../support/sales-model.ts'
+
+const appendSites = (ids: string[]) => ids.map(siteId => ({ siteId, name: `Site ${siteId}`, region: null }))
+const csv = (text: string) =>
+  (async function* () {
+    yield Buffer.from(text)
+  })()
+
+test('without its disk a model is served again from its archive, row for row, and takes the next intent', async () => {
+  await using jobs = await openLosable()
+  const { id } = await jobs.models.create({ kind: 'sales' })
+  const first = jobs.startManager()
+  await first.hold(id)
+  await jobs.run(id, 'appendSales', { rows: [sale({ orderId: 'A' }), sale({ orderId: 'B', salespersonId: null })] })
+  await jobs.run(id, 'upsertSites', { rows: appendSites(['S1', 'Zürich']) })
+  await jobs.archived(id)
+  await first.close()
+  const before = await jobs.rows(id)
+  expect(before).toMatchObject({ version: 2, lastSeq: 2n })
+
+  await jobs.loseDisk()
+  await expect(jobs.rows(id, undefined, 0)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  await jobs.startManager().hold(id)
+  expect(await jobs.rows(id)).toEqual(before)
+  expect(await jobs.run(id, 'appendSales', { rows: [sale({ orderId: 'C' })] })).toMatchObject({ version: 3, seq: 3n })
+  expect((await jobs.rows(id)).tables.sales).toHaveLength(3)
+  // What was not needed any more is not there to be read any more.
+  await expect(jobs.rows(id, { version: 1 }, 0)).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
+})
+
+test('what the archive does not hold yet is applied again from the ledger: writes, imports, and what failed left out', async () => {
+  await using jobs = await openLosable()
+  const { id } = await jobs.models.create({ kind: 'sales' })
+  const first = jobs.startManager()
+  await first.hold(id)
+  await jobs.run(id, 'appendSales', { rows: [sale({ orderId: 'A' })] })
+  await jobs.archived(id)
+  const there = await jobs.withoutStore(id)
+  const upload = await jobs.uploads.receive(csv('siteId,name\nS1,one\nS2,two\n'), {})
+  const source = { upload: { id: upload.id } }
+  expect(await jobs.run(id, 'importSites', { mode: 'APPEND', source })).toMatchObject({ version: 2 })
+  expect(await jobs.run(id, 'appendSales', { rows: [sale({ orderId: 'A' })] })).toMatchObject({ status: 'FAILED' })
+  await jobs.run(id, 'updateSales', { where: { orderId: { eq: 'A' } }, set: { amount: '7.25' } })
+  await jobs.run(id, 'appendSales', { rows: [sale({ orderId: 'B' })] })
+  await first.close()
+  const before = await jobs.rows(id)
+  expect(await jobs.models.get(id)).toMatchObject({ version: 4, archivedVersion: 1 })
+  await there()
+
+  await jobs.loseDisk()
+  const second = jobs.startManager()
+  await second.hold(id)
+  expect(await jobs.rows(id)).toEqual(before)
+  expect(await jobs.models.get(id)).toMatchObject({ version: 4, lastSeq: 5n, blocked: null })
+  await jobs.archived(id)
+  await second.close()
+
+  await jobs.loseDisk()
+  await jobs.startManager().hold(id)
+  expect(await jobs.rows(id)).toEqual(before)
+})
+
+test('goals that were computed from older sales than there are now come out the same', async () => {
+  await using jobs = await openLosable()
+  const { id: sales } = await jobs.models.create({ kind: 'sales' })
+  const { id: goals } = await jobs.models.create({ kind: 'goals', reads: [sales] })
+  const first = jobs.startManager()
+  for (const model of [sales, goals]) await first.hold(model)
+  const sell = (orderId: string, amount: string) =>
+    jobs.run(sales, 'appendSales', { rows: [sale({ orderId, amount, siteId: `S${orderId.length}` })] })
+  await sell('A', '100.00')
+  const follows = async (version: number) => {
+    const isThere = async () => {
+      const [run] = await jobs.ledger.intents({ model: goals, status: ['PUBLISHED'] }, { limit: 1 })
+      return run !== undefined && (await jobs.ledger.reads(run.id)).some(read => read.version === version)
+    }
+    expect(await jobs.completions.until(goals, isThere, 20_000)).toBe(true)
+  }
+  await follows(1)
+  for (const model of [sales, goals]) await jobs.archived(model)
+  const there = [await jobs.withoutStore(sales), await jobs.withoutStore(goals)]
+  await sell('BB', '250.10')
+  await follows(2)
+  const input = {
+    salesModel: sales,
+    grain: ['SITE'],
+    interval: 'QUARTER',
+    basisPeriod: { from: '2024-01-01', to: '2025-01-01' },
+    goalPeriod: { from: '2025-01-01', to: '2026-01-01' },
+    total: '4000',
+  }
+  expect(await jobs.run(goals, 'computeGoals', input)).toMatchObject({ status: 'PUBLISHED' })
+  await first.release(goals)
+  for (const orderId of ['CCC', 'DDDD', 'EEEEE', 'FFFFFF']) await sell(orderId, '9.99')
+  await first.close()
+  for (const again of there) await again()
+  const before = [await jobs.rows(sales), await jobs.rows(goals)]
+  const [computed] = await jobs.ledger.intents({ model: goals, function: 'computeGoals' }, { limit: 1 })
+  expect(await jobs.ledger.reads(computed?.id ?? '')).toEqual([{ model: sales, version: 2 }])
+  expect(before[0]?.version).toBe(6)
+
+  await jobs.loseDisk()
+  // The goals alone, before there is anything of the sales model on this disk.
+  const second = jobs.startManager()
+  const queued = (await jobs.models.managers([goals]))[0]?.queued ?? 0
+  await second.hold(goals)
+  expect(await jobs.rows(goals, { version: before[1]?.version ?? 0 })).toEqual(before[1])
+  await second.hold(sales)
+  expect(await jobs.rows(sales)).toEqual(before[0])
+  // The trigger that waited reads the newest sales, once they are there again.
+  expect(queued).toBe(1)
+  await follows(6)
+  expect(await jobs.run(goals, 'computeGoals', input)).toMatchObject({ status: 'PUBLISHED' })
+  expect(await jobs.ledger.countIntents({ status: ['FAILED', 'PARKED'] })).toBe(0)
+})
+
+test('a pinned version is archived for itself, and served again from there', async () => {
+  await using jobs = await openLosable({ kindsDir: TRIAL_KINDS })
+  const { id } = await jobs.models.create({ kind: 'trial' })
+  const first = jobs.startManager()
+  await first.hold(id)
+  const append = (entryId: string) => jobs.run(id, 'appendTrialEntries', { rows: [{ entryId, note: null }] })
+  await append('A')
+  await append('B')
+  await pinVersion(jobs.db, id, 1, 'audit')
+  for (const entry of ['C', 'D', 'E', 'F']) await append(entry)
+  await jobs.archived(id)
+  const hasOwn = async () =>
+    (await jobs.db.query(`SELECT FROM archive WHERE model = $1 AND version = 1 AND state = 'THERE'`, [id])).length > 0
+  expect(await jobs.completions.until(id, hasOwn, 30_000)).toBe(true)
+  const before = [await jobs.rows(id, { version: 1 }), await jobs.rows(id)]
+  await first.close()
+
+  await jobs.loseDisk()
+  await jobs.startManager().hold(id)
+  expect([await jobs.rows(id, { version: 1 }), await jobs.rows(id)]).toEqual(before)
+  expect((await jobs.snapshots.kept(id, 10, null)).map(({ version }) => version)).toEqual([6, 1])
+})
+
+test('while the store is away the model is BLOCKED and says so; no intent fails, and it goes on by itself', async () => {
+  await using jobs = await openLosable({ kindsDir: TRIAL_KINDS })
+  const { id } = await jobs.models.create({ kind: 'trial' })
+  const first = jobs.startManager()
+  await first.hold(id)
+  await jobs.run(id, 'appendTrialEntries', { rows: [{ entryId: 'A', note: null }] })
+  await jobs.archived(id)
+  await first.close()
+  await jobs.loseDisk()
+  const intent = await jobs.submitter.submit({
+    model: id,
+    function: 'appendTrialEntries',
+    arguments: { rows: [{ entryId: 'B', note: null }] },
+  })
+
+  const nobody = nobodysStore()
+  const away = jobs.startManager({ objects: nobody })
+  await away.hold(id)
+  const isBlocked = async () => (await jobs.models.get(id))?.blocked?.code === 'UNAVAILABLE'
+  expect(await jobs.completions.until(id, isBlocked, 20_000)).toBe(true)
+  expect(await jobs.ledger.intent(intent.id)).toMatchObject({ status: 'QUEUED', attempts: 0 })
+  await away.close()
+  await nobody.close()
+  await jobs.startManager().hold(id)
+  expect(await jobs.ended(intent.id)).toMatchObject({ status: 'PUBLISHED', version: 2 })
+  expect(await jobs.models.get(id)).toMatchObject({ blocked: null })
+  expect((await jobs.rows(id)).tables.entries).toHaveLength(2)
+})
