@@ -14,7 +14,7 @@ let bases: Bases
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'teatree-bases-'))
   db = await openDatabase(dir, null, { threads: 1 })
-  bases = new Bases({ dir: join(dir, 'bases'), database: db.path, from: null })
+  bases = await Bases.open({ dir: join(dir, 'bases'), database: db.path, from: null })
 })
 afterEach(async () => {
   db.close()

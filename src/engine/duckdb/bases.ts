@@ -49,8 +49,8 @@ const LEAST_WAL_BYTES = 64 << 10
 export class Bases {
   readonly #dir: string
   readonly #database: string
-  /** What is yet to be taken as the first base. */
-  #from: string | null
+  /** The file that is yet to be taken as the first base. */
+  #first: string | null = null
   #current: Base | null = null
   /** Those before it, the newest first. */
   #older: Base[] = []
@@ -60,14 +60,24 @@ export class Bases {
   #costMs = 0
   #replayMs = 0
 
+  private constructor(dir: string, database: string) {
+    this.#dir = dir
+    this.#database = database
+  }
+
   /**
    * `dir` is for the bases alone, and nothing is left of it when the writer is opened again; `database` is the file whose
-   * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too.
+   * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too. It belongs to
+   * a version that is kept, so nobody can take it for retired while it gets another name.
    */
-  constructor(of: { dir: string; database: string; from: string | null }) {
-    this.#dir = of.dir
-    this.#database = of.database
-    this.#from = of.from
+  static async open(of: { dir: string; database: string; from: string | null }): Promise<Bases> {
+    const bases = new Bases(of.dir, of.database)
+    if (of.from !== null) {
+      await mkdir(of.dir, { recursive: true })
+      bases.#first = bases.#nextPath()
+      await linkOrCopy(of.from, bases.#first)
+    }
+    return bases
   }
 
   /** Whether the present state must be published with a new base. */
@@ -82,15 +92,12 @@ export class Bases {
     return (await this.#walBytes()) > LEAST_WAL_BYTES || !(await this.#isUntouched())
   }
 
-  /** It belongs to a version that is kept, so nobody can take it for retired while this link to it is made. */
+  /** Its bytes are looked at only when a version is made of it. */
   async #takeFirst(): Promise<void> {
-    const from = this.#from
-    if (from === null) return
-    await mkdir(this.#dir, { recursive: true })
-    const path = this.#nextPath()
-    await linkOrCopy(from, path)
+    const path = this.#first
+    if (path === null) return
     this.#current = { path, manifest: await blockManifest(path), checksums: Buffer.alloc(0), outdated: null }
-    this.#from = null
+    this.#first = null
   }
 
   #nextPath(): string {

@@ -45,7 +45,7 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
     if (state.version === PART_OF_BATCH) throw new Error('the database holds a part of a batch, and so no version')
     return {
       db,
-      bases: new Bases({ dir: join(dir, BASES), database: db.path, from: from && databaseOf(from) }),
+      bases: await Bases.open({ dir: join(dir, BASES), database: db.path, from: from && databaseOf(from) }),
       counts: new TableCounts(db.sql, [...kind.tables.keys()]),
       state,
       additions: additionsTo(kind, state),
