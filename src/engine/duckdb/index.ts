@@ -1,6 +1,7 @@
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { Log } from '../../platform/log.ts'
 import type { Engine } from '../engine.ts'
+import { exportFile } from './clean-file.ts'
 import { describeFile } from './imports/index.ts'
 import { DuckDBReaders } from './readers.ts'
 import { blockManifest } from './snapshot-files.ts'
@@ -14,6 +15,7 @@ export function duckdbEngine({ log }: { log: Pick<Log, 'error'> }): Engine {
     openWriter: options => openDuckDBWriter({ ...options, log }),
     openReaders: () => DuckDBReaders.start(),
     blockManifest,
+    exportFile,
     async describeFile(path, format) {
       const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
       const connection = await instance.connect()
