@@ -34,10 +34,12 @@ export async function letGo({ db, dataDir }: { db: Database; dataDir: string }, 
        RETURNING v.version, v.epoch`,
       [model, old.map(({ version }) => version)],
     )
-    await tx.query(`DELETE FROM content_index WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW')`, [
-      model,
-      versions.map(({ version }) => version),
-    ])
+    // Of what is in the store the row goes last (pinned-files.ts).
+    await tx.query(
+      `DELETE FROM content_index WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW')
+          AND role IN ('PUBLISHED', 'CLEAN')`,
+      [model, versions.map(({ version }) => version)],
+    )
     return versions
   })
   const files = new ModelFiles(dataDir, model)

@@ -1,10 +1,8 @@
-import type { Engine } from '../engine/engine.ts'
 import type { Model, Version } from '../jobs/records.ts'
 import type { Services } from '../jobs/services.ts'
 
 export interface ContentDeps {
   services: Services
-  engines: ReadonlyMap<string, Engine>
   dataDir: string
 }
 

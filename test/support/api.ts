@@ -5,7 +5,9 @@ import { pathToFileURL } from 'node:url'
 import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, validate } from 'graphql'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import type { SnapshotReader } from '../../src/engine/engine.ts'
+import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
+import { contentIndex } from '../../src/jobs/content.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Manager } from '../../src/jobs/manager.ts'
 import { migrate } from '../../src/jobs/migrate.ts'
@@ -85,6 +87,8 @@ export async function openApi(): Promise<TestApi> {
     snapshots,
     completions,
     uploads,
+    content: contentIndex({ db, objects }),
+    downloads: new CleanFiles({ db, engines, dataDir: dir }),
     publicUrl: () => 'http://test',
   }
   const schema = makeSchema(services)
