@@ -54,9 +54,9 @@ function program(): Command {
   client(teatree.command('pull').argument('<model[@version]>'))
     .description('a version of a model as one DuckDB file on this machine; a later pull fetches only what changed')
     .requiredOption('--to <dir>', 'the folder; serve --offline serves all that is in it')
-    .action(async (model, { server, ...options }) =>
-      (await import('./commands/pull.ts')).pull(model, { url: server, ...options }),
-    )
+    .action(async (model, { server, ...options }) => {
+      await (await import('./commands/pull.ts')).pull(model, { url: server, ...options })
+    })
   teatree
     .command('migrate')
     .description('bring the control database to this release')

@@ -18,19 +18,32 @@ const MAX_MOVES = 10
 /** A server that does not answer at all is not waited for long. */
 const ASKING: PatienceOptions = { tries: 4 }
 
+/** What a pull came to; `fetched` are the bytes that came over the wire. */
+export interface PullOutcome {
+  version: number
+  bytes: number
+  fetched: number
+}
+
 /**
  * `teatree pull MODEL[@VERSION] --to DIR`: the version on this machine, verified block by block. What an earlier pull
  * brought, whole or not, is not fetched again.
  */
-export async function pull(spec: string, options: PullOptions): Promise<void> {
+export async function pull(spec: string, options: PullOptions): Promise<PullOutcome> {
   const wanted = parseWanted(spec)
   const signal = options.signal ?? abortOn(['SIGTERM', 'SIGINT'])
   using progress = showProgress(`Pulling ${wanted.model}`)
-  const { version, bytes, fetched } = await pullVersion(wanted, { ...options, signal }, progress)
+  const outcome = await pullVersion(wanted, { ...options, signal }, progress)
+  const { version, bytes, fetched } = outcome
   progress.done(`version ${version}: ${bytes} bytes, ${fetched} bytes came over the wire`)
+  return outcome
 }
 
-async function pullVersion(wanted: Wanted, options: PullOptions & { signal: AbortSignal }, progress: Progress) {
+async function pullVersion(
+  wanted: Wanted,
+  options: PullOptions & { signal: AbortSignal },
+  progress: Progress,
+): Promise<PullOutcome> {
   const folder = new PulledFolder(resolve(options.to))
   let fetched = 0
   const onBytes = (bytes: number) => {

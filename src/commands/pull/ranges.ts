@@ -72,14 +72,14 @@ export class Ranges {
       if (response.headers.get('content-range') === `bytes ${start}-${end - 1}/${this.#bytes}`) return response
       throw new VersionMoved('the file has another length by now')
     }
-    if (response.status === 200 || response.status === 416) {
+    // An address that has run out, a store that is busy: the server gives another.
+    const again = this.#store !== null || response.status === 429 || response.status >= 500
+    const moved = response.status === 200 || response.status === 416
+    if (again || moved) {
       await response.body?.cancel()
-      throw new VersionMoved('the file is another by now')
+      throw again ? new Interrupted(`answered with ${response.status}`) : new VersionMoved('the file is another by now')
     }
     const body = await boundedText(response, MAX_REFUSAL_BYTES)
-    // An address that has run out, a store that is busy: the server gives another.
-    if (this.#store !== null || response.status === 429 || response.status >= 500)
-      throw new Interrupted(`answered with ${response.status}`)
     throw refusal(this.#server, response.status, body)
   }
 

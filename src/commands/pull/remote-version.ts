@@ -118,10 +118,13 @@ async function askForDetails(server: Server, wanted: Wanted, manifest: PulledMan
     throw new UsageError(`${server.url} describes the version in no way that can be read: ${issueOf(read.error)}`)
   const { snapshot, kind, reads, ...model } = read.data.model
   const { cursor, content, ...version } = snapshot
+  const isAnother = model.id !== wanted.model || version.version !== manifest.version
   const sha256 = manifestDigest(manifest.blocks)
   // Made anew between the two questions it has another checksum.
   const file = content.find(each => each.form === 'DUCKDB' && each.url !== null && each.sha256 === sha256)
   if (!file) throw new VersionMoved('made anew')
+  if (isAnother || file.bytes !== manifest.bytes)
+    throw new UsageError(`${server.url} describes another version than it has the blocks of; is it a Teatree server?`)
   const { id, bytes, createdAt } = file
   const details = pulledVersion.safeParse({
     format: 1,
@@ -131,15 +134,9 @@ async function askForDetails(server: Server, wanted: Wanted, manifest: PulledMan
     content: { id, bytes, sha256, createdAt },
     byNumber: wanted.version !== null,
   })
-  const { data } = details
-  if (
-    data &&
-    data.model.id === wanted.model &&
-    data.version === manifest.version &&
-    data.content.bytes === manifest.bytes
-  )
-    return data
-  throw new UsageError(`${server.url} describes another version than it has the blocks of; is it a Teatree server?`)
+  if (!details.success)
+    throw new UsageError(`${server.url} describes a version that cannot be pulled: ${issueOf(details.error)}`)
+  return details.data
 }
 
 const contentUrl = (server: Server, model: string, version: number | 'latest', file: string): string =>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { blockCount } from '../../engine/blocks.ts'
+import { coerce } from '../../kinds/values.ts'
 
 /** No model's file is larger; what a server says beyond it is not believed. */
 const MAX_BYTES = 2 ** 40
@@ -16,7 +17,18 @@ const version = z
   .min(1)
   .max(2 ** 31 - 1)
 const bigint = z.string().regex(/^\d{1,19}$/)
-const instant = z.iso.datetime({ precision: 6 })
+/** In canonical form, however many places it was given with. */
+const instant = z
+  .string()
+  .max(40)
+  .transform((value, context) => {
+    try {
+      return String(coerce('TIMESTAMP', value))
+    } catch {
+      context.addIssue('an instant, 2024-05-17T09:00:00.000000Z')
+      return z.NEVER
+    }
+  })
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const bytes = z.number().int().min(1).max(MAX_BYTES)
 
