@@ -112,8 +112,8 @@ export class PinnedFiles {
     await checkStored(await objects.get(key, { signal }), file)
     await objects.putFile(storedKey(version, MANIFEST), file.manifestPath, { signal, contentType: 'application/json' })
     const stored = await db.query(
-      `UPDATE content_index SET role = 'STORED', created_at = clock_timestamp()
-        WHERE model = $1 AND version = $2 AND name = $3 AND role = 'COMING' AND sha256 = $4 RETURNING id`,
+      `UPDATE content_index SET role = 'STORED'
+        WHERE model = $1 AND version = $2 AND name = $3 AND role IN ('COMING', 'STORED') AND sha256 = $4 RETURNING id`,
       [version.model, version.version, NAME, file.sha256],
     )
     // Released and removed meanwhile: nobody else knows that it is there again.
