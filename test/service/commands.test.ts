@@ -68,6 +68,8 @@ test('a bad setting, an unknown one and a bad argument end the start with one li
     [['serve'], { HOST: '0.0.0.0' }, 'HOST'],
     [['serve'], { TEATREE_KINDS: join(dir, 'nowhere') }, 'TEATREE_KINDS'],
     [['manager', '--model', 'x'], {}, 'TEATREE_DATABASE_URL'],
+    [['serve', '--offline', join(dir, 'nowhere')], {}, '--offline'],
+    [['pull', 'north'], {}, '--to'],
     [['demo', '--rows', 'many'], {}, '--rows'],
   ]
   const ended = await Promise.all(
@@ -82,7 +84,17 @@ test('a bad setting, an unknown one and a bad argument end the start with one li
 
 test('--help lists every command and setting', async () => {
   const { stdout } = await teatree(['--help'])
-  for (const name of ['serve', 'demo', 'manager', 'migrate', 'import', 'TEATREE_DATABASE_URL', 'TEATREE_KINDS', 'PORT'])
+  for (const name of [
+    'serve',
+    'demo',
+    'manager',
+    'migrate',
+    'import',
+    'pull',
+    'TEATREE_DATABASE_URL',
+    'TEATREE_KINDS',
+    'PORT',
+  ])
     expect(stdout).toContain(name)
 })
 
