@@ -58,16 +58,19 @@ export class CleanFiles implements Downloads {
     const dir = new ModelFiles(this.#dataDir, version.model).cleanDir(version.version, version.epoch)
     const there = await this.#find(version, dir)
     if (there) return there
-    const making = this.#making.get(dir) ?? this.#places.use(() => this.#make(version, dir))
-    this.#making.set(dir, making)
+    const making = this.#making.get(dir) ?? this.#begin(version, dir)
     try {
       return await making
     } catch (error) {
       // Whatever was met on the way, where the files were taken away under us: that says why.
       throw error instanceof SnapshotMissing || !(await this.#isKept(version)) ? gone(version) : error
-    } finally {
-      this.#making.delete(dir)
     }
+  }
+
+  #begin(version: Version, dir: string): Promise<CleanFile> {
+    const making = this.#places.use(() => this.#make(version, dir)).finally(() => this.#making.delete(dir))
+    this.#making.set(dir, making)
+    return making
   }
 
   async #isKept({ model, version }: Version): Promise<boolean> {

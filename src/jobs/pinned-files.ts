@@ -98,7 +98,8 @@ export class PinnedFiles {
   async #store(version: Version): Promise<void> {
     const { db, objects, downloads } = this.#deps
     const { signal } = this.#stop
-    const file = await downloads.of(version)
+    // What is being made is made for others too, and nobody who stops waits for it.
+    const file = await Promise.race([downloads.of(version), aborted(signal)])
     const key = storedKey(version)
     // Before its first byte is in the store: whatever becomes of us, somebody knows of it and removes it.
     await db.query(
@@ -147,6 +148,14 @@ export class PinnedFiles {
     await this.#looking
   }
 }
+
+/** Rejects when the signal aborts. */
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    const end = () => reject(signal.reason)
+    if (signal.aborted) end()
+    else signal.addEventListener('abort', end, { once: true })
+  })
 
 /** Reads it back block by block: what a store answered with success is not always what it keeps. */
 async function checkStored(body: Readable | null, { manifestPath }: CleanFile): Promise<void> {

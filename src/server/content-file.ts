@@ -1,4 +1,5 @@
 import { TeatreeError } from '../platform/errors.ts'
+import { namesTag } from './byte-range.ts'
 import type { Exchange } from './exchange.ts'
 import { answerFile } from './file-answer.ts'
 import { type ContentDeps, IMMUTABLE, type Published } from './published.ts'
@@ -10,8 +11,8 @@ import { type ContentDeps, IMMUTABLE, type Published } from './published.ts'
 export async function answerDatabase(exchange: Exchange, deps: ContentDeps, published: Published): Promise<void> {
   const { services } = deps
   const { model, version } = published
-  const elsewhere = exchange.url.searchParams.get('from') === 'server' ? null : await storeUrl(deps, published)
-  if (elsewhere !== null && exchange.request.method === 'GET') return redirect(exchange, elsewhere)
+  const elsewhere = await storeUrl(exchange, deps, published)
+  if (elsewhere !== null) return redirect(exchange, elsewhere)
   const { path, sha256 } = await services.downloads.of(version)
   const headers = {
     ...IMMUTABLE,
@@ -28,11 +29,18 @@ export async function answerBlocks(exchange: Exchange, { services }: ContentDeps
   if (!(await answerFile(exchange, { path: manifestPath, tag: `"${sha256}"`, headers }))) throw gone(published)
 }
 
-async function storeUrl({ services }: ContentDeps, { model, version }: Published): Promise<string | null> {
+/** Null also for one who only asks about the file, or has it already. */
+async function storeUrl(
+  { request, url }: Exchange,
+  { services }: ContentDeps,
+  { model, version }: Published,
+): Promise<string | null> {
+  if (request.method !== 'GET' || url.searchParams.get('from') === 'server') return null
   const where = { model: model.id, version: version.version, form: 'DUCKDB' as const }
   const files = await services.content.list(where, { limit: MAX_FILES })
   const stored = files.find(({ role }) => role === 'STORED')
-  return stored ? services.content.storeUrl(stored) : null
+  if (!stored || namesTag(request.headers['if-none-match'], `"${stored.sha256}"`)) return null
+  return services.content.storeUrl(stored)
 }
 /** A version has a handful of its own form. */
 const MAX_FILES = 100

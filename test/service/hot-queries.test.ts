@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import { findToArchive } from '../../src/jobs/archive-version.ts'
+import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { listContent } from '../../src/jobs/content.ts'
 import { Dispatcher } from '../../src/jobs/dispatcher.ts'
@@ -7,11 +9,13 @@ import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Leases } from '../../src/jobs/lease.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Models } from '../../src/jobs/models.ts'
+import { PinnedFiles } from '../../src/jobs/pinned-files.ts'
 import { Publisher } from '../../src/jobs/publish.ts'
 import { pin } from '../../src/jobs/reads.ts'
 import { letGo } from '../../src/jobs/retention.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
+import { openObjectStore } from '../../src/platform/objects/index.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
 import { RecordingDatabase, type Statement } from '../support/recording-database.ts'
 
@@ -144,6 +148,7 @@ test('what is asked for all the time reads no table that grows from end to end',
     'newest intents of a model': () => ledger.intents({ model: 'm7' }, { limit: 50, after: one }),
     'count of a model': () => ledger.countIntents({ model: 'm7' }),
     'states of managers': () => models.managers(['source', 'reader']),
+    'look for pinned versions': () => lookForPinned(db),
     'content of a model': () => listContent(db, { model: 'm7' }, { limit: 50 }),
     cancel: async () => ledger.cancel((await ledger.submit({ ...submission, model: 'reader' })).id),
   }
@@ -167,4 +172,16 @@ async function lookOnce(through: RecordingDatabase): Promise<void> {
   dispatcher.look()
   await through.query('SELECT 1')
   await dispatcher.close()
+}
+
+/** One look for pinned versions, of which there are none: nothing is made or stored. */
+async function lookForPinned(through: RecordingDatabase): Promise<void> {
+  const engine = duckdbEngine({ log: quiet })
+  const engines = new Map([[engine.name as string, engine]])
+  const downloads = new CleanFiles({ db: through, engines, dataDir: '/nowhere' })
+  const objects = openObjectStore('file:///nowhere')
+  const pinned = new PinnedFiles({ db: through, objects, downloads, engines, log: quiet })
+  await pinned.look()
+  await pinned.close()
+  await objects.close()
 }

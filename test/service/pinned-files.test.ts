@@ -134,6 +134,11 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       const answer = await send(`${server.url}/content/${model}/2/model.duckdb`, { headers: { range: 'bytes=0-9' } })
       expect([answer.status, answer.headers['cache-control'], answer.body.length]).toEqual([307, 'no-store', 0])
       expect(answer.headers.location).toContain('X-Amz-Expires=900')
+      const head = await send(`${server.url}/content/${model}/2/model.duckdb`, { method: 'HEAD' })
+      const known = { headers: { 'if-none-match': `${head.headers.etag}` } }
+      expect([head.status, (await send(`${server.url}/content/${model}/2/model.duckdb`, known)).status]).toEqual([
+        200, 304,
+      ])
       let down = 0
       await using proxy = await startTcpProxy(server.url, (side, chunk) => {
         if (side === 'down') down += chunk.length

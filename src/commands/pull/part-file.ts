@@ -24,8 +24,9 @@ export class PartFile implements AsyncDisposable {
     const dir = folder.modelDir(model)
     await mkdir(dir, { recursive: true })
     const path = join(dir, `${manifest.version}.${process.pid}.part`)
-    const left = await orphans(dir, manifest.version)
-    const adopted = left[0] !== undefined && (await renamed(join(dir, left[0]), path))
+    const parts = await orphans(dir, /^\d+\.(\d+)\.part$/)
+    const left = parts.find(name => name.startsWith(`${manifest.version}.`)) ?? parts[0]
+    const adopted = left !== undefined && (await renamed(join(dir, left), path))
     const [newest] = await folder.versions(model)
     if (!adopted && newest) await copyFile(newest.path, path, constants.COPYFILE_FICLONE_FORCE).catch(() => {})
     const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644)
@@ -102,17 +103,15 @@ const renamed = (from: string, to: string): Promise<boolean> =>
 /** Removes what killed pulls have left of a model, once nobody has a use for it. */
 export async function removeParts(folder: PulledFolder, model: string): Promise<void> {
   const dir = folder.modelDir(model)
-  for (const name of await orphans(dir, 0)) await rm(join(dir, name), { force: true })
+  for (const name of await orphans(dir, /^\d+\..*?(\d+)\.(?:part|tmp)$/)) await rm(join(dir, name), { force: true })
 }
 
-/** Parts whose process lives no more; those of this version first. */
-async function orphans(dir: string, version: number): Promise<string[]> {
-  const parts = (await readdir(dir)).filter(name => {
-    const [, pid] = /^\d+\.(\d+)\.part$/.exec(name) ?? []
+/** Files whose process lives no more; its id is in their names. */
+const orphans = async (dir: string, pattern: RegExp): Promise<string[]> =>
+  (await readdir(dir)).filter(name => {
+    const [, pid] = pattern.exec(name) ?? []
     return pid !== undefined && !isAlive(Number(pid))
   })
-  return parts.sort((a, b) => Number(b.startsWith(`${version}.`)) - Number(a.startsWith(`${version}.`)))
-}
 
 /** Also of one whose id was ours: nobody in this process begins a file twice. */
 function isAlive(pid: number): boolean {
