@@ -70,7 +70,7 @@ export interface ContentResolvers {
     context: Context,
   ): Page<Content>
   ofSnapshot(snapshot: SnapshotSource, context: Context): Promise<Content[]>
-  url(content: Content, context: Context): string | null
+  url(content: Content, context: Context): Promise<string | null>
   upload(id: string, context: Context): Promise<UploadSource | null>
 }
 

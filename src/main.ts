@@ -11,8 +11,12 @@ function program(): Command {
     .addHelpText('after', `\nSettings (environment):\n${settingsHelp()}`)
   teatree
     .command('serve')
-    .description('the whole platform in one command')
-    .action(async () => (await import('./commands/serve.ts')).serve(readSettings(process.env)))
+    .description('the whole platform in one command; or the same reads over pulled files')
+    .option('--offline <dir>', 'serve what pull has put into this folder, with no database and no network')
+    .action(async ({ offline }: { offline?: string }) => {
+      if (offline === undefined) return (await import('./commands/serve.ts')).serve(readSettings(process.env))
+      return (await import('./commands/serve-offline.ts')).serveOffline(readSettings(process.env), offline)
+    })
   teatree
     .command('demo')
     .description('serve, with two models that are filled and computed on, and a trickle of new sales')
@@ -47,6 +51,12 @@ function program(): Command {
     .action(async (file, { server, ...options }) =>
       (await import('./commands/import.ts')).importFile(file, { url: server, ...options }),
     )
+  client(teatree.command('pull').argument('<model[@version]>'))
+    .description('a version of a model as one DuckDB file on this machine; a later pull fetches only what changed')
+    .requiredOption('--to <dir>', 'the folder; serve --offline serves all that is in it')
+    .action(async (model, { server, ...options }) => {
+      await (await import('./commands/pull.ts')).pull(model, { url: server, ...options })
+    })
   teatree
     .command('restore')
     .argument('<model>', 'the model, or MODEL@VERSION')

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Engine } from './engine/engine.ts'
+import type { Plugin } from 'graphql-yoga'
 import type { Launcher } from './jobs/launcher.ts'
 import type { Services } from './jobs/services.ts'
 import type { Log } from './platform/log.ts'
@@ -18,19 +18,28 @@ import { Exchanges } from './server/exchanges.ts'
 import { answerGraphiql, wantsPage } from './server/graphiql.ts'
 import { answerGraphql, createGraphql, GRAPHQL_PATH, type GraphqlServer } from './server/graphql.ts'
 import { guardOf } from './server/guard.ts'
-import { healthRoutes } from './server/health.ts'
+import { filesHealth, healthRoutes, platformHealth } from './server/health.ts'
 import { measureModels, metricsRoute } from './server/metrics.ts'
+import { useReadsAlone } from './server/reads-alone.ts'
 import { uploadsRoute } from './server/uploads.ts'
 import { WebSockets } from './server/websocket.ts'
 
-export interface ServerDeps {
+interface ServerParts {
   settings: Pick<Settings, 'host' | 'port' | 'dataDir'>
   log: Log
   telemetry: Telemetry
-  objects: ObjectStore
-  engines: ReadonlyMap<string, Engine>
   services: Services
-  launcher: Launcher
+}
+
+export interface ServerDeps extends ServerParts {
+  objects: ObjectStore
+  launcher: Pick<Launcher, 'metrics'>
+}
+
+/** For pulled files: there is no database, no store and no manager. */
+export interface OfflineServerDeps extends ServerParts {
+  /** Rejects where the files cannot be read. */
+  check(): Promise<void>
 }
 
 export interface RunningServer {
@@ -48,11 +57,40 @@ const CUT_MS = 2_000
 
 /** All that is served over HTTP, on one port. */
 export async function startServer(deps: ServerDeps): Promise<RunningServer> {
-  const { settings, services, log } = deps
-  await rm(exportsFolder(settings.dataDir), { recursive: true, force: true })
-  const graphql = createGraphql({ schema: makeSchema(services), services, log })
+  const { services, objects, telemetry, launcher } = deps
+  const { db } = services
+  const routes = [...healthRoutes(platformHealth({ db, objects })), metricsRoute({ telemetry, launcher })]
+  const server = await serve(deps, { graphql: [], routes })
+  const stopMeasuring = measureModels(db)
+  return { url: server.url, close: () => server.close().finally(stopMeasuring) }
+}
+
+/** The same reads over pulled files; whatever would change something, or waits for a change, is refused by name. */
+export async function startOfflineServer(deps: OfflineServerDeps): Promise<RunningServer> {
+  const { telemetry, check } = deps
+  const routes = [
+    ...healthRoutes(filesHealth(check)),
+    metricsRoute({ telemetry, launcher: { metrics: async () => ({}) } }),
+  ]
+  return serve(deps, { graphql: [useReadsAlone()], routes })
+}
+
+/** `graphql` are plugins, and `routes` are answered besides GraphQL, uploads and content. */
+async function serve(
+  { settings, services, log }: ServerParts,
+  more: { graphql: readonly Plugin[]; routes: readonly Route[] },
+): Promise<RunningServer> {
+  const { dataDir } = settings
+  await rm(exportsFolder(dataDir), { recursive: true, force: true })
+  const graphql = createGraphql({ schema: makeSchema(services), services, log, plugins: more.graphql })
   const guard = guardOf(settings.host)
-  const exchanges = new Exchanges({ routes: routesOf(deps, graphql), guard, log })
+  const routes = [
+    ...graphqlRoutes(graphql),
+    uploadsRoute(services.uploads),
+    contentRoute({ services, dataDir, line: downloadsLine() }),
+    ...more.routes,
+  ]
+  const exchanges = new Exchanges({ routes, guard, log })
   const sockets = new WebSockets({ graphql, guard, log })
   // No limit on a whole request, since an upload takes as long as it takes: who sends nothing is cut off (body.ts).
   const server = createServer({ headersTimeout: HEADERS_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS })
@@ -61,23 +99,17 @@ export async function startServer(deps: ServerDeps): Promise<RunningServer> {
   server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head))
   await listen(server, settings)
   server.on('error', error => log.error({ err: error }, 'the server could not take a connection'))
-  const stopMeasuring = measureModels(services.db)
   let closed: Promise<void> | undefined
   return {
     url: urlOf(server.address() as AddressInfo, settings.host),
     close() {
-      closed ??= close(server, exchanges, sockets).finally(stopMeasuring)
+      closed ??= close(server, exchanges, sockets)
       return closed
     },
   }
 }
 
-function routesOf(
-  { services, objects, engines, settings, telemetry, launcher }: ServerDeps,
-  graphql: GraphqlServer,
-): Route[] {
-  const { db, uploads } = services
-  const { dataDir } = settings
+function graphqlRoutes(graphql: GraphqlServer): Route[] {
   const answer = answerGraphql(graphql)
   return [
     { method: 'POST', path: GRAPHQL_PATH, handle: answer },
@@ -86,10 +118,6 @@ function routesOf(
       path: GRAPHQL_PATH,
       handle: exchange => (wantsPage(exchange) ? answerGraphiql : answer)(exchange),
     },
-    uploadsRoute(uploads),
-    contentRoute({ services, engines, dataDir, downloads: downloadsLine() }),
-    ...healthRoutes({ db, objects }),
-    metricsRoute({ telemetry, launcher }),
   ]
 }
 

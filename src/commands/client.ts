@@ -1,4 +1,5 @@
 import { UsageError } from '../platform/errors.ts'
+import { boundedText } from './bounded-body.ts'
 
 /** How a client command reaches a server: the URL of its GraphQL endpoint, and a token where it asks for one. */
 export interface Server {
@@ -18,6 +19,18 @@ export class AnsweredError extends UsageError {
   }
 }
 
+/** No answer that a command asks for comes near. */
+const MAX_ANSWER_BYTES = 64 * 2 ** 20
+
+/** What is longer, or breaks off, is told; what is no JSON is no answer of ours. */
+const notJson = (error: unknown): object => {
+  if (error instanceof SyntaxError) return {}
+  throw error
+}
+
+/** Nobody answers at the address. */
+export class Unreachable extends UsageError {}
+
 interface Answer<T> {
   data?: T | null
   errors?: { message: string; extensions?: { code?: string } }[]
@@ -30,7 +43,7 @@ export async function graphql<T>(server: Server, query: string, variables: Recor
     headers: { 'content-type': 'application/json', accept: 'application/json', ...authorization(server) },
     body: JSON.stringify({ query, variables }),
   })
-  const answer = (await response.json().catch(() => ({}))) as Answer<T>
+  const answer = (await boundedText(response, MAX_ANSWER_BYTES).then(JSON.parse).catch(notJson)) as Answer<T>
   const [error] = answer.errors ?? []
   if (error) throw new AnsweredError(error.extensions?.code ?? 'error', error.message)
   if (!response.ok || !answer.data)
@@ -68,14 +81,20 @@ export async function upload(
 const streamOf = (chunks: AsyncIterable<Uint8Array>) =>
   (globalThis.ReadableStream as unknown as { from(chunks: AsyncIterable<Uint8Array>): ReadableStream }).from(chunks)
 
-const authorization = ({ token }: Server): Record<string, string> => (token ? { authorization: `Bearer ${token}` } : {})
+export const authorization = ({ token }: Server): Record<string, string> =>
+  token ? { authorization: `Bearer ${token}` } : {}
 
-async function reach({ signal }: Server, url: string, init: RequestInit & { duplex?: 'half' }): Promise<Response> {
+/** @throws Unreachable */
+export async function reach(
+  { signal }: Server,
+  url: string,
+  init: RequestInit & { duplex?: 'half' },
+): Promise<Response> {
   try {
     return await fetch(url, signal ? { ...init, signal } : init)
   } catch (error) {
     if (signal?.aborted) throw new UsageError('stopped')
-    throw new UsageError(`no server answers at ${url}; start one with npm start, or say where with --server`, {
+    throw new Unreachable(`no server answers at ${url}; start one with npm start, or say where with --server`, {
       cause: error,
     })
   }

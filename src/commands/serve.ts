@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url'
+import { CleanFiles } from '../jobs/clean-files.ts'
 import { Completions } from '../jobs/completions.ts'
+import { contentIndex } from '../jobs/content.ts'
 import { Dispatcher } from '../jobs/dispatcher.ts'
 import { Housekeeper } from '../jobs/housekeeper.ts'
 import { LocalLauncher } from '../jobs/launcher.ts'
@@ -7,6 +9,7 @@ import { Ledger } from '../jobs/ledger.ts'
 import { findLost } from '../jobs/lost.ts'
 import { migrate } from '../jobs/migrate.ts'
 import { Models } from '../jobs/models.ts'
+import { PinnedFiles } from '../jobs/pinned-files.ts'
 import type { Services } from '../jobs/services.ts'
 import { Snapshots } from '../jobs/snapshots.ts'
 import { Submitter } from '../jobs/submit.ts'
@@ -58,6 +61,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: parts.log }), open =>
     open.close(),
   )
+  const downloads = new CleanFiles({ db, engines, dataDir })
   let url = ''
   const services: Services = {
     db,
@@ -68,6 +72,8 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     snapshots,
     completions,
     uploads,
+    content: contentIndex({ db, objects }),
+    downloads,
     publicUrl: () => url,
   }
 
@@ -89,10 +95,12 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   )
   const dispatcher = stack.adopt(new Dispatcher({ ...parts, launcher, completions }), running => running.close())
   const housekeeper = stack.adopt(new Housekeeper({ ...parts, dataDir, pagedDisk }), running => running.close())
+  const pinnedFiles = stack.adopt(new PinnedFiles({ ...parts, downloads }), running => running.close())
   const server = stack.adopt(await startServer({ ...parts, services, launcher }), listening => listening.close())
   url = server.url
   dispatcher.start()
   housekeeper.start()
+  pinnedFiles.start()
   return { url, services, lost }
 }
 

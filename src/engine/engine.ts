@@ -27,6 +27,12 @@ export interface Engine {
   describeFile(path: string, format: ImportFormat): Promise<FileDescription>
   /** The blocks of a snapshot file, for those who fetch only what changed; an engine whose files have none offers none. */
   blockManifest?(path: string): Promise<BlockManifest>
+  /**
+   * A version as one file at `to` (not there yet, in a folder of its own), which is whole, synced, and opens without this
+   * platform; and its blocks. Rejects with SnapshotMissing where the version's files are gone. An engine whose versions
+   * are no single files offers none.
+   */
+  exportFile?(of: { version: number; files: SnapshotFiles }, to: string): Promise<BlockManifest>
 }
 
 /** Sha256 (hex) of each block of `blockSize` bytes; the first is the file's headers, the last may be shorter. */

@@ -1,4 +1,5 @@
-import type { Database } from '../platform/postgres.ts'
+import type { ObjectStore } from '../platform/objects/index.ts'
+import type { Queryable } from '../platform/postgres.ts'
 import { type Content, type ContentForm, columns } from './records.ts'
 
 export interface ContentFilter {
@@ -14,9 +15,31 @@ export interface ContentPosition {
   name: string
 }
 
-/** The content index: what was published for a model, newest first, after `after` in that order. */
+/** The content index: every published file, what it is, and where it can be fetched. */
+export interface ContentIndex {
+  /** What was published for a model, newest first, after `after` in that order. */
+  list(where: ContentFilter, page: { limit: number; after?: ContentPosition }): Promise<Content[]>
+  /** Where a STORED file can be fetched from the store itself, for a while; null where the store has no such thing. */
+  storeUrl(file: Content): Promise<string | null>
+}
+
+/** The version as one file, as /content calls it. */
+export const DATABASE_FILE = 'model.duckdb'
+/** Where a pinned version's file is in the object store. */
+export const storedKey = ({ model, version }: Pick<Content, 'model' | 'version'>, name = DATABASE_FILE): string =>
+  `${model}/${version}/${name}`
+
+/** Long enough for a download to begin; one that breaks off later asks for another. */
+const STORE_URL_SECONDS = 15 * 60
+
+export const contentIndex = ({ db, objects }: { db: Queryable; objects: ObjectStore }): ContentIndex => ({
+  list: (where, page) => listContent(db, where, page),
+  storeUrl: async file => (file.role === 'STORED' ? objects.presign(storedKey(file), STORE_URL_SECONDS) : null),
+})
+
+/** See ContentIndex.list. */
 export function listContent(
-  db: Database,
+  db: Queryable,
   where: ContentFilter,
   page: { limit: number; after?: ContentPosition },
 ): Promise<Content[]> {
@@ -25,6 +48,7 @@ export function listContent(
        FROM content_index c JOIN model_version v ON v.model = c.model AND v.version = c.version
       WHERE c.model = $1 AND ($2::integer IS NULL OR c.version = $2) AND ($3::text IS NULL OR c.table_name = $3)
         AND ($4::text IS NULL OR c.form = $4)
+        AND c.role NOT IN ('COMING', 'GOING')
         AND ($5::integer IS NULL OR c.version < $5 OR (c.version = $5 AND (c.form, c.name) > ($6, $7)))
       ORDER BY c.version DESC, c.form, c.name LIMIT $8`,
     [

@@ -71,10 +71,12 @@ async function markGone(
      RETURNING v.version, v.epoch`,
     [model, old.map(({ version }) => version), past],
   )
-  await tx.query(`DELETE FROM content_index WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW')`, [
-    model,
-    gone.map(({ version }) => version),
-  ])
+  // Of what is in the store the row goes last (pinned-files.ts).
+  await tx.query(
+    `DELETE FROM content_index
+      WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW') AND role IN ('PUBLISHED', 'CLEAN')`,
+    [model, gone.map(({ version }) => version)],
+  )
   return gone
 }
 

@@ -103,7 +103,7 @@ export class LostVersions {
     }>(
       `SELECT v.version, v.epoch, v.version = m.version AS newest,
               coalesce((SELECT json_agg(json_build_object('name', f.name, 'sha256', f.sha256)) FROM content_index f
-                         WHERE f.model = v.model AND f.version = v.version AND f.form = m.engine), '[]') AS files
+                         WHERE f.model = v.model AND f.version = v.version AND f.form = m.engine AND f.role = 'PUBLISHED'), '[]') AS files
          FROM goal_model m JOIN model_version v ON v.model = m.id AND v.kept
         WHERE m.id = $1 AND m.epoch = $2 AND NOT v.lost AND v.version > 0`,
       [this.#model, this.#epoch],
@@ -139,7 +139,8 @@ export class LostVersions {
       )
       const versions = new Set(gone.map(({ version }) => version))
       await tx.query(
-        `DELETE FROM content_index WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW')`,
+        `DELETE FROM content_index
+          WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW') AND role IN ('PUBLISHED', 'CLEAN')`,
         [this.#model, [...versions]],
       )
       return lost.filter(({ version }) => !versions.has(version))
@@ -180,11 +181,11 @@ export class LostVersions {
       )
       // Let go meanwhile; its folder goes with the next sweep.
       if (!again) return
-      await tx.query('DELETE FROM content_index WHERE model = $1 AND version = $2 AND form = $3', [
-        this.#model,
-        version,
-        held.engine,
-      ])
+      await tx.query(
+        `DELETE FROM content_index
+          WHERE model = $1 AND version = $2 AND form = $3 AND role IN ('PUBLISHED', 'CLEAN')`,
+        [this.#model, version, held.engine],
+      )
       await tx.query(
         `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256)
          SELECT $1, $2, $3, f.name, $4 || '/' || f.name, f.bytes, f.sha256

@@ -9,6 +9,7 @@ import { SnapshotMissing } from '../engine/snapshot-missing.ts'
  *
  *   models/ID/scratch/EPOCH/           the one read-write database of that epoch's manager
  *   models/ID/versions/N-EPOCH/        the files of version N; immutable, and a version, once PostgreSQL says so
+ *   models/ID/clean/N-EPOCH/           version N as one file, for those who fetch it (clean-files.ts)
  *   models/ID/archive/EPOCH/           on its way to the object store
  *   models/ID/rebuild/EPOCH/           what a lost version is made again from
  */
@@ -21,6 +22,10 @@ export class ModelFiles {
 
   versionDir(version: number, epoch: number): string {
     return join(this.#root, 'versions', `${version}-${epoch}`)
+  }
+
+  cleanDir(version: number, epoch: number): string {
+    return join(this.#root, 'clean', `${version}-${epoch}`)
   }
 
   /**
@@ -78,12 +83,18 @@ export class ModelFiles {
 
   async removeVersion(version: number, epoch: number): Promise<void> {
     await rm(this.versionDir(version, epoch), { recursive: true, force: true })
+    await this.#remove('clean', name => name.split('.')[0] === `${version}-${epoch}`)
   }
 
   /** Removes versions of this epoch and older ones that are not among `kept`: what dead managers left, and what was let go. */
   async sweep(epoch: number, kept: readonly { version: number; epoch: number }[]): Promise<void> {
     const names = new Set(kept.map(({ version, epoch }) => `${version}-${epoch}`))
     await this.#remove('versions', name => !names.has(name) && Number(/^\d+-(\d+)$/.exec(name)?.[1]) <= epoch)
+    // What is being made of a version that is kept may be in the hands of another process.
+    await this.#remove('clean', name => {
+      const [, version = '', of] = /^(\d+-(\d+))(?:\.[\w-]+\.tmp)?$/.exec(name) ?? []
+      return Number(of) <= epoch && !names.has(version)
+    })
   }
 
   async removeScratch(epoch: number): Promise<void> {
@@ -96,7 +107,7 @@ export class ModelFiles {
 
   /** Never what a later epoch made: this manager may be one that was frozen, and has woken up beside its successor. */
   async #remove(
-    folder: 'scratch' | 'archive' | 'rebuild' | 'versions',
+    folder: 'scratch' | 'archive' | 'rebuild' | 'versions' | 'clean',
     isOurs: (name: string) => boolean,
   ): Promise<void> {
     const parent = join(this.#root, folder)

@@ -75,11 +75,14 @@ export interface Version {
 }
 
 export type ContentForm = 'DUCKDB' | 'PARQUET' | 'ARROW' | 'RESULT'
+/** See the column in migrations/0004. Clients see neither COMING nor GOING. */
+export type ContentRole = 'PUBLISHED' | 'CLEAN' | 'COMING' | 'STORED' | 'GOING'
 export interface Content {
   id: string
   model: string
   version: number
   form: ContentForm
+  role: ContentRole
   table: string | null
   name: string
   uri: string
@@ -93,9 +96,10 @@ export interface Content {
 
 /** Select lists that give these records; `t` is the table's alias in the query. */
 export const columns = {
-  /** The names of a version's snapshot files: `v` has its model and version, `m` is the model. */
+  /** The names of the files that readers open: `v` has a version's model and number, `m` is the model. */
   files: (v: string, m: string) => `coalesce((SELECT json_agg(f.name) FROM content_index f
-    WHERE f.model = ${v}.model AND f.version = ${v}.version AND f.form = ${m}.engine), '[]') AS files`,
+    WHERE f.model = ${v}.model AND f.version = ${v}.version AND f.form = ${m}.engine AND f.role = 'PUBLISHED'),
+    '[]') AS files`,
   model: (
     t: string,
   ) => `${t}.id, ${t}.name, ${t}.kind, ${t}.shape, ${t}.engine, ${t}.size, ${t}.created_at AS "createdAt",
@@ -113,7 +117,7 @@ export const columns = {
   content: (
     t: string,
     v: string,
-  ) => `${t}.id, ${t}.model, ${t}.version, ${t}.form, ${t}.table_name AS "table", ${t}.name, ${t}.uri,
+  ) => `${t}.id, ${t}.model, ${t}.version, ${t}.form, ${t}.role, ${t}.table_name AS "table", ${t}.name, ${t}.uri,
     ${t}.bytes, ${t}.rows, ${t}.sha256, ${t}.created_at AS "createdAt", ${v}.kept`,
 } as const
 

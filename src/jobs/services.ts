@@ -1,22 +1,33 @@
 import type { Kinds } from '../kinds/kind.ts'
-import type { Database } from '../platform/postgres.ts'
+import type { Queryable } from '../platform/postgres.ts'
+import type { Downloads } from './clean-files.ts'
 import type { Completions } from './completions.ts'
+import type { ContentIndex } from './content.ts'
 import type { Ledger } from './ledger.ts'
 import type { Models } from './models.ts'
 import type { Snapshots } from './snapshots.ts'
 import type { Submitter } from './submit.ts'
 import type { Uploads } from './uploads.ts'
 
-/** What an API process has of the jobs: all that resolvers and the HTTP server may call. Built in commands/serve.ts. */
+/** What others may call of a class, so that something else can stand in for it. */
+export type Public<T> = Pick<T, keyof T>
+
+/**
+ * What an API process has of the jobs: all that resolvers and the HTTP server may call. Built in commands/serve.ts, and
+ * for pulled files alone in offline/services.ts.
+ */
 export interface Services {
-  db: Database
+  /** For pinning and releasing versions. */
+  db: Queryable
   kinds: Kinds
-  models: Models
-  ledger: Ledger
-  submitter: Submitter
-  snapshots: Snapshots
-  completions: Completions
-  uploads: Uploads
+  models: Public<Models>
+  ledger: Public<Ledger>
+  submitter: Public<Submitter>
+  snapshots: Public<Snapshots>
+  completions: Public<Completions>
+  uploads: Public<Uploads>
+  content: ContentIndex
+  downloads: Downloads
   /** The base of links to /content, "http://127.0.0.1:4000". */
   publicUrl(): string
 }

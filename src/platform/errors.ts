@@ -60,7 +60,7 @@ export const ERRORS = {
   RATE_LIMITED: { status: 429, when: 'More requests than the limit; try again later.' },
   UNAVAILABLE: {
     status: 503,
-    when: 'The control database or the store is away, a version is being made again, or too many reads or downloads wait. Nothing was taken on; try again.',
+    when: 'The control database or the store is away, a version is being made again, too many reads or downloads wait, or the server is offline and only reads. Nothing was taken on; try again.',
   },
   INTERNAL: { status: 500, when: 'A fault of the server; the id in the message is in its log too.' },
 } as const satisfies Record<string, { status: number; when: string }>

@@ -1,5 +1,5 @@
 import type { ContentResolvers } from '../../schema/resolvers.ts'
-import { type ContentPosition, listContent } from '../jobs/content.ts'
+import { type ContentPosition, DATABASE_FILE } from '../jobs/content.ts'
 import type { Content } from '../jobs/records.ts'
 import { decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
@@ -20,7 +20,7 @@ export const content: ContentResolvers = {
     const position = request.after === null ? {} : { after: positionOf(scope, request.after) }
     return pageOf(request, {
       async read(limit) {
-        const found = await listContent(services.db, where, { limit, ...position })
+        const found = await services.content.list(where, { limit, ...position })
         return found.map(file => ({
           node: file,
           cursor: () => encodeCursor(scope, [file.version, file.form, file.name]),
@@ -30,9 +30,10 @@ export const content: ContentResolvers = {
   },
 
   ofSnapshot: ({ version: { model, version } }, { services }) =>
-    listContent(services.db, { model, version }, { limit: MAX_FILES }),
+    services.content.list({ model, version }, { limit: MAX_FILES }),
 
-  url(file, { services }) {
+  async url(file, { services }) {
+    if (file.role === 'STORED') return file.kept ? services.content.storeUrl(file) : null
     const name = downloadName(file)
     return name && `${services.publicUrl()}/content/${file.model}/${file.version}/${name}`
   },
@@ -46,7 +47,8 @@ export const content: ContentResolvers = {
 /** What the file is called below /content; null where it cannot be fetched there, as all there is made from snapshots. */
 function downloadName({ form, name, table, kept }: Content): string | null {
   if (!kept) return null
-  if (form === 'DUCKDB') return name === 'model.duckdb' ? name : null
+  // Of a version that is a base and a WAL, what can be fetched is the one file made of both.
+  if (form === 'DUCKDB') return name === DATABASE_FILE ? name : null
   if (table === null || form === 'RESULT') return null
   return `${table}.${form.toLowerCase()}`
 }

@@ -60,7 +60,7 @@ export async function answerTable(
     }
   }
   if (request.method === 'HEAD') await answer()
-  else await deps.downloads.run(answer, { signal })
+  else await deps.line.run(answer, { signal })
 }
 
 /** @throws TeatreeError BAD_VALUE */

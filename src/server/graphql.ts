@@ -19,12 +19,17 @@ export const MAX_REQUEST_BYTES = 16 << 20
 export type GraphqlServer = YogaServerInstance<Transport, Transport>
 
 /** GraphQL itself: parses, validates, executes, and tells errors; the same for every transport. */
-export function createGraphql(deps: { schema: GraphQLSchema; services: Services; log: Log }): GraphqlServer {
+export function createGraphql(deps: {
+  schema: GraphQLSchema
+  services: Services
+  log: Log
+  plugins: readonly Plugin[]
+}): GraphqlServer {
   const format = formatError(deps.log)
   return createYoga<Transport, Transport>({
     schema: deps.schema,
     graphqlEndpoint: GRAPHQL_PATH,
-    plugins: [useLimits(), useOperations(deps.services), useCodes()],
+    plugins: [useLimits(), ...deps.plugins, useOperations(deps.services), useCodes()],
     parserAndValidationCache: { documentCache: new DocumentCache(), errorCache: new DocumentCache() },
     maskedErrors: { maskError: error => coded(format(error)) },
     // The page that we serve has no part of another host; a page of another host may not call us.

@@ -1,14 +1,14 @@
 import type { IntentError } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
-import type { Database } from '../platform/postgres.ts'
+import type { Queryable } from '../platform/postgres.ts'
 import { answerJson } from './answers.ts'
 import type { Route } from './exchange.ts'
 import { recent, within } from './recent.ts'
 
 /** One thing that keeps the server from being ready. */
 interface Failing {
-  what: 'database' | 'store' | 'model'
+  what: 'database' | 'store' | 'model' | 'files'
   /** The model's id. */
   model?: string
   code: string
@@ -26,25 +26,14 @@ const UNHELD_SECONDS = 60
 const MAX_MODELS = 100
 
 /** `/health/live`: the process answers. `/health/ready`: it can do its work; else 503, naming all that fails. */
-export function healthRoutes({ db, objects }: { db: Database; objects: ObjectStore }): Route[] {
-  const models = recent(0, async () => (await Promise.all([blockedModels(db), unheldModels(db)])).flat())
-  const store = recent(STORE_EVERY_MS, () => objects.check())
+export function healthRoutes(look: () => Promise<Failing[]>): Route[] {
   return [
     { method: 'GET', path: '/health/live', handle: exchange => answerJson(exchange, 200, { status: 'live' }) },
     {
       method: 'GET',
       path: '/health/ready',
       async handle(exchange) {
-        const [blocked, away] = await Promise.all([
-          within(DATABASE_MS, models()).catch(error => [
-            failing('database', 'The control database does not answer.', error),
-          ]),
-          within(STORE_MS, store()).then(
-            () => [],
-            error => [failing('store', 'The object store does not answer.', error)],
-          ),
-        ])
-        const all = [...blocked, ...away]
+        const all = await look()
         if (all.length === 0) return answerJson(exchange, 200, { status: 'ready' })
         const message = all.map(({ what, model, message }) => `${model ?? what}: ${message}`).join(' ')
         answerJson(exchange, 503, { status: 'not ready', error: { code: 'UNAVAILABLE', message }, failing: all })
@@ -53,8 +42,33 @@ export function healthRoutes({ db, objects }: { db: Database; objects: ObjectSto
   ]
 }
 
+/** Of the platform: the control database, the models in it, and the store. */
+export function platformHealth({ db, objects }: { db: Queryable; objects: ObjectStore }): () => Promise<Failing[]> {
+  const models = recent(0, async () => (await Promise.all([blockedModels(db), unheldModels(db)])).flat())
+  const store = recent(STORE_EVERY_MS, () => objects.check())
+  return async () => {
+    const [blocked, away] = await Promise.all([
+      within(DATABASE_MS, models()).catch(error => [
+        failing('database', 'The control database does not answer.', error),
+      ]),
+      within(STORE_MS, store()).then(
+        () => [],
+        error => [failing('store', 'The object store does not answer.', error)],
+      ),
+    ])
+    return [...blocked, ...away]
+  }
+}
+
+/** Of pulled files. */
+export const filesHealth = (check: () => Promise<void>) => (): Promise<Failing[]> =>
+  check().then(
+    () => [],
+    error => [failing('files', 'The pulled files cannot be read.', error)],
+  )
+
 /** Old versions of a blocked model are served, but what is asked of it waits: somebody should look. */
-async function blockedModels(db: Database): Promise<Failing[]> {
+async function blockedModels(db: Queryable): Promise<Failing[]> {
   const models = await db.query<{ id: string; blocked: IntentError; retryAt: string | null }>(
     `SELECT id, blocked, retry_at AS "retryAt" FROM goal_model
       WHERE blocked IS NOT NULL AND deleted_at IS NULL ORDER BY id LIMIT $1`,
@@ -70,7 +84,7 @@ async function blockedModels(db: Database): Promise<Failing[]> {
 }
 
 /** Nothing is wrong with these that a manager could write down: they have none. */
-async function unheldModels(db: Database): Promise<Failing[]> {
+async function unheldModels(db: Queryable): Promise<Failing[]> {
   const models = await db.query<{ id: string }>(
     `SELECT m.id FROM goal_model m
        JOIN LATERAL (SELECT submitted_at FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')

@@ -1,11 +1,17 @@
 import type { Launcher } from '../jobs/launcher.ts'
-import type { Database } from '../platform/postgres.ts'
+import type { Queryable } from '../platform/postgres.ts'
 import { joinMetrics, METRICS_CONTENT_TYPE, metrics, type Telemetry } from '../platform/telemetry/index.ts'
 import type { Route } from './exchange.ts'
 import { recent } from './recent.ts'
 
 /** `GET /metrics`: the Prometheus text of this process and its managers. */
-export const metricsRoute = ({ telemetry, launcher }: { telemetry: Telemetry; launcher: Launcher }): Route => ({
+export const metricsRoute = ({
+  telemetry,
+  launcher,
+}: {
+  telemetry: Telemetry
+  launcher: Pick<Launcher, 'metrics'>
+}): Route => ({
   method: 'GET',
   path: '/metrics',
   async handle({ response }) {
@@ -28,7 +34,7 @@ const MAX_MODELS = 1_000
 const LOOK_MS = 500
 
 /** Has the lines and archives of the models measured whenever metrics are collected; until the answer is called. */
-export function measureModels(db: Database): () => void {
+export function measureModels(db: Queryable): () => void {
   const look = recent(LOOK_MS, () => readLags(db))
   const { queued, archiveLag } = metrics
   const measures = [
@@ -46,7 +52,7 @@ export function measureModels(db: Database): () => void {
   }
 }
 
-function readLags(db: Database): Promise<Lag[]> {
+function readLags(db: Queryable): Promise<Lag[]> {
   return db.query<Lag>(
     `SELECT m.id AS model, coalesce(i.queued, 0)::integer AS queued, m.version - m.archived_version AS "archiveLag"
        FROM goal_model m

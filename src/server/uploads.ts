@@ -6,7 +6,7 @@ import { takeBody } from './body.ts'
 import type { Route } from './exchange.ts'
 
 /** `POST /uploads`: the bytes of one file, streamed to the store as it takes them. */
-export const uploadsRoute = (uploads: Uploads): Route => ({
+export const uploadsRoute = (uploads: Pick<Uploads, 'receive'>): Route => ({
   method: 'POST',
   path: '/uploads',
   async handle(exchange) {

@@ -2,10 +2,11 @@ import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { manifestDigest } from '../../src/engine/blocks.ts'
 import { Bases } from '../../src/engine/duckdb/bases.ts'
 import { databaseOf, type ModelDatabase, openDatabase } from '../../src/engine/duckdb/database.ts'
 import { blockChecksums } from '../../src/engine/duckdb/database-blocks.ts'
-import { blockManifest, manifestDigest } from '../../src/engine/duckdb/snapshot-files.ts'
+import { blockManifest } from '../../src/engine/duckdb/snapshot-files.ts'
 import { querySnapshot } from './writer-model.ts'
 
 let dir: string
@@ -46,7 +47,7 @@ test('a block whose words change places is told from what it was, though its che
     sums.push(await blockChecksums(db.path))
     const made = await publish(String(n))
     expect(await querySnapshot(made.files, digest)).toEqual(await db.sql.all(digest))
-    expect(manifestDigest(await blockManifest(databaseOf(made.files)))).toBe(made.made[0]?.sha256)
+    expect(manifestDigest((await blockManifest(databaseOf(made.files))).blocks)).toBe(made.made[0]?.sha256)
     versions.push(made)
     if (versions.length > 2) await rm(versions.shift()?.folder ?? '', { recursive: true })
   }

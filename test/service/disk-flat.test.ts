@@ -48,7 +48,7 @@ test('under a steady stream of writes, and of readers that page, what is on disk
   timeout: 300_000,
 }, async () => {
   await using api = await openApi({ pagedDisk: PAGED_DISK })
-  const { db } = api.services
+  const { db } = api
   const objects = openObjectStore(pathToFileURL(join(api.dir, 'store')).href)
   const housekeeper = new Housekeeper({ db, objects, dataDir: api.dir, pagedDisk: PAGED_DISK, log: quiet })
   housekeeper.start()

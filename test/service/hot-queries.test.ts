@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import { letArchivesGo } from '../../src/jobs/archive-retention.ts'
 import { findToArchive } from '../../src/jobs/archive-version.ts'
 import { findChores } from '../../src/jobs/chores.ts'
+import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { listContent } from '../../src/jobs/content.ts'
 import { Dispatcher } from '../../src/jobs/dispatcher.ts'
@@ -10,6 +12,7 @@ import { Leases } from '../../src/jobs/lease.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { letGo, modelsToLetGo } from '../../src/jobs/let-go.ts'
 import { Models } from '../../src/jobs/models.ts'
+import { PinnedFiles } from '../../src/jobs/pinned-files.ts'
 import { Publisher } from '../../src/jobs/publish.ts'
 import { pin } from '../../src/jobs/reads.ts'
 import { removeUploads } from '../../src/jobs/retention.ts'
@@ -17,6 +20,7 @@ import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
 import { VersionDisk } from '../../src/jobs/version-disk.ts'
 import { VersionLeases } from '../../src/jobs/version-leases.ts'
+import { openObjectStore } from '../../src/platform/objects/index.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
 import { fileTestStore } from '../support/object-stores.ts'
 import { RecordingDatabase, type Statement } from '../support/recording-database.ts'
@@ -175,6 +179,7 @@ test('what is asked for all the time reads no table that grows from end to end',
     'newest intents of a model': () => ledger.intents({ model: 'm7' }, { limit: 50, after: one }),
     'count of a model': () => ledger.countIntents({ model: 'm7' }),
     'states of managers': () => models.managers(['source', 'reader']),
+    'look for pinned versions': () => lookForPinned(db),
     'content of a model': () => listContent(db, { model: 'm7' }, { limit: 50 }),
     cancel: async () => ledger.cancel((await ledger.submit({ ...submission, model: 'reader' })).id),
   }
@@ -198,4 +203,16 @@ async function lookOnce(through: RecordingDatabase): Promise<void> {
   dispatcher.look()
   await through.query('SELECT 1')
   await dispatcher.close()
+}
+
+/** One look for pinned versions, of which there are none: nothing is made or stored. */
+async function lookForPinned(through: RecordingDatabase): Promise<void> {
+  const engine = duckdbEngine({ log: quiet })
+  const engines = new Map([[engine.name as string, engine]])
+  const downloads = new CleanFiles({ db: through, engines, dataDir: '/nowhere' })
+  const objects = openObjectStore('file:///nowhere')
+  const pinned = new PinnedFiles({ db: through, objects, downloads, engines, log: quiet })
+  await pinned.look()
+  await pinned.close()
+  await objects.close()
 }

@@ -51,7 +51,7 @@ const isPaged = async (model: string, version: number) => {
   return row?.paged
 }
 
-const letGoOf = (model: string, pagedDisk = 8) => letGo({ db: api.services.db, dataDir: api.dir, pagedDisk }, model)
+const letGoOf = (model: string, pagedDisk = 8) => letGo({ db: api.db, dataDir: api.dir, pagedDisk }, model)
 
 /** Reads a page that has a next one, and waits until that is written down. */
 async function page(model: string, version: number): Promise<void> {
@@ -60,7 +60,7 @@ async function page(model: string, version: number): Promise<void> {
 }
 
 async function startHousekeeper(): Promise<void> {
-  const { db } = api.services
+  const { db } = api
   const store = await mkdtemp(join(tmpdir(), 'teatree-store-'))
   const objects = openObjectStore(`file://${store}`)
   const housekeeper = new Housekeeper({ db, objects, dataDir: api.dir, pagedDisk: 8, log: quiet })

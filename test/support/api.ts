@@ -5,7 +5,9 @@ import { pathToFileURL } from 'node:url'
 import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, validate } from 'graphql'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import type { SnapshotReader } from '../../src/engine/engine.ts'
+import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
+import { contentIndex } from '../../src/jobs/content.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Manager } from '../../src/jobs/manager.ts'
 import { migrate } from '../../src/jobs/migrate.ts'
@@ -33,6 +35,7 @@ export interface TestApi extends AsyncDisposable {
   readonly services: Services
   /** The data directory. */
   readonly dir: string
+  readonly db: Database
   readonly manager: Manager
   readonly schema: GraphQLSchema
   /** Snapshots that operations hold at the moment. */
@@ -88,6 +91,8 @@ export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
     snapshots,
     completions,
     uploads,
+    content: contentIndex({ db, objects }),
+    downloads: new CleanFiles({ db, engines, dataDir: dir }),
     publicUrl: () => 'http://test',
   }
   const schema = makeSchema(services)
@@ -118,6 +123,7 @@ export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
   }
   return {
     services,
+    db,
     dir,
     manager,
     schema,

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
+import { CleanFiles } from '../../src/jobs/clean-files.ts'
+import { contentIndex } from '../../src/jobs/content.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import type { Version } from '../../src/jobs/records.ts'
 import type { Services } from '../../src/jobs/services.ts'
@@ -26,16 +28,34 @@ export interface TestServer extends Managed {
   salesModel(...mutations: [name: string, args: Record<string, unknown>][]): Promise<string>
 }
 
-export async function openServer(options: { host?: string } = {}): Promise<TestServer> {
+export async function openServer(
+  options: { host?: string; storeUrl?: string; idleMs?: number } = {},
+): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
   const telemetry = stack.adopt(await startTelemetry({ service: 'test', version: '0', env: {} }), open => open.stop())
-  const managed = stack.use(await openManaged())
+  const managed = stack.use(await openManaged(options))
   const { db, kinds, models, ledger, submitter, completions, uploads, dataDir, objects, engines } = managed
-  const snapshots = stack.adopt(new CountedSnapshots({ db, kinds, engines, completions, dataDir, log: quiet }), open =>
-    open.close(),
+  const idle = options.idleMs === undefined ? {} : { idleMs: options.idleMs }
+  const snapshots = stack.adopt(
+    new CountedSnapshots({ db, kinds, engines, completions, dataDir, log: quiet, ...idle }),
+    open => open.close(),
   )
   const publicUrl = () => server.url
-  const services: Services = { db, kinds, models, ledger, submitter, snapshots, completions, uploads, publicUrl }
+  const content = contentIndex({ db, objects })
+  const downloads = new CleanFiles({ db, engines, dataDir })
+  const services: Services = {
+    db,
+    kinds,
+    models,
+    ledger,
+    submitter,
+    snapshots,
+    completions,
+    uploads,
+    content,
+    downloads,
+    publicUrl,
+  }
   const program = new URL('../../bin/teatree.js', import.meta.url).pathname
   const launcher = stack.adopt(
     new LocalLauncher({ db, log: quiet, program, env: {}, managers: 1, onLost: () => {} }),
@@ -43,7 +63,7 @@ export async function openServer(options: { host?: string } = {}): Promise<TestS
   )
   const settings = { host: options.host ?? '127.0.0.1', port: 0, dataDir }
   const server = stack.adopt(
-    await startServer({ settings, log: quiet, telemetry, objects, engines, services, launcher }),
+    await startServer({ settings, log: quiet, telemetry, objects, services, launcher }),
     open => open.close(),
   )
   return {

@@ -1,16 +1,15 @@
 import { hash } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { SnapshotFile } from '../engine.ts'
+import { manifestDigest } from '../blocks.ts'
+import type { BlockManifest, SnapshotFile } from '../engine.ts'
 import { BASE, BASE_WAL, DATABASE, walOf } from './database.ts'
 import { type BlocksInUse, blockChecksums, blocksInUse } from './database-blocks.ts'
 import {
-  type BlockManifest,
   blockManifest,
   cloned,
   copyWithManifest,
   linkOrCopy,
-  manifestDigest,
   patchWithManifest,
   syncPath,
   updatedManifest,
@@ -135,7 +134,7 @@ export class Bases {
   async publish(dir: string): Promise<SnapshotFile[]> {
     if (!this.#current) throw new Error('there is no base yet')
     const { path, manifest } = this.#current
-    const base = { bytes: manifest.bytes, sha256: manifestDigest(manifest) }
+    const base = { bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) }
     const wal = await readFile(walOf(this.#database)).catch(absent)
     if (!wal || wal.length === 0) {
       await linkOrCopy(path, join(dir, DATABASE))

@@ -1,6 +1,7 @@
 import { readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { BLOCK_BYTES, HEADER_BYTES } from './snapshot-files.ts'
+import { HEADER_BYTES } from '../blocks.ts'
+import { BLOCK_BYTES } from './snapshot-files.ts'
 import type { DuckDBSql } from './sql.ts'
 
 /** The blocks of a database's file that hold something, by their places in it. */

@@ -1,6 +1,7 @@
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { Log } from '../../platform/log.ts'
 import type { Engine } from '../engine.ts'
+import { exportFile } from './clean-file.ts'
 import { describeFile } from './imports/index.ts'
 import { DuckDBReaders } from './readers.ts'
 import { restoreModel } from './restore.ts'
@@ -17,6 +18,7 @@ export function duckdbEngine({ log }: { log: Pick<Log, 'error'> }): Engine {
     blockManifest,
     restore: restoreModel,
     fileDigest,
+    exportFile,
     async describeFile(path, format) {
       const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
       const connection = await instance.connect()

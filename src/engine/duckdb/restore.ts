@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import type { KindShape } from '../../kinds/kind.ts'
 import { isLogicalType } from '../../kinds/types.ts'
 import { TeatreeError } from '../../platform/errors.ts'
+import { manifestDigest } from '../blocks.ts'
 import type { ArchivedVersion, MadeSnapshot, RestoreOptions, TableRows } from '../engine.ts'
 import { transaction } from './apply-batch.ts'
 import { DATABASE, openDatabase, type WriterResources } from './database.ts'
 import { SurroundingsError } from './errors.ts'
 import { interruptible } from './interruptible.ts'
 import { changed } from './row-writes.ts'
-import { blockManifest, manifestDigest, syncPath } from './snapshot-files.ts'
+import { blockManifest, syncPath } from './snapshot-files.ts'
 import { type DuckDBSql, literal, quoted } from './sql.ts'
 import { createState, writeState } from './state.ts'
 
@@ -53,7 +54,7 @@ export async function restoreModel(
     await syncPath(path)
     await syncPath(dir)
     const manifest = await blockManifest(path)
-    return { files: [{ name: DATABASE, bytes: manifest.bytes, sha256: manifestDigest(manifest) }], tables }
+    return { files: [{ name: DATABASE, bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) }], tables }
   } catch (error) {
     if (stop.aborted) throw stop.reason
     throw error instanceof TeatreeError ? error : new SurroundingsError('the model could not be restored', error)

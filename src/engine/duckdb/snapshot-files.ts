@@ -1,26 +1,18 @@
 import { hash } from 'node:crypto'
 import { constants, copyFile, type FileHandle, link, open, readFile } from 'node:fs/promises'
+import { HEADER_BYTES, manifestDigest } from '../blocks.ts'
+import type { BlockManifest } from '../engine.ts'
 
-/** A DuckDB file block by block: its headers are the first, a last one may be shorter. */
-export interface BlockManifest {
-  bytes: number
-  blockSize: number
-  /** SHA-256 of each block, hex. */
-  blocks: string[]
-}
-
-/** Three headers of 4 KiB. */
-export const HEADER_BYTES = 3 * 4096
+/** DuckDB's, of every block but the headers. */
 export const BLOCK_BYTES = 256 * 1024
 /** Blocks that are read at once. */
 const READ_BLOCKS = 16
 
-/** The SHA-256 that stands for the file: of its blocks' digests, joined by newlines. */
-export const manifestDigest = ({ blocks }: BlockManifest): string => hash('sha256', blocks.join('\n'), 'hex')
-
 /** What the content index says of a version's file: of a database the digest of its manifest, of a WAL that of its bytes. */
 export async function fileDigest(path: string): Promise<string> {
-  return path.endsWith('.wal') ? hash('sha256', await readFile(path), 'hex') : manifestDigest(await blockManifest(path))
+  return path.endsWith('.wal')
+    ? hash('sha256', await readFile(path), 'hex')
+    : manifestDigest((await blockManifest(path)).blocks)
 }
 
 /** Reads the file at `path`. */

@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { manifestDigest } from '../engine/blocks.ts'
+import type { BlockManifest, Engine, SnapshotFiles } from '../engine/engine.ts'
+import { SnapshotMissing } from '../engine/snapshot-missing.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import type { Database } from '../platform/postgres.ts'
+import { DATABASE_FILE } from './content.ts'
+import { ModelFiles } from './model-files.ts'
+import { Places } from './places.ts'
+import type { Version } from './records.ts'
+
+/** A version as one file, and its block manifest beside it. Nobody writes to either. */
+export interface CleanFile {
+  path: string
+  /** JSON: `{version, bytes, blockSize, blocks}`. */
+  manifestPath: string
+  bytes: number
+  /** Of the manifest's blocks, joined by newlines; hex. */
+  sha256: string
+}
+
+/** The versions of models as files for those who fetch them. */
+export interface Downloads {
+  /** NOT_FOUND where the version has none, SNAPSHOT_GONE where it is no longer kept. */
+  of(version: Version): Promise<CleanFile>
+}
+
+/** Made at once in this process; each reads and writes a whole file. */
+const PLACES = 2
+const MANIFEST = 'blocks.json'
+/** What a process that was killed left half made is not taken for another's at work after this. */
+const STALE_MS = 60 * 60_000
+
+/**
+ * Makes a version into one file when somebody first wants to fetch it, once, and keeps it with the version:
+ *
+ *   asked ─▶ in the index and on disk? ─▶ answered
+ *              └ no ─▶ made in N-EPOCH.UUID.tmp ─▶ renamed to N-EPOCH: of several processes one wins ─▶ in the index
+ *
+ * Nobody's leaving stops it: others may wait for the same.
+ */
+export class CleanFiles implements Downloads {
+  readonly #db: Database
+  readonly #engines: ReadonlyMap<string, Engine>
+  readonly #dataDir: string
+  readonly #places = new Places(PLACES)
+  readonly #making = new Map<string, Promise<CleanFile>>()
+
+  constructor(deps: { db: Database; engines: ReadonlyMap<string, Engine>; dataDir: string }) {
+    this.#db = deps.db
+    this.#engines = deps.engines
+    this.#dataDir = deps.dataDir
+  }
+
+  async of(version: Version): Promise<CleanFile> {
+    const dir = new ModelFiles(this.#dataDir, version.model).cleanDir(version.version, version.epoch)
+    const there = await this.#find(version, dir)
+    if (there) return there
+    const making = this.#making.get(dir) ?? this.#begin(version, dir)
+    try {
+      return await making
+    } catch (error) {
+      // Whatever was met on the way, where the files were taken away under us: that says why.
+      throw error instanceof SnapshotMissing || !(await this.#isKept(version)) ? gone(version) : error
+    }
+  }
+
+  #begin(version: Version, dir: string): Promise<CleanFile> {
+    const making = this.#places.use(() => this.#make(version, dir)).finally(() => this.#making.delete(dir))
+    this.#making.set(dir, making)
+    return making
+  }
+
+  async #isKept({ model, version }: Version): Promise<boolean> {
+    const kept = await this.#db.query('SELECT FROM model_version WHERE model = $1 AND version = $2 AND kept', [
+      model,
+      version,
+    ])
+    return kept.length > 0
+  }
+
+  async #find(version: Version, dir: string): Promise<CleanFile | null> {
+    const [row] = await this.#db.query<{ bytes: bigint; sha256: string }>(
+      `SELECT bytes, sha256 FROM content_index
+        WHERE model = $1 AND version = $2 AND form = 'DUCKDB' AND name = $3 AND role IN ('PUBLISHED', 'CLEAN')`,
+      [version.model, version.version, DATABASE_FILE],
+    )
+    const file = row && fileIn(dir, { bytes: Number(row.bytes), sha256: row.sha256 })
+    return file && (await isThere(file.manifestPath)) && (await isThere(file.path)) ? file : null
+  }
+
+  async #make(version: Version, dir: string): Promise<CleanFile> {
+    const [found] = await this.#db.query<{ engine: string; files: { name: string; sha256: string }[] | null }>(
+      `SELECT m.engine, (SELECT json_agg(json_build_object('name', f.name, 'sha256', f.sha256)) FROM content_index f
+          WHERE f.model = m.id AND f.version = $2 AND f.form = m.engine AND f.role = 'PUBLISHED') AS files
+         FROM goal_model m WHERE m.id = $1`,
+      [version.model, version.version],
+    )
+    const engine = this.#engines.get(found?.engine ?? '')
+    if (!engine?.exportFile || version.version === 0)
+      throw new TeatreeError(
+        'NOT_FOUND',
+        `Version ${version.version} of model ${version.model} has no ${DATABASE_FILE}.`,
+      )
+    const published = found?.files ?? []
+    const names = published.map(({ name }) => name)
+    const files = new ModelFiles(this.#dataDir, version.model).snapshotFiles(version, names)
+    // Of one file, it is the file that was published; what is made of several has no checksum before it is there.
+    const expected = published.length === 1 ? published[0]?.sha256 : undefined
+    const manifest = (await manifestIn(dir)) ?? (await this.#fill(dir, engine, { version, files, expected }))
+    const file = fileIn(dir, { bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) })
+    if (await this.#register(version, file)) return file
+    // Let go meanwhile, by one who may have looked before the folder had its name.
+    await rm(dir, { recursive: true, force: true })
+    throw gone(version)
+  }
+
+  /** Where another process was faster, its file is the one. */
+  async #fill(
+    dir: string,
+    engine: Engine,
+    { version, files, expected }: { version: Version; files: SnapshotFiles; expected: string | undefined },
+  ): Promise<BlockManifest> {
+    await removeStale(dir)
+    const temporary = `${dir}.${randomUUID()}.tmp`
+    try {
+      await mkdir(temporary, { recursive: true })
+      const manifest = await engine.exportFile?.({ version: version.version, files }, join(temporary, DATABASE_FILE))
+      if (!manifest || (expected !== undefined && manifestDigest(manifest.blocks) !== expected))
+        throw new Error(`the files of version ${version.version} of model ${version.model} are not as published`)
+      await writeSynced(join(temporary, MANIFEST), JSON.stringify({ version: version.version, ...manifest }))
+      await syncFolder(temporary)
+      await rename(temporary, dir)
+      await syncFolder(dirname(dir))
+      return manifest
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true })
+      const won = ['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '') ? await manifestIn(dir) : null
+      if (won) return won
+      throw error
+    }
+  }
+
+  /** False where the version is no longer kept: whoever lets it go waits for this, or has been. */
+  #register({ model, version }: Version, { path, bytes, sha256 }: CleanFile): Promise<boolean> {
+    return this.#db.transaction(async tx => {
+      const kept = await tx.query('SELECT FROM model_version WHERE model = $1 AND version = $2 AND kept FOR SHARE', [
+        model,
+        version,
+      ])
+      if (kept.length === 0) return false
+      await tx.query(
+        `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256, role)
+         VALUES ($1, $2, 'DUCKDB', $3, $4, $5, $6, 'CLEAN')
+         ON CONFLICT (model, version, form, name) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256
+          WHERE content_index.role = 'CLEAN'`,
+        [model, version, DATABASE_FILE, `file://${path}`, bytes, sha256],
+      )
+      // One that had to be made anew is another: the store gets it too.
+      await tx.query(
+        `UPDATE content_index SET role = 'COMING' WHERE model = $1 AND version = $2 AND role = 'STORED' AND sha256 <> $3`,
+        [model, version, sha256],
+      )
+      return true
+    })
+  }
+}
+
+const fileIn = (dir: string, { bytes, sha256 }: { bytes: number; sha256: string }): CleanFile => ({
+  path: join(dir, DATABASE_FILE),
+  manifestPath: join(dir, MANIFEST),
+  bytes,
+  sha256,
+})
+
+/** Of a folder that has its name, and so is whole. */
+async function manifestIn(dir: string): Promise<BlockManifest | null> {
+  try {
+    return JSON.parse(await readFile(join(dir, MANIFEST), 'utf8'))
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+async function removeStale(dir: string): Promise<void> {
+  const parent = dirname(dir)
+  for (const name of await readdir(parent).catch(() => [])) {
+    if (!name.startsWith(`${basename(dir)}.`)) continue
+    const path = join(parent, name)
+    const left = await stat(path).catch(() => null)
+    if (left && Date.now() - left.mtimeMs > STALE_MS) await rm(path, { recursive: true, force: true })
+  }
+}
+
+async function writeSynced(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'wx')
+  await file.writeFile(text)
+  await file.sync()
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path)
+  await folder.sync()
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | null)?.code
+
+const gone = ({ model, version }: Version) =>
+  new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is no longer kept; read the newest.`)

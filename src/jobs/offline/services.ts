@@ -1,0 +1,40 @@
+import type { Engine } from '../../engine/engine.ts'
+import type { Kinds } from '../../kinds/kind.ts'
+import type { Log } from '../../platform/log.ts'
+import type { Services } from '../services.ts'
+import { offlineContent, offlineDownloads } from './offline-content.ts'
+import { OfflineModels } from './offline-models.ts'
+import { OfflineSnapshots } from './offline-snapshots.ts'
+import { PulledFolder } from './pulled-folder.ts'
+import { refusing } from './refusing.ts'
+
+/** What can be had of pulled files alone. What needs more is refused with UNAVAILABLE. */
+export interface OfflineServices extends Services {
+  snapshots: OfflineSnapshots
+  folder: PulledFolder
+}
+
+export function offlineServices(deps: {
+  dir: string
+  kinds: Kinds
+  engine: Engine
+  log: Log
+  publicUrl(): string
+}): OfflineServices {
+  const { dir, kinds, publicUrl } = deps
+  const folder = new PulledFolder(dir)
+  return {
+    folder,
+    kinds,
+    models: new OfflineModels({ folder, kinds }),
+    snapshots: new OfflineSnapshots({ ...deps, folder }),
+    content: offlineContent(folder),
+    downloads: offlineDownloads(folder),
+    db: refusing('pins'),
+    ledger: refusing('intents'),
+    submitter: refusing('changes'),
+    completions: refusing('completions'),
+    uploads: refusing('uploads'),
+    publicUrl,
+  }
+}

@@ -1,0 +1,163 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { pull } from '../../src/commands/pull.ts'
+import { letGo } from '../../src/jobs/let-go.ts'
+import { PinnedFiles } from '../../src/jobs/pinned-files.ts'
+import { pinVersion, releaseVersion } from '../../src/jobs/pins.ts'
+import { quiet } from '../support/control.ts'
+import { openServer, send, type TestServer } from '../support/http-server.ts'
+import { bytesOf, keysOf, onS3, S3_URL } from '../support/object-stores.ts'
+import { sale } from '../support/sales-model.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
+
+const STORES = [
+  { name: 'a file store', storeUrl: undefined, there: true },
+  { name: onS3('S3'), storeUrl: S3_URL && `${S3_URL}/pinned-${Date.now()}`, there: Boolean(S3_URL) },
+]
+
+describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
+  describe.skipIf(!there)('', () => {
+    let server: TestServer
+    let pinned: PinnedFiles
+    beforeAll(async () => {
+      server = await openServer(storeUrl ? { storeUrl } : {})
+      pinned = new PinnedFiles({ ...server, downloads: server.services.downloads, log: quiet })
+    })
+    afterAll(async () => {
+      await pinned.close()
+      await server[Symbol.asyncDispose]()
+    })
+
+    const newModel = () => {
+      const rows = Array.from({ length: 8_000 }, (_, order) => sale({ orderId: `${order * 7919}` }))
+      return server.salesModel(['appendSales', { rows }], ['appendSales', { rows: [sale({ orderId: 'B' })] }])
+    }
+    const stored = (model: string) => keysOf(server.objects.list(`${model}/2/`))
+    const roles = async (model: string) => {
+      const rows = await server.db.query<{ role: string }>(
+        `SELECT role FROM content_index WHERE model = $1 AND version = 2 AND role NOT IN ('PUBLISHED', 'CLEAN')`,
+        [model],
+      )
+      return rows.map(({ role }) => role)
+    }
+    const withoutTables = (keys: string[]) => keys.filter(key => !/\.parquet$|manifest/.test(key))
+    const files = async (model: string) => withoutTables(await stored(model))
+
+    test('are there as long as a label is, with their blocks', async () => {
+      const model = await newModel()
+      await pinned.look()
+      expect(await files(model)).toEqual([])
+      for (const label of ['audit', 'year end']) await pinVersion(server.db, model, 2, label)
+      await pinned.look()
+      expect(await files(model)).toEqual([`${model}/2/blocks.json`, `${model}/2/model.duckdb`])
+      const whole = (await send(`${server.url}/content/${model}/2/model.duckdb?from=server`)).body
+      expect((await bytesOf(await server.objects.get(`${model}/2/model.duckdb`)))?.equals(whole)).toBe(true)
+      const blocks = (await send(`${server.url}/content/${model}/2/blocks`)).body
+      expect((await bytesOf(await server.objects.get(`${model}/2/blocks.json`)))?.equals(blocks)).toBe(true)
+      expect(await roles(model)).toEqual(['STORED'])
+
+      await releaseVersion(server.db, model, 2, 'audit')
+      await pinned.look()
+      expect(await files(model)).toHaveLength(2)
+      await releaseVersion(server.db, model, 2, null)
+      await pinned.look()
+      expect(await files(model)).toEqual([])
+      expect(await roles(model)).toEqual([])
+    })
+
+    test('go though the version was let go, or the model deleted, before somebody looked', async () => {
+      const [released, deleted] = [await newModel(), await newModel()]
+      for (const model of [released, deleted]) await pinVersion(server.db, model, 2, 'audit')
+      await pinned.look()
+      await releaseVersion(server.db, released, 2, null)
+      await server.db.query('UPDATE goal_model SET version = 9 WHERE id = $1', [released])
+      await letGo(server, released)
+      await server.models.delete(deleted)
+      for (const model of [released, deleted]) expect(await roles(model)).toEqual(['STORED'])
+      await pinned.look()
+      for (const model of [released, deleted]) {
+        expect(await files(model)).toEqual([])
+        expect(await roles(model)).toEqual([])
+      }
+    })
+
+    test('are put there by several processes as by one', async () => {
+      const model = await newModel()
+      await pinVersion(server.db, model, 2, 'audit')
+      const others = Array.from(
+        { length: 3 },
+        () => new PinnedFiles({ ...server, downloads: server.services.downloads, log: quiet }),
+      )
+      await Promise.all(others.map(other => other.look()))
+      expect(await files(model)).toHaveLength(2)
+      expect(await roles(model)).toEqual(['STORED'])
+      await Promise.all(others.map(other => other.close()))
+    })
+
+    test('in the index have an address there where the store gives one, and none otherwise', async () => {
+      const model = await newModel()
+      await pinVersion(server.db, model, 2, 'audit')
+      await pinned.look()
+      const query = `{ model(id: "${model}") { snapshot(at: { version: 2 }) { content { form uri url sha256 bytes } } } }`
+      const { content } = (await server.answer(query)).data.model.snapshot
+      const uri = server.objects.uri(`${model}/2/model.duckdb`)
+      const inStore = content.find((file: { uri: string }) => file.uri === uri)
+      const direct = content.find(({ url }: { url: string | null }) => url?.startsWith(server.url))
+      expect(inStore).toMatchObject({ sha256: direct.sha256, bytes: direct.bytes })
+      if (!storeUrl) expect(inStore.url).toBeNull()
+      else {
+        const part = await fetch(inStore.url, { headers: { range: 'bytes=100-199' } })
+        const whole = (await send(`${direct.url}?from=server`)).body
+        expect(part.status).toBe(206)
+        expect(Buffer.from(await part.arrayBuffer()).equals(whole.subarray(100, 200))).toBe(true)
+      }
+    })
+
+    test.skipIf(!storeUrl)('are pulled from the store: no byte of the file moves through the server', async () => {
+      const model = await newModel()
+      await pinVersion(server.db, model, 2, 'audit')
+      await pinned.look()
+      const answer = await send(`${server.url}/content/${model}/2/model.duckdb`, { headers: { range: 'bytes=0-9' } })
+      expect([answer.status, answer.headers['cache-control'], answer.body.length]).toEqual([307, 'no-store', 0])
+      expect(answer.headers.location).toContain('X-Amz-Expires=900')
+      const head = await send(`${server.url}/content/${model}/2/model.duckdb`, { method: 'HEAD' })
+      const known = { headers: { 'if-none-match': `${head.headers.etag}` } }
+      expect([head.status, (await send(`${server.url}/content/${model}/2/model.duckdb`, known)).status]).toEqual([
+        200, 304,
+      ])
+      let down = 0
+      await using proxy = await startTcpProxy(server.url, (side, chunk) => {
+        if (side === 'down') down += chunk.length
+        return 'pass'
+      })
+      const to = await mkdtemp(join(tmpdir(), 'teatree-pull-'))
+      const { signal } = new AbortController()
+      const { bytes, fetched } = await pull(`${model}@2`, { url: `${proxy.url}/graphql`, to, token: 'mine', signal })
+      expect(bytes).toBeGreaterThan(500_000)
+      expect(fetched).toBeGreaterThan(bytes)
+      expect(down).toBeLessThan(20_000)
+      const whole = (await send(`${server.url}/content/${model}/2/model.duckdb?from=server`)).body
+      expect((await readFile(join(to, model, '2.duckdb'))).equals(whole)).toBe(true)
+      await rm(to, { recursive: true })
+    })
+
+    test.skipIf(storeUrl)('come there when the store works again', async () => {
+      const model = await newModel()
+      const archived = async () => (await server.models.managers([model]))[0]?.archiveLag === 0
+      expect(await server.completions.until(model, archived, 30_000)).toBe(true)
+      // the folder of the version's objects cannot be made
+      const inTheWay = fileURLToPath(server.objects.uri(`${model}/2/model.duckdb`)).replace(/\/model\.duckdb$/, '')
+      await rm(inTheWay, { recursive: true, force: true })
+      await writeFile(inTheWay, '')
+      await pinVersion(server.db, model, 2, 'audit')
+      await pinned.look()
+      expect(await roles(model)).toEqual(['COMING'])
+      await rm(inTheWay)
+      while ((await roles(model))[0] !== 'STORED') await pinned.look()
+      expect(await files(model)).toHaveLength(2)
+    })
+  })
+})
