@@ -13,15 +13,16 @@ const NAME = 'model.duckdb'
 
 /** The snapshot file of a DUCKDB model, whole or in ranges. */
 export async function answerDatabase(exchange: Exchange, deps: ContentDeps, published: Published): Promise<void> {
-  const { sha256 } = await databaseOf(deps, published)
   const { id } = published.model
-  const headers = {
-    ...IMMUTABLE,
-    'content-type': 'application/vnd.duckdb',
-    'content-disposition': `attachment; filename="${id}-${published.version.version}.duckdb"`,
-  }
+  // Held before it is looked for: what is let go loses its entry in the index, too.
   const open = await deps.services.snapshots.open(published.version)
   try {
+    const { sha256 } = await databaseOf(deps, published)
+    const headers = {
+      ...IMMUTABLE,
+      'content-type': 'application/vnd.duckdb',
+      'content-disposition': `attachment; filename="${id}-${published.version.version}.duckdb"`,
+    }
     const answer = { path: pathOf(deps, published), tag: `"${sha256}"`, headers, check: open.check }
     if (!(await answerFile(exchange, answer))) throw versionGone(published.version)
   } finally {
@@ -31,14 +32,19 @@ export async function answerDatabase(exchange: Exchange, deps: ContentDeps, publ
 
 /** Its block manifest, by which a pull knows what to fetch: `{version, bytes, blockSize, blocks}`. */
 export async function answerBlocks(exchange: Exchange, deps: ContentDeps, published: Published): Promise<void> {
-  const { sha256 } = await databaseOf(deps, published)
   const path = pathOf(deps, published)
   const open = await deps.services.snapshots.open(published.version)
-  const manifest = await manifestOf(deps, published, path).finally(open.release)
-  // A block that is not what was published must not pass for it.
-  if (!manifest || hash('sha256', manifest.blocks.join('\n')) !== sha256) throw new Error(`${path} is not as published`)
-  const { bytes, blockSize, blocks } = manifest
-  answerJson(exchange, 200, { version: published.version.version, bytes, blockSize, blocks }, IMMUTABLE)
+  try {
+    const { sha256 } = await databaseOf(deps, published)
+    const manifest = await manifestOf(deps, published, path)
+    // A block that is not what was published must not pass for it.
+    if (!manifest || hash('sha256', manifest.blocks.join('\n')) !== sha256)
+      throw new Error(`${path} is not as published`)
+    const { bytes, blockSize, blocks } = manifest
+    answerJson(exchange, 200, { version: published.version.version, bytes, blockSize, blocks }, IMMUTABLE)
+  } finally {
+    open.release()
+  }
 }
 
 async function databaseOf({ services }: ContentDeps, { model, version }: Published): Promise<Content> {
