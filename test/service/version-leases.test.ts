@@ -186,3 +186,30 @@ test('the leases of a process that was killed end, and what it read goes', async
     )
     .toBe(false)
 })
+
+test('a version that is being archived is kept until that is done, however many are published meanwhile', async () => {
+  const { id } = await managed.models.create({ kind: 'sales' })
+  const gate = Promise.withResolvers<void>()
+  const reached = Promise.withResolvers<void>()
+  const objects = new Proxy(managed.objects, {
+    get(store, name) {
+      const value = Reflect.get(store, name)
+      if (name !== 'putFile') return typeof value === 'function' ? value.bind(store) : value
+      return async (...args: Parameters<typeof store.putFile>) => {
+        reached.resolve()
+        await gate.promise
+        return store.putFile(...args)
+      }
+    },
+  })
+  await managed.startManager({ objects }).hold(id)
+  const append = (orderId: string) => managed.run(id, 'appendSales', { rows: [sale({ orderId })] })
+  await append('A')
+  await reached.promise
+  for (const order of ['B', 'C', 'D', 'E']) await append(order)
+  const kept = async () => (await managed.snapshots.kept(id, 10, null)).map(({ version }) => version)
+  await expect.poll(kept, { timeout: 20_000 }).toEqual([5, 4, 3, 1])
+  gate.resolve()
+  await expect.poll(kept, { timeout: 20_000 }).toEqual([5, 4, 3])
+  expect(await managed.objects.head(`${id}/1/manifest.json`)).not.toBeNull()
+})
