@@ -3,11 +3,9 @@ import { createClient } from 'graphql-ws'
 import { PgBoss } from 'pg-boss'
 import WebSocket from 'ws'
 import { graphql, submit } from '../src/commands/client.ts'
-import { makeCompany } from '../src/demo/company.ts'
-import { seeded } from '../src/demo/random.ts'
-import { makeSales } from '../src/demo/sales.ts'
 import { median, ms, quantile, table, versionOf } from './figures.ts'
 import { type BenchPlatform, createModel, importSales, startBenchPlatform } from './platform.ts'
+import { salesCsv } from './sales.ts'
 
 const ROUNDS = 5
 const PER_ROUND = 60
@@ -67,35 +65,7 @@ export async function run(args: string[]): Promise<void> {
 async function fill({ server }: BenchPlatform, rows: number): Promise<{ sales: string; goals: string }> {
   const sales = await createModel(server, { kind: 'sales' })
   const goals = await createModel(server, { kind: 'goals', reads: [sales] })
-  const columns = [
-    'orderId',
-    'line',
-    'date',
-    'siteId',
-    'productId',
-    'customerId',
-    'salespersonId',
-    'quantity',
-    'amount',
-  ] as const
-  const generated = makeSales(seeded(1), makeCompany(seeded(1)), {
-    rows,
-    from: '2024-01-01',
-    to: '2026-01-01',
-    prefix: 'O',
-  })
-  const csv = (async function* () {
-    yield Buffer.from(`${columns.join(',')}\n`)
-    let text = ''
-    for (const row of generated) {
-      text += `${columns.map(column => row[column] ?? '').join(',')}\n`
-      if (text.length < 1 << 18) continue
-      yield Buffer.from(text)
-      text = ''
-    }
-    yield Buffer.from(text)
-  })()
-  await importSales(server, sales, csv)
+  await importSales(server, sales, salesCsv(rows))
   const input = {
     salesModel: sales,
     basisPeriod: { from: '2024-01-01', to: '2025-01-01' },

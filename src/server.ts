@@ -12,7 +12,7 @@ import type { Settings } from './platform/settings.ts'
 import type { Telemetry } from './platform/telemetry/index.ts'
 import { makeSchema } from './resolvers/index.ts'
 import { contentRoute } from './server/content.ts'
-import { exportsFolder } from './server/content-table.ts'
+import { downloadsLine, exportsFolder } from './server/content-table.ts'
 import type { Route } from './server/exchange.ts'
 import { Exchanges } from './server/exchanges.ts'
 import { answerGraphiql, wantsPage } from './server/graphiql.ts'
@@ -87,7 +87,7 @@ function routesOf(
       handle: exchange => (wantsPage(exchange) ? answerGraphiql : answer)(exchange),
     },
     uploadsRoute(uploads),
-    contentRoute({ services, engines, dataDir }),
+    contentRoute({ services, engines, dataDir, downloads: downloadsLine() }),
     ...healthRoutes({ db, objects }),
     metricsRoute({ telemetry, launcher }),
   ]

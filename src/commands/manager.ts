@@ -20,12 +20,7 @@ export async function localManager(settings: Settings, name: string): Promise<vo
     connections: 8,
   })
   const manager = stack.adopt(
-    new Manager({
-      ...parts,
-      dataDir: settings.dataDir,
-      archives: settings.archives,
-      onReleased: model => tell({ is: 'released', model }),
-    }),
+    new Manager({ ...parts, ...settings, onReleased: model => tell({ is: 'released', model }) }),
     held => held.close(),
   )
   const stopped = Promise.withResolvers<void>()
@@ -64,8 +59,7 @@ export async function modelManager(settings: Settings, model: string): Promise<v
   const manager = stack.adopt(
     new Manager({
       ...parts,
-      dataDir: settings.dataDir,
-      archives: settings.archives,
+      ...settings,
       idleMs: Number.POSITIVE_INFINITY,
       onReleased: () => released.resolve(),
     }),

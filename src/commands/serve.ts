@@ -46,7 +46,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   }
   const parts = await openParts(stack, settings, { name: 'serve', database, role: 'serve', connections: 16 })
   const { databaseUrl, db, duckdb, engines, kinds, objects, queue } = parts
-  const { dataDir } = settings
+  const { dataDir, pagedDisk } = settings
 
   await findLost({ db, dataDir, log: parts.log })
   const completions = stack.adopt(new Completions(db), log => log.close())
@@ -88,7 +88,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     running => running.close(),
   )
   const dispatcher = stack.adopt(new Dispatcher({ ...parts, launcher, completions }), running => running.close())
-  const housekeeper = stack.adopt(new Housekeeper({ ...parts, dataDir }), running => running.close())
+  const housekeeper = stack.adopt(new Housekeeper({ ...parts, dataDir, pagedDisk }), running => running.close())
   const server = stack.adopt(await startServer({ ...parts, services, launcher }), listening => listening.close())
   url = server.url
   dispatcher.start()

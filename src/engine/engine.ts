@@ -2,7 +2,7 @@ import type { EngineName } from '../kinds/context.ts'
 import type { Kind, KindShape, Kinds } from '../kinds/kind.ts'
 import type { Row, Value } from '../kinds/types.ts'
 import type { ImportFormat } from './files.ts'
-import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan } from './plan.ts'
+import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from './plan.ts'
 
 /**
  *   manager ─▶ Writer ── apply(changes) ──▶ scratch ── snapshot(dir) ──▶ files of version N   (immutable from then on)
@@ -71,7 +71,7 @@ export interface MadeSnapshot {
   tables: TableRows[]
 }
 
-/** The files of one version, as absolute paths by name: `model.duckdb`. */
+/** The files of one version, as absolute paths by name. */
 export type SnapshotFiles = Readonly<Record<string, string>>
 
 /** A version of another model, for functions and imports that read it. */
@@ -131,6 +131,8 @@ export interface Writer {
   /** The version and lastSeq that the database itself says it holds. */
   readonly version: number
   readonly lastSeq: bigint
+  /** Whether the kind has got tables or columns that the database will have with the next version. */
+  readonly hasAdditions: boolean
   /**
    * Applies the work in order, each whole or not at all, and leaves the database at `version`. Outcomes are in the
    * order of the work. It throws only where the surroundings failed (disk, memory, a database that is broken): then
@@ -138,8 +140,13 @@ export interface Writer {
    * One call at a time.
    */
   apply(work: readonly Work[], version: number): Promise<WorkOutcome[]>
-  /** Writes the present state as files of its own into `dir` (made, and empty), synced to disk, and says what is in them. */
+  /**
+   * Writes the present state into `dir` (made, and empty), synced to disk, and says what is in it. The files may be links
+   * to what earlier versions have, and cost what has changed since.
+   */
   snapshot(dir: string): Promise<MadeSnapshot>
+  /** Does, while nobody waits, what makes the next snapshots cheaper. */
+  tidy(): Promise<void>
   close(): Promise<void>
 }
 
@@ -200,11 +207,24 @@ export interface SnapshotReader {
   /** What changed from `older`, a reader of the same process and kind, to this. */
   diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]>
   tables(): Promise<TableRows[]>
-  /** A table as one Parquet file at `path` (temp name, synced, renamed). */
-  exportParquet(table: string, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }>
+  /** Rows of a table as one Parquet file at `path` (temp name, synced, renamed). */
+  exportParquet(plan: TablePlan, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }>
+  /**
+   * Rows of a table as bytes of the format, in the order in which the version has them stored, which is the same every
+   * time. They are read as they are taken, with memory for a few pieces, and hold up no other read while nobody takes
+   * them. It throws where they cannot be read to the end: what came before is a part, and the format may not show it.
+   * It is held open until it has ended: take all of it, or `return`.
+   */
+  stream(plan: TablePlan, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void>
   /** Waits for the reads under way; those that come later are refused. */
   close(): Promise<void>
 }
+
+/**
+ * `arrow` is an IPC stream with the types of the columns. `csv` has a header; an empty field is null, `""` the empty string.
+ * In `ndjson` values are as in GraphQL: decimals and 64-bit integers are strings.
+ */
+export type StreamFormat = 'arrow' | 'csv' | 'ndjson'
 
 /** `before` is null for what was ADDED, `after` for what was REMOVED; both hold the plan's columns. */
 export interface DiffRow {

@@ -41,6 +41,13 @@ export interface RowsPlan {
   last?: boolean
 }
 
+/** Rows of a table, with all of its columns and all of them where nothing is said. */
+export interface TablePlan {
+  table: string
+  columns?: readonly string[]
+  where?: Filter
+}
+
 export type Bucket = 'DAY' | 'WEEK' | 'MONTH' | 'QUARTER' | 'YEAR'
 export interface Group {
   column: string

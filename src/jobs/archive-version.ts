@@ -3,17 +3,15 @@ import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import type { Readers, SnapshotReader } from '../engine/engine.ts'
-import { SnapshotMissing } from '../engine/snapshot-missing.ts'
+import type { SnapshotReader } from '../engine/engine.ts'
+import type { EngineName } from '../kinds/context.ts'
 import type { Kind } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { type Archive, type ArchivedTable, archiveKey, archivesUpTo } from './archives.ts'
-import { checkAsPublished } from './as-published.ts'
 import { notifyModel } from './channel.ts'
 import { hasUnarchivedPin } from './chores.ts'
-import { markLost } from './lost.ts'
 import { manifestKey, manifestText } from './manifest.ts'
 import { ModelFiles } from './model-files.ts'
 import { Fenced } from './publish.ts'
@@ -31,8 +29,7 @@ interface Deps {
 /** A version of a model that is to be archived. */
 export interface ToArchive extends Version {
   kind: string
-  engine: string
-  files: string[]
+  engine: EngineName
   traceparent: string | null
 }
 
@@ -42,7 +39,7 @@ export interface ToArchive extends Version {
  */
 export async function findToArchive(db: Database, model: string, epoch: number): Promise<ToArchive | null> {
   const [version] = await db.query<ToArchive>(
-    `SELECT ${columns.version('v')}, m.kind, m.engine, ${columns.files('v', 'm')},
+    `SELECT ${columns.version('v')}, m.kind, m.engine,
             (SELECT i.traceparent FROM intent i WHERE i.model = v.model AND i.version = v.version ORDER BY i.seq LIMIT 1) AS traceparent
        FROM goal_model m JOIN model_version v ON v.model = m.id AND v.kept
       WHERE m.id = $1 AND m.epoch = $2 AND m.deleted_at IS NULL AND NOT v.lost
@@ -56,7 +53,7 @@ export async function findToArchive(db: Database, model: string, epoch: number):
 interface Archiving {
   version: ToArchive
   kind: Kind
-  readers: Readers
+  reader: SnapshotReader
   epoch: number
   signal: AbortSignal
 }
@@ -68,11 +65,8 @@ interface Archiving {
  */
 export async function archiveVersion(deps: Deps, of: Archiving): Promise<void> {
   const { version, kind, epoch } = of
-  const model = new ModelFiles(deps.dataDir, version.model)
-  const reader = await opened(deps, of, model)
-  const folder = await model.archive(epoch)
+  const folder = await new ModelFiles(deps.dataDir, version.model).archive(epoch)
   try {
-    checkAsPublished(reader, version)
     const [earlier = null] = await archivesUpTo(deps.db, version.model, version.version - 1)
     const unchanged = earlier ? await unchangedTables(deps.db, kind, version, earlier) : new Map()
     const comparable = earlier ? comparableTables(kind, earlier) : new Map()
@@ -80,34 +74,24 @@ export async function archiveVersion(deps: Deps, of: Archiving): Promise<void> {
     for (const table of kind.tables.keys()) {
       const there = unchanged.get(table)
       if (there && (await isThere(deps, there))) tables.push(there)
-      else tables.push(await put(deps, of, { table, folder, reader, earlier: comparable.get(table) }))
+      else tables.push(await put(deps, of, { table, folder, earlier: comparable.get(table) }))
     }
     await putManifest(deps, of, tables)
     await mark(deps, of, tables, earlier)
   } finally {
-    await reader.close()
     await rm(folder, { recursive: true, force: true })
-  }
-}
-
-async function opened({ db }: Deps, { version, kind, readers }: Archiving, files: ModelFiles): Promise<SnapshotReader> {
-  try {
-    return await readers.open({ kind, files: files.snapshotFiles(version, version.files) })
-  } catch (error) {
-    if (error instanceof SnapshotMissing) await markLost(db, version)
-    throw error
   }
 }
 
 /** Puts a table, unless it turns out to be byte for byte what an earlier archive has. */
 async function put(
   deps: Deps,
-  { version, signal }: Archiving,
-  of: { table: string; folder: string; reader: SnapshotReader; earlier: ArchivedTable | undefined },
+  { version, reader, signal }: Archiving,
+  of: { table: string; folder: string; earlier: ArchivedTable | undefined },
 ): Promise<ArchivedTable> {
-  const { table, folder, reader, earlier } = of
+  const { table, folder, earlier } = of
   const path = join(folder, `${table}.parquet`)
-  const { bytes, rows } = await reader.exportParquet(table, path, signal)
+  const { bytes, rows } = await reader.exportParquet({ table }, path, signal)
   try {
     const sha256 = await digest(createReadStream(path))
     const isSame = earlier?.sha256 === sha256 && earlier.bytes === bytes && earlier.rows === rows

@@ -1,4 +1,4 @@
-import type { Engine, Readers } from '../engine/engine.ts'
+import type { Engine } from '../engine/engine.ts'
 import type { Kinds } from '../kinds/kind.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
@@ -6,6 +6,7 @@ import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
 import { KEPT_ARCHIVES, letArchivesGo, sweepArchives } from './archive-retention.ts'
 import { archiveVersion, findToArchive, type ToArchive } from './archive-version.ts'
+import { OpenVersions } from './open-versions.ts'
 
 interface Deps {
   db: Database
@@ -38,7 +39,7 @@ export class Archiver {
   readonly #behind = new Map<string, number>()
   /** Until when a model is left alone, and how often in a row its archive has failed. */
   readonly #pauses = new Map<string, { until: number; failures: number }>()
-  readonly #readers = new Map<string, Promise<Readers>>()
+  readonly #versions: OpenVersions
   /** Models whose folders in the store hold nothing that a broken off archive has left. */
   readonly #swept = new Set<string>()
   readonly #stop = new AbortController()
@@ -48,6 +49,8 @@ export class Archiver {
 
   constructor(deps: Deps) {
     this.#deps = deps
+    // Nobody else reads here: what is archived is closed at once.
+    this.#versions = new OpenVersions({ ...deps, idleMs: 0 })
   }
 
   /** Sees to it that the newest version of a model that is held in `epoch` comes to be archived. */
@@ -141,24 +144,17 @@ export class Archiver {
   }
 
   async #archiveVersion(version: ToArchive, epoch: number): Promise<void> {
-    const { engines, kinds } = this.#deps
-    const kind = kinds.get(version.kind)
-    const engine = engines.get(version.engine)
-    if (!kind || !engine) throw new Error(`kind ${version.kind} on ${version.engine} is not known`)
+    const kind = this.#deps.kinds.get(version.kind)
+    if (!kind) throw new Error(`kind ${version.kind} is not known`)
     const attributes = { 'teatree.model': version.model, 'teatree.version': version.version }
     await span('archive', { parent: version.traceparent, attributes }, async () => {
-      const readers = await this.#readersOf(engine)
-      await archiveVersion(this.#deps, { version, kind, readers, epoch, signal: this.#stop.signal })
+      const { reader, release } = await this.#versions.open(version)
+      try {
+        await archiveVersion(this.#deps, { version, kind, reader, epoch, signal: this.#stop.signal })
+      } finally {
+        release()
+      }
     })
-  }
-
-  #readersOf(engine: Engine): Promise<Readers> {
-    const there = this.#readers.get(engine.name)
-    if (there) return there
-    const opening = engine.openReaders()
-    this.#readers.set(engine.name, opening)
-    opening.catch(() => this.#readers.delete(engine.name))
-    return opening
   }
 
   /** Stops what is under way: the next manager begins it anew. */
@@ -166,6 +162,6 @@ export class Archiver {
     this.#stop.abort(new Error('the manager stops'))
     clearTimeout(this.#alarm)
     await this.#run
-    for (const readers of this.#readers.values()) await (await readers).close()
+    await this.#versions.close()
   }
 }

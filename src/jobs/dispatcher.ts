@@ -1,3 +1,4 @@
+import type { Kinds } from '../kinds/kind.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { hasLost, hasUnarchivedPin } from './chores.ts'
@@ -27,6 +28,8 @@ export class Dispatcher {
   readonly #launcher: Launcher
   readonly #completions: Completions
   readonly #log: Log
+  /** Of the kinds that this server knows, by name, as JSON. */
+  readonly #shapes: string
   readonly #lostSeconds: number
   readonly #hungSeconds: number
   /** Since when each model has had work and a manager that is up, and no lease; on the monotonic clock. */
@@ -41,6 +44,7 @@ export class Dispatcher {
     queue: Queue
     launcher: Launcher
     completions: Completions
+    kinds: Kinds
     log: Log
     lostSeconds?: number
     /** A manager that was asked for a model, is up, and has no lease of it for longer than this is killed. */
@@ -51,6 +55,7 @@ export class Dispatcher {
     this.#launcher = deps.launcher
     this.#completions = deps.completions
     this.#log = deps.log
+    this.#shapes = JSON.stringify(Object.fromEntries([...deps.kinds.values()].map(({ name, shape }) => [name, shape])))
     this.#lostSeconds = deps.lostSeconds ?? LOST_SECONDS
     this.#hungSeconds = deps.hungSeconds ?? HUNG_SECONDS
   }
@@ -104,9 +109,8 @@ export class Dispatcher {
   }
 
   /**
-   * The models whose intents wait, whose archive is behind (it has to catch up after a stop, too), or that have lost versions.
-   * One that is blocked
-   * and that nobody holds is tried again when it says.
+   * The models whose intents wait, whose archive is behind (it has to catch up after a stop, too), whose kind has another
+   * shape by now, or that have lost versions. One that is blocked and that nobody holds is tried again when it says.
    */
   #waiting(): Promise<Waiting[]> {
     return this.#db.query<Waiting>(
@@ -117,9 +121,12 @@ export class Dispatcher {
          LEFT JOIN LATERAL (SELECT id, status, submitted_at FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
                              ORDER BY seq LIMIT 1) i ON true
          LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
-        WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version OR ${hasLost('m.id')} OR ${hasUnarchivedPin('m.id')})
+        WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version
+               OR ${hasLost('m.id')} OR ${hasUnarchivedPin('m.id')}
+               OR (m.version > 0 AND EXISTS (
+                 SELECT FROM jsonb_each($2) AS kind (name, shape) WHERE kind.name = m.kind AND kind.shape <> m.shape)))
           AND (l.model IS NOT NULL OR m.retry_at IS NULL OR m.retry_at < clock_timestamp())`,
-      [this.#lostSeconds],
+      [this.#lostSeconds, this.#shapes],
     )
   }
 

@@ -1,27 +1,49 @@
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
+import { Keeper } from './keeper.ts'
+import { modelsToLetGo, removeStrays } from './let-go.ts'
 import { removeDeleted, removeUploads } from './retention.ts'
 
 const DELETED_MS = 2000
+const LET_GO_MS = 2000
+const STRAYS_MS = 10 * 60_000
 const UPLOADS_MS = 10 * 60_000
 /** So long an upload may wait for the intent that imports it, or for the retry of one that failed. */
 const UPLOAD_SECONDS = 24 * 60 * 60
 
+export interface HousekeeperDeps {
+  db: Database
+  objects: ObjectStore
+  dataDir: string
+  /** See LetGoDeps. */
+  pagedDisk: number
+  log: Log
+}
+
 /** Removes from time to time what nobody will ask for again. Any number of them may be at it. */
 export class Housekeeper {
-  readonly #deps: { db: Database; objects: ObjectStore; dataDir: string; log: Log }
+  readonly #deps: HousekeeperDeps
+  readonly #keeper: Keeper
   readonly #timers: NodeJS.Timeout[] = []
   /** What is under way, by what it is about. */
   readonly #running = new Map<string, Promise<void>>()
 
-  constructor(deps: { db: Database; objects: ObjectStore; dataDir: string; log: Log }) {
+  constructor(deps: HousekeeperDeps) {
     this.#deps = deps
+    this.#keeper = new Keeper(deps)
   }
 
   start(): void {
     this.#every(DELETED_MS, 'the files of deleted models', () => removeDeleted(this.#deps))
+    // A manager does so when it publishes; this is for versions whose time runs out, or whose reader dies, meanwhile.
+    this.#every(LET_GO_MS, 'old versions', () => this.#letGo())
+    this.#every(STRAYS_MS, 'files of versions that were let go', () => removeStrays(this.#deps))
     this.#every(UPLOADS_MS, 'uploads that nobody asks for', () => removeUploads(this.#deps, UPLOAD_SECONDS))
+  }
+
+  async #letGo(): Promise<void> {
+    for (const model of await modelsToLetGo(this.#deps.db)) this.#keeper.request(model)
   }
 
   #every(ms: number, what: string, remove: () => Promise<void>): void {
@@ -39,5 +61,6 @@ export class Housekeeper {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     await Promise.all(this.#running.values())
+    await this.#keeper.close()
   }
 }

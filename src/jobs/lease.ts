@@ -4,7 +4,7 @@ import type { Database } from '../platform/postgres.ts'
 export const LEASE_SECONDS = 10
 export const RENEW_SECONDS = 3
 /** A manager gives a lease up this long before it could be lost, on its own monotonic clock. */
-const SAFE_MS = (LEASE_SECONDS - 2) * 1000
+export const SAFE_MS = (LEASE_SECONDS - 2) * 1000
 
 interface Lease {
   readonly epoch: number

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Engine } from '../engine/engine.ts'
-import type { Kind, Kinds } from '../kinds/kind.ts'
+import type { Kind, KindShape, Kinds } from '../kinds/kind.ts'
+import { shapeDifference } from '../kinds/shape.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
@@ -11,13 +12,16 @@ import { endingOf, MAX_DEATHS, measure, parked } from './endings.ts'
 import { LostVersions } from './lost-versions.ts'
 import { ModelFiles } from './model-files.ts'
 import { ModelWriter } from './model-writer.ts'
+import { Pace } from './pace.ts'
 import { type Ending, Fenced, type Publication, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
-import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
+import { giveBack, MAX_BATCH, suspectsUpTo, takeBatch } from './take.ts'
 import { forTheLine, prepareWork, type WorkDeps } from './work.ts'
 
 /** Between two tries of a model that is blocked: at first, and doubled from then on up to the second. */
 const RETRY_MS = { first: 1000, most: 60_000 }
+/** When nothing has come for so long, the line takes the time to make the next versions cheaper. */
+const QUIET_MS = 200
 
 export interface LineDeps {
   db: Database
@@ -52,10 +56,16 @@ export class Line {
   /** The batch under way is stopped. */
   readonly #stop = new AbortController()
   readonly #writer: ModelWriter
+  readonly #pace = new Pace()
+  /** Goes off when the line has been quiet; set while there is something to tidy up. */
+  #quiet: NodeJS.Timeout | null = null
+  #isQuiet = false
   readonly #lost: LostVersions
   readonly #work: WorkDeps
   #suspects: bigint
   #isBlocked: boolean
+  /** Whether the newest version was made with another shape of the kind. */
+  #hasChanged: boolean
   #pass: Promise<void> | null = null
   #again = false
   #failures = 0
@@ -76,6 +86,7 @@ export class Line {
     this.#work = forTheLine(deps)
     this.#isBlocked = model.blocked !== null
     this.#suspects = suspects
+    this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
   }
 
   /** The line of a model whose lease was just acquired with `epoch`. */
@@ -114,6 +125,7 @@ export class Line {
    */
   async close(graceMs = 5000): Promise<void> {
     this.#closing.abort()
+    clearTimeout(this.#quiet ?? undefined)
     const late = setTimeout(() => this.#stop.abort(new Error('the manager stops')), graceMs)
     await this.#pass?.catch(() => {})
     clearTimeout(late)
@@ -129,7 +141,11 @@ export class Line {
       while (this.#again && !this.#closing.signal.aborted) {
         this.#again = false
         try {
-          while (!this.#closing.signal.aborted && (await this.#step())) this.#failures = 0
+          while (!this.#closing.signal.aborted && (await this.#step())) {
+            this.#failures = 0
+            await this.#rest(this.#pace.restMs(performance.now()))
+          }
+          if (this.#isQuiet) await this.#tidy()
         } catch (error) {
           if (error instanceof Fenced) throw error
           await this.#blocked(error)
@@ -154,6 +170,7 @@ export class Line {
   async #batch(): Promise<boolean> {
     const { db, log } = this.#deps
     if (!this.#deps.safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
+    if (this.#hasChanged) await this.#takeUpKind()
     const batch = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
     const [first] = batch
     const last = batch.at(-1)
@@ -213,8 +230,22 @@ export class Line {
     })
   }
 
-  async #publish(batch: readonly Intent[], endings: readonly Ending[]): Promise<void> {
-    const changed = endings.some(({ status }) => status === 'PUBLISHED')
+  /** What the kind has got since the newest version is a version of its own, without an intent. */
+  async #takeUpKind(): Promise<void> {
+    const { writer, version } = await this.#writer.opened()
+    if (writer.hasAdditions) {
+      await writer.apply([], version + 1)
+      await this.#publish([], [], true)
+    }
+    this.#hasChanged = false
+  }
+
+  async #publish(
+    batch: readonly Intent[],
+    endings: readonly Ending[],
+    changed = endings.some(({ status }) => status === 'PUBLISHED'),
+  ): Promise<void> {
+    const startedAt = performance.now()
     await span('publish', {}, async publishing => {
       const made = changed ? await this.#makeVersion() : { after: 0, snapshot: null }
       const { version, seconds } = await this.#deps.publisher.publish({
@@ -229,7 +260,11 @@ export class Line {
       if (changed) this.#writer.movedOn(version)
       measure(this.#kind, batch, endings, seconds)
     })
-    if (changed) this.#deps.onPublished(this.model)
+    if (!changed) return
+    const isFull = batch.length === MAX_BATCH
+    this.#pace.published({ intents: batch.length, isFull, startedAt, endedAt: performance.now() })
+    this.#tidyWhenQuiet()
+    this.#deps.onPublished(this.model)
   }
 
   async #makeVersion(): Promise<Pick<Publication, 'after' | 'snapshot'>> {
@@ -262,8 +297,33 @@ export class Line {
     await markBlocked(db, { model: this.model, epoch: this.#epoch, error, retryMs }).catch(failure =>
       log.warn({ model: this.model, err: failure }, 'that the model is blocked could not be written down'),
     )
-    await wait(retryMs, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+    await this.#rest(retryMs)
   }
+
+  /** Until then, or until the line closes. */
+  async #rest(ms: number): Promise<void> {
+    if (ms > 0) await wait(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+  }
+
+  async #tidy(): Promise<void> {
+    this.#isQuiet = false
+    await this.#writer.tidy()
+  }
+
+  #tidyWhenQuiet(): void {
+    this.#quiet ??= setTimeout(() => {
+      this.#quiet = null
+      this.#isQuiet = true
+      // What becomes of the pass, its next waker learns.
+      this.wake().catch(() => {})
+    }, QUIET_MS).unref()
+    this.#quiet.refresh()
+  }
+}
+
+function differs(old: KindShape, now: KindShape): boolean {
+  const { additive, breaking } = shapeDifference(old, now)
+  return additive.length + breaking.length > 0
 }
 
 /** The time in the line, in the intent's own trace, whichever batch it came to be in. */

@@ -6,6 +6,7 @@ import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
 import type { Archive } from './archives.ts'
+import { NOT_NEEDED } from './let-go.ts'
 import { areThere, markLost } from './lost.ts'
 import type { ModelFiles } from './model-files.ts'
 import { Fenced } from './publish.ts'
@@ -121,7 +122,7 @@ export class LostVersions {
   /** Lets those go that nobody needs; the others, in the order in which they are to be made again. */
   async #needed(): Promise<Lost[]> {
     return this.#deps.db.transaction(async tx => {
-      // As in retention.ts: locked by one statement and looked at by the next.
+      // As in let-go.ts: locked by one statement and looked at by the next.
       const lost = await tx.query<Lost>(
         `SELECT v.version, v.version = m.version AS "isNewest"
            FROM goal_model m JOIN model_version v ON v.model = m.id
@@ -133,13 +134,7 @@ export class LostVersions {
       if (older.length === 0) return lost
       const gone = await tx.query<{ version: number }>(
         `UPDATE model_version v SET kept = false
-          WHERE v.model = $1 AND v.version = ANY($2)
-            AND NOT EXISTS (SELECT FROM version_pin p WHERE p.model = v.model AND p.version = v.version)
-            AND NOT EXISTS (
-              SELECT FROM intent_read r JOIN intent i ON i.id = r.intent JOIN goal_model m ON m.id = i.model
-               WHERE r.model = v.model AND r.version = v.version AND m.deleted_at IS NULL
-                 AND (i.ended_at IS NULL OR i.version > m.archived_version))
-         RETURNING v.version`,
+          WHERE v.model = $1 AND v.version = ANY($2) AND ${NOT_NEEDED} RETURNING v.version`,
         [this.#model, older],
       )
       const versions = new Set(gone.map(({ version }) => version))

@@ -7,12 +7,12 @@ import type { Database } from '../platform/postgres.ts'
 import { Archiver } from './archive.ts'
 import { markBlocked } from './blocked.ts'
 import { findChores } from './chores.ts'
+import { Keeper } from './keeper.ts'
 import { Leases, RENEW_SECONDS } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { Line } from './line.ts'
 import { Fenced, Publisher } from './publish.ts'
 import type { Queue } from './queue.ts'
-import { letGo } from './retention.ts'
 
 export interface ManagerDeps {
   db: Database
@@ -21,6 +21,8 @@ export interface ManagerDeps {
   kinds: Kinds
   engines: ReadonlyMap<string, Engine>
   dataDir: string
+  /** See LetGoDeps. */
+  pagedDisk: number
   log: Log
   /** How many archives of a model are kept. */
   archives?: number
@@ -59,10 +61,11 @@ export class Manager {
   readonly #leases: Leases
   readonly #publisher: Publisher
   readonly #archiver: Archiver
+  readonly #keeper: Keeper
   readonly #holdings = new Map<string, Holding>()
   readonly #renewal: NodeJS.Timeout
-  /** Versions being let go: nobody waits for it but who ends all. */
-  readonly #lettingGo = new Set<Promise<void>>()
+  /** Models with versions that may have been held by somebody as the newest was published. */
+  readonly #published = new Set<string>()
   #renewing: Promise<void> | null = null
   #isClosing = false
 
@@ -76,6 +79,7 @@ export class Manager {
       ledger: new Ledger(deps.db, deps.queue),
     })
     this.#archiver = new Archiver({ ...deps, safe: model => this.#leases.safe(model) })
+    this.#keeper = new Keeper(deps)
     this.#renewal = setInterval(() => {
       this.#renewing ??= this.#renew().finally(() => {
         this.#renewing = null
@@ -130,7 +134,7 @@ export class Manager {
         ...this.#deps,
         publisher: this.#publisher,
         safe: id => this.#leases.safe(id),
-        onPublished: id => this.#published(id, epoch),
+        onPublished: id => this.#onPublished(id, epoch),
       },
       model,
       epoch,
@@ -143,12 +147,18 @@ export class Manager {
     return { epoch, line, stopWork }
   }
 
-  #published(model: string, epoch: number): void {
+  #onPublished(model: string, epoch: number): void {
     this.#archiver.request(model, epoch)
-    const letting = letGo(this.#deps, model)
-      .catch(error => this.#deps.log.warn({ model, err: error }, 'old versions were not let go'))
-      .finally(() => this.#lettingGo.delete(letting))
-    this.#lettingGo.add(letting)
+    this.#keeper.request(model)
+    this.#published.add(model)
+  }
+
+  /** What was held as the last version was published, by readers or by the archive, is not by now. */
+  #letGoLater(): void {
+    for (const model of this.#published) {
+      this.#keeper.request(model)
+      if (!this.#archiver.isBehind(model)) this.#published.delete(model)
+    }
   }
 
   /** Drops a model that this manager may no longer write. */
@@ -160,6 +170,7 @@ export class Manager {
 
   /** No release is waited for here: the other leases would end over it. */
   async #renew(): Promise<void> {
+    this.#letGoLater()
     try {
       const leased = await this.#leases.renew()
       for (const [model, { held, releasing }] of this.#holdings) {
@@ -229,6 +240,6 @@ export class Manager {
     await this.#renewing
     await Promise.all([...this.#holdings.keys()].map(model => this.release(model)))
     await this.#archiver.close()
-    await Promise.all(this.#lettingGo)
+    await this.#keeper.close()
   }
 }

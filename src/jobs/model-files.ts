@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotFiles } from '../engine/engine.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
@@ -8,8 +8,7 @@ import { SnapshotMissing } from '../engine/snapshot-missing.ts'
  * same path:
  *
  *   models/ID/scratch/EPOCH/           the one read-write database of that epoch's manager
- *   models/ID/versions/N-EPOCH/        the files of version N; immutable from the moment they have this name
- *   models/ID/versions/N-EPOCH.tmp/    being written
+ *   models/ID/versions/N-EPOCH/        the files of version N; immutable, and a version, once PostgreSQL says so
  *   models/ID/archive/EPOCH/           on its way to the object store
  *   models/ID/rebuild/EPOCH/           what a lost version is made again from
  */
@@ -60,22 +59,19 @@ export class ModelFiles {
     return dir
   }
 
-  /** Has `write` fill a folder, and gives it its final name only when it is whole and on disk. */
+  /** Has `write` fill the folder of a version, and sync what it puts there. Nobody looks into it before it is published. */
   async make<T>(version: number, epoch: number, write: (dir: string) => Promise<T>): Promise<T> {
     const dir = this.versionDir(version, epoch)
-    const temporary = `${dir}.tmp`
-    const remove = (path: string) => rm(path, { recursive: true, force: true })
-    // One that is there is of a publish of this epoch which did not come to be visible; nobody can have opened it.
-    for (const stray of [temporary, dir]) await remove(stray)
+    const remove = () => rm(dir, { recursive: true, force: true })
+    // One that is there is of a publish of this epoch which did not come to be visible.
+    await remove()
     try {
-      await mkdir(temporary, { recursive: true })
-      const result = await write(temporary)
-      await rename(temporary, dir)
-      await syncFolder(join(this.#root, 'versions'))
+      await mkdir(dir, { recursive: true })
+      const [result] = await Promise.all([write(dir), syncFolder(join(this.#root, 'versions'))])
       return result
     } catch (error) {
       // A disk that is full must not stay so for what came of it.
-      await remove(temporary)
+      await remove()
       throw error
     }
   }
@@ -87,7 +83,7 @@ export class ModelFiles {
   /** Removes versions of this epoch and older ones that are not among `kept`: what dead managers left, and what was let go. */
   async sweep(epoch: number, kept: readonly { version: number; epoch: number }[]): Promise<void> {
     const names = new Set(kept.map(({ version, epoch }) => `${version}-${epoch}`))
-    await this.#remove('versions', name => !names.has(name) && Number(/^\d+-(\d+)(\.tmp)?$/.exec(name)?.[1]) <= epoch)
+    await this.#remove('versions', name => !names.has(name) && Number(/^\d+-(\d+)$/.exec(name)?.[1]) <= epoch)
   }
 
   async removeScratch(epoch: number): Promise<void> {

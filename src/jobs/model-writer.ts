@@ -42,6 +42,16 @@ export class ModelWriter {
     this.#version = version
   }
 
+  /** Makes the next versions cheaper, while nobody waits; what fails of it is met by the next batch, if it still does. */
+  async tidy(): Promise<void> {
+    try {
+      await this.#writer?.tidy()
+    } catch (error) {
+      this.#deps.log.warn({ model: this.#deps.model, err: error }, 'the writer could not tidy up')
+      await this.close()
+    }
+  }
+
   async #open(): Promise<Writer> {
     const { db, files, kind, kinds, engine, model, epoch } = this.#deps
     const kept = await db.query<Version & { files: string[]; newest: boolean }>(

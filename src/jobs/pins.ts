@@ -7,6 +7,8 @@ const MAX_LABEL = 200
 export async function pinVersion(db: Queryable, model: string, version: number, label: string): Promise<void> {
   if (label.trim() === '' || label.length > MAX_LABEL || label.includes('\0'))
     throw new TeatreeError('BAD_VALUE', `label: 1 to ${MAX_LABEL} characters.`)
+  if (version < 0)
+    throw new TeatreeError('BAD_VALUE', `version: there is no version ${version}; versions count from 0.`)
   // In one statement, so that what is published meanwhile is either pinned or not there yet.
   const [found] = await db.query<{ newest: number; pinned: boolean }>(
     `WITH kept AS (SELECT model, version FROM model_version WHERE model = $1 AND version = $2 AND kept FOR SHARE),
@@ -22,7 +24,7 @@ export async function pinVersion(db: Queryable, model: string, version: number, 
   throw new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is not kept.`)
 }
 
-/** Takes a label off a version, or all of them; it goes with the next version that is let go. */
+/** Takes a label off a version, or all of them; one that nothing else keeps goes when somebody next looks for such. */
 export async function releaseVersion(
   db: Queryable,
   model: string,

@@ -21,9 +21,9 @@ export interface Publication {
   after: number
   /** In the order of seq. */
   endings: readonly Ending[]
-  /** seq of the last of them. */
+  /** seq of the last of them; 0 where there are none. */
   lastSeq: bigint
-  /** Null where no intent succeeded: then there is no new version. */
+  /** Null where nothing has changed: then there is no new version. */
   snapshot: { dir: string; files: readonly SnapshotFile[]; tables: readonly TableRows[] } | null
 }
 
@@ -71,23 +71,30 @@ export class Publisher {
    * COMMIT was sent and its answer lost: only the state can tell. Intents of this epoch that have ended were ended by
    * that commit. Null where it did not come about, or somebody else has the model by now.
    */
-  async #committed({ epoch, after, endings, snapshot }: Publication): Promise<Published | null> {
+  async #committed({ model, epoch, after, endings, snapshot }: Publication): Promise<Published | null> {
+    const version = after + (snapshot ? 1 : 0)
+    const [held] = await this.#db.query('SELECT FROM goal_model WHERE id = $1 AND epoch = $2 AND version = $3', [
+      model,
+      epoch,
+      version,
+    ])
+    if (snapshot && !held) return null
     const ended = await this.#db.query<Ended>(
       `SELECT ${ENDED} FROM intent i JOIN goal_model m ON m.id = i.model
         WHERE i.id = ANY($1) AND i.ended_at IS NOT NULL AND m.epoch = $2`,
       [endings.map(({ intent }) => intent), epoch],
     )
     if (ended.length !== endings.length) return null
-    return { version: after + (snapshot ? 1 : 0), seconds: secondsOf(ended) }
+    return { version, seconds: secondsOf(ended) }
   }
 
   async #write(tx: Transaction, publication: Publication): Promise<Published> {
     const { model, kind, endings, snapshot } = publication
     const intents = endings.map(({ intent }) => intent)
     const waking = snapshot ? await this.#triggers.lock(tx, model, kind) : null
-    const version = await this.#moveOn(tx, publication)
+    const { version, lastSeq } = await this.#moveOn(tx, publication)
     const completions = await logCompletions(tx, model, intents)
-    if (snapshot) await insertVersion(tx, { ...publication, version, completions, snapshot })
+    if (snapshot) await insertVersion(tx, { ...publication, version, lastSeq, completions, snapshot })
     const ended = await tx.query<Ended>(
       `UPDATE intent i SET status = e.status, result = e.result, error = e.error, ended_at = clock_timestamp(),
               version = CASE WHEN e.status = 'PUBLISHED' THEN $2::integer END,
@@ -105,16 +112,20 @@ export class Publisher {
   }
 
   /** Moves the model's row on, where it is still this epoch's and, for a new version, at the one before. */
-  async #moveOn(tx: Transaction, { model, kind, epoch, after, lastSeq, snapshot }: Publication): Promise<number> {
-    const [held] = await tx.query<{ version: number }>(
+  async #moveOn(
+    tx: Transaction,
+    { model, kind, epoch, after, lastSeq, snapshot }: Publication,
+  ): Promise<{ version: number; lastSeq: bigint }> {
+    const [held] = await tx.query<{ version: number; lastSeq: bigint }>(
       `UPDATE goal_model
           SET version = version + $4, last_seq = greatest(last_seq, $5), blocked = NULL, retry_at = NULL,
               shape = CASE WHEN $4 > 0 THEN $6::jsonb ELSE shape END
-        WHERE id = $1 AND epoch = $2 AND ($4 = 0 OR version = $3) AND deleted_at IS NULL RETURNING version`,
+        WHERE id = $1 AND epoch = $2 AND ($4 = 0 OR version = $3) AND deleted_at IS NULL
+        RETURNING version, last_seq AS "lastSeq"`,
       [model, epoch, after, snapshot ? 1 : 0, lastSeq, JSON.stringify(kind.shape)],
     )
     if (!held) throw new Fenced(`model ${model} is no longer held by epoch ${epoch}`)
-    return held.version
+    return held
   }
 }
 

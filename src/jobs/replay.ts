@@ -52,8 +52,12 @@ export class Replay implements AsyncDisposable {
         ORDER BY i.seq`,
       [model, this.version],
     )
-    const version = intents[0]?.version
-    if (version == null || version > upTo) throw differs({ model, version: upTo }, 'the ledger has no intents for it')
+    const version = intents[0]?.version ?? null
+    if (version === null || version > upTo) {
+      // Those in between came of no intent: they took up what the kind had got, as this writer does.
+      await this.writer.apply([], upTo)
+      return
+    }
     const work: WorkDeps = { ...this.#deps, report: () => () => {} }
     await using prepared = await prepareWork(work, kind, intents, folder, signal)
     const ready = prepared.items.map((item, index) => {

@@ -2,7 +2,7 @@ import type { Database } from '../platform/postgres.ts'
 import { columns, type Intent } from './records.ts'
 
 /** Bounds of a batch. What waits beyond them is the next one. */
-export const MAX_BATCH = 500
+export const MAX_BATCH = 2000
 const MAX_BATCH_BYTES = 8 << 20
 
 /**

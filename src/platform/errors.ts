@@ -27,7 +27,10 @@ export const ERRORS = {
     when: 'The idempotency key was used before with another function or other arguments.',
   },
   INTENT_STARTED: { status: 409, when: 'The intent is no longer QUEUED and cannot be cancelled.' },
-  WRONG_FORMAT: { status: 415, when: 'The bytes are neither Parquet, Arrow, CSV nor NDJSON.' },
+  WRONG_FORMAT: {
+    status: 415,
+    when: 'The bytes, or what a table is asked for as, are neither Parquet, Arrow, CSV nor NDJSON.',
+  },
   BAD_FILE: { status: 422, when: 'The file begins as its format says and cannot be read to its end.' },
   FILE_TOO_LARGE: { status: 413, when: 'The upload is larger than the server takes.' },
   UPLOAD_INCOMPLETE: { status: 400, when: 'Fewer or more bytes arrived than Content-Length announced.' },
@@ -57,7 +60,7 @@ export const ERRORS = {
   RATE_LIMITED: { status: 429, when: 'More requests than the limit; try again later.' },
   UNAVAILABLE: {
     status: 503,
-    when: 'The control database or the store is away, a version is being made again, or too many reads wait. Nothing was taken on; try again.',
+    when: 'The control database or the store is away, a version is being made again, or too many reads or downloads wait. Nothing was taken on; try again.',
   },
   INTERNAL: { status: 500, when: 'A fault of the server; the id in the message is in its log too.' },
 } as const satisfies Record<string, { status: number; when: string }>

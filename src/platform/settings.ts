@@ -42,6 +42,11 @@ const SETTINGS = {
     what: 'local manager processes',
     standard: 'one per core',
   },
+  TEATREE_PAGED_DISK: {
+    type: whole(0, 1000).default(8),
+    what: 'disk for versions that are kept while somebody pages there, as a multiple of the size of their model',
+    standard: '8',
+  },
   TEATREE_ARCHIVES: {
     type: whole(1, 1000).default(3),
     what: 'archives that are kept of each model: the newest so many, and those that anything kept is made again from',
@@ -63,6 +68,8 @@ export interface Settings {
   storeUrl: string
   kindsDir: string | undefined
   managers: number
+  /** Multiple of a model's size. */
+  pagedDisk: number
   /** How many archives of a model are kept. */
   archives: number
   auth: 'off'
@@ -103,6 +110,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     storeUrl: read('TEATREE_STORE_URL') ?? pathToFileURL(resolve(dataDir, 'store')).href,
     kindsDir: read('TEATREE_KINDS'),
     managers: read('TEATREE_MANAGERS'),
+    pagedDisk: read('TEATREE_PAGED_DISK'),
     archives: read('TEATREE_ARCHIVES'),
     auth: read('TEATREE_AUTH'),
   }

@@ -39,6 +39,7 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
           cursor: () => encodeCursor(scope, row.position),
         }))
       },
+      goesOn: () => context.services.snapshots.paged(snapshot.version),
       count: async () => (await snapshot.reader()).countGroups({ ...plan, limit: 1 }, context.signal),
     })
   },

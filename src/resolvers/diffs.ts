@@ -39,6 +39,9 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
           cursor: () => encodeCursor(scope, key),
         }))
       },
+      goesOn() {
+        for (const side of [snapshot, older]) context.services.snapshots.paged(side.version)
+      },
     })
   },
 }

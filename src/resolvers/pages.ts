@@ -38,7 +38,12 @@ export function pageSize(name: string, size: number): number {
  */
 export function pageOf<T>(
   request: PageRequest,
-  source: { read(limit: number): Promise<readonly Edge<T>[]>; count?(): Promise<number | bigint> },
+  source: {
+    read(limit: number): Promise<readonly Edge<T>[]>
+    count?(): Promise<number | bigint>
+    /** Told of a page behind which there is another: somebody may go on from it. */
+    goesOn?(): void
+  },
 ): Page<T> {
   const read = once(async (): Promise<PageContent<T>> => {
     const edges = await source.read(request.size + 1)
@@ -47,6 +52,7 @@ export function pageOf<T>(
     const [hasPreviousPage, hasNextPage] = request.last
       ? [more || request.after !== null, request.before !== null]
       : [request.after !== null, more || request.before !== null]
+    if (more || hasNextPage) source.goesOn?.()
     const page = request.last ? edges.slice(-request.size) : edges.slice(0, request.size)
     return { edges: page, hasNextPage, hasPreviousPage }
   })

@@ -29,6 +29,7 @@ export const queries: Pick<TableResolvers, 'query'> = {
           const { rows, positions } = await answer()
           return rows.map((node, index) => ({ node, cursor: () => encodeCursor(scope, positions[index] ?? []) }))
         },
+        goesOn: () => context.services.snapshots.paged(snapshot.version),
         count: async () => (await answer()).total ?? 0n,
       }),
       page: async () => (await answer()).page,

@@ -58,8 +58,10 @@ export const snapshots: SnapshotResolvers = {
 
   async release({ model: id, version, label }, context) {
     const model = await known(id, context)
+    // Found before: once it is released it may be let go at any time.
+    const released = await found(model, version, context)
     await releaseVersion(context.services.db, id, version, label ?? null)
-    return found(model, version, context)
+    return released
   },
 }
 

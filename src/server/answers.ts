@@ -33,7 +33,7 @@ export async function answerError(exchange: Exchange, error: TeatreeError): Prom
   response.end()
 }
 
-/** A client that takes nothing for so long is cut off: what is sent to it is held open meanwhile. */
+/** A client that does not take a piece within this is cut off: what is sent to it is held open meanwhile. */
 const STALL_MS = 120_000
 
 /** Writes the chunks as fast as the client takes them, and ends the answer. Stops where it was ended or cut meanwhile. */
@@ -50,7 +50,10 @@ export async function stream(response: ServerResponse, chunks: AsyncIterable<Uin
 function drained(response: ServerResponse): Promise<void> {
   if (response.destroyed) return Promise.resolve()
   return new Promise(resolve => {
+    // Who takes a few bytes now and then does not stall as the socket sees it.
+    const tooSlow = setTimeout(() => response.destroy(), STALL_MS)
     const done = () => {
+      clearTimeout(tooSlow)
       response.off('drain', done).off('close', done)
       resolve()
     }

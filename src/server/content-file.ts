@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { listContent } from '../jobs/content.ts'
 import { ModelFiles } from '../jobs/model-files.ts'
 import type { Content } from '../jobs/records.ts'
+import { versionGone } from '../jobs/version-leases.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { answerJson } from './answers.ts'
 import type { Exchange } from './exchange.ts'
@@ -19,20 +20,21 @@ export async function answerDatabase(exchange: Exchange, deps: ContentDeps, publ
     'content-type': 'application/vnd.duckdb',
     'content-disposition': `attachment; filename="${id}-${published.version.version}.duckdb"`,
   }
-  const answer = { path: pathOf(deps, published), tag: `"${sha256}"`, headers }
-  if (!(await answerFile(exchange, answer))) throw gone(published)
+  const open = await deps.services.snapshots.open(published.version)
+  try {
+    const answer = { path: pathOf(deps, published), tag: `"${sha256}"`, headers, check: open.check }
+    if (!(await answerFile(exchange, answer))) throw versionGone(published.version)
+  } finally {
+    open.release()
+  }
 }
 
 /** Its block manifest, by which a pull knows what to fetch: `{version, bytes, blockSize, blocks}`. */
 export async function answerBlocks(exchange: Exchange, deps: ContentDeps, published: Published): Promise<void> {
   const { sha256 } = await databaseOf(deps, published)
   const path = pathOf(deps, published)
-  const manifest = await deps.engines
-    .get(published.model.engine)
-    ?.blockManifest?.(path)
-    .catch((error: NodeJS.ErrnoException) => {
-      throw error.code === 'ENOENT' ? gone(published) : error
-    })
+  const open = await deps.services.snapshots.open(published.version)
+  const manifest = await manifestOf(deps, published, path).finally(open.release)
   // A block that is not what was published must not pass for it.
   if (!manifest || hash('sha256', manifest.blocks.join('\n')) !== sha256) throw new Error(`${path} is not as published`)
   const { bytes, blockSize, blocks } = manifest
@@ -53,8 +55,11 @@ function pathOf({ dataDir }: ContentDeps, { model, version }: Published): string
   return path
 }
 
-const gone = ({ model, version }: Published) =>
-  new TeatreeError(
-    'SNAPSHOT_GONE',
-    `Version ${version.version} of model ${model.id} is no longer kept; read the newest.`,
-  )
+/** Undefined where the engine's files have none. */
+async function manifestOf({ engines }: ContentDeps, { model, version }: Published, path: string) {
+  try {
+    return await engines.get(model.engine)?.blockManifest?.(path)
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? versionGone(version) : error
+  }
+}

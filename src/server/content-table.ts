@@ -2,27 +2,31 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import type { OutgoingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
-import type { SnapshotReader } from '../engine/engine.ts'
-import { ALL, type Filter } from '../engine/plan.ts'
+import type { SnapshotReader, StreamFormat } from '../engine/engine.ts'
+import type { TablePlan } from '../engine/plan.ts'
 import type { Kind, Table } from '../kinds/kind.ts'
 import { parseWhere } from '../kinds/where.ts'
+import { Admission } from '../platform/admission.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { stream } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { answerFile } from './file-answer.ts'
 import { type ContentDeps, IMMUTABLE, type Published } from './published.ts'
-import { rowsAsText, TEXT_FORMATS, type TextFormat } from './table-text.ts'
 
-/** What a request asks for of a table. */
-interface Wanted {
-  table: Table
-  columns: readonly string[]
-  where: Filter
-  /** Whether it is less than the whole table. */
-  narrowed: boolean
+/** What a table can be had as, by extension: its media type. */
+const FORMATS: Record<StreamFormat | 'parquet', string> = {
+  parquet: 'application/vnd.apache.parquet',
+  arrow: 'application/vnd.apache.arrow.stream',
+  csv: 'text/csv; charset=utf-8',
+  ndjson: 'application/x-ndjson',
 }
+type Format = keyof typeof FORMATS
 
-const EXTENSIONS = ['parquet', ...Object.keys(TEXT_FORMATS)]
+/** Where tables are written on their way to a client; what is there when a process starts is of a dead one. */
+export const exportsFolder = (dataDir: string): string => join(dataDir, 'exports')
+
+/** The line of those who download tables: each has a read under way, or a file on the disk, for as long as it takes. */
+export const downloadsLine = (): Admission => new Admission({ places: 16, maxWaiting: 64, what: 'downloads' })
 
 /** A table of a version as `TABLE.EXT`, narrowed by `?columns=` and `?where=`. */
 export async function answerTable(
@@ -36,31 +40,44 @@ export async function answerTable(
   const table = kind?.tables.get(name)
   if (!kind || !table)
     throw new TeatreeError('NOT_FOUND', `Version ${version.version} of model ${model.id} has no ${file}.`)
-  const wanted = read(kind, table, exchange.url.searchParams)
-  const format = formatOf(extension, wanted)
-  const open = await deps.services.snapshots.open(version)
-  try {
-    const name = `${model.id}-${version.version}-${table.name}.${extension}`
-    const headers = { ...IMMUTABLE, 'content-disposition': `attachment; filename="${name}"` }
-    if (format === 'parquet') await answerParquet(exchange, deps.dataDir, open.reader, table, headers)
-    else await answerText(exchange, open.reader, wanted, format, headers)
-  } finally {
-    open.release()
+  const plan = planOf(kind, table, exchange.url.searchParams)
+  const format = formatOf(extension)
+  const { request, response, signal } = exchange
+  const headers = {
+    ...IMMUTABLE,
+    'content-type': FORMATS[format],
+    'content-disposition': `attachment; filename="${model.id}-${version.version}-${table.name}.${format}"`,
   }
+  const answer = async () => {
+    const open = await deps.services.snapshots.open(version)
+    try {
+      // How long the answer is shows when all of it has been made, which nobody asked for.
+      if (request.method === 'HEAD') response.writeHead(200, headers).end()
+      else if (format === 'parquet') await answerParquet(exchange, deps.dataDir, open.reader, plan, headers)
+      else await answerStream(exchange, open.reader, plan, format, headers)
+    } finally {
+      open.release()
+    }
+  }
+  if (request.method === 'HEAD') await answer()
+  else await deps.downloads.run(answer, { signal })
 }
 
 /** @throws TeatreeError BAD_VALUE */
-function read(kind: Kind, table: Table, query: URLSearchParams): Wanted {
+function planOf(kind: Kind, table: Table, query: URLSearchParams): TablePlan {
   const [columns, where] = [query.get('columns'), query.get('where')]
-  const names = columns === null ? [...table.columns.keys()] : [...new Set(columns.split(','))]
-  const unknown = names.find(name => !table.columns.has(name))
+  const names = columns === null ? null : [...new Set(columns.split(','))]
+  const unknown = names?.find(name => !table.columns.has(name))
   if (unknown !== undefined)
     throw new TeatreeError(
       'BAD_VALUE',
       `columns: ${table.name} has no ${JSON.stringify(unknown)}; there are ${[...table.columns.keys()].join(', ')}.`,
     )
-  const filter = where === null ? ALL : parseWhere(kind, table, jsonOf(where))
-  return { table, columns: names, where: filter, narrowed: columns !== null || where !== null }
+  return {
+    table: table.name,
+    ...(names && { columns: names }),
+    ...(where !== null && { where: parseWhere(kind, table, jsonOf(where)) }),
+  }
 }
 
 function jsonOf(text: string): unknown {
@@ -74,38 +91,36 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** @throws TeatreeError WRONG_FORMAT where the table cannot be had so */
-function formatOf(extension: string, { narrowed }: Wanted): TextFormat | 'parquet' {
-  if (extension === 'parquet' && !narrowed) return extension
-  const format = Object.keys(TEXT_FORMATS).find((name): name is TextFormat => name === extension)
+/** @throws TeatreeError WRONG_FORMAT where a table cannot be had so */
+function formatOf(extension: string): Format {
+  const names = Object.keys(FORMATS) as Format[]
+  const format = names.find(name => name === extension)
   if (format) return format
-  throw new TeatreeError(
-    'WRONG_FORMAT',
-    extension === 'parquet'
-      ? 'As Parquet a table is served whole; columns and where narrow CSV and NDJSON.'
-      : `A table is served as ${EXTENSIONS.join(', ')}; not as ${extension}.`,
-  )
+  throw new TeatreeError('WRONG_FORMAT', `A table is served as ${names.join(', ')}; not as ${extension}.`)
 }
 
-/** Rows are read page by page as the client takes them, so that memory stays flat. */
-async function answerText(
-  { request, response, signal }: Exchange,
+/** Rows are read as the client takes them, so that memory stays flat. */
+async function answerStream(
+  { response, signal }: Exchange,
   reader: SnapshotReader,
-  { table, columns, where }: Wanted,
-  format: TextFormat,
+  plan: TablePlan,
+  format: StreamFormat,
   headers: OutgoingHttpHeaders,
 ): Promise<void> {
-  const text = rowsAsText(reader, { table, columns, where }, format, signal)
-  // Until the first rows are there, what goes wrong can still be told with a code.
-  const first = request.method === 'HEAD' ? null : await text.next()
-  response.writeHead(200, { ...headers, 'content-type': TEXT_FORMATS[format] })
-  await stream(
-    response,
-    (async function* () {
-      if (first && !first.done) yield first.value
-      if (first) yield* text
-    })(),
-  )
+  const pieces = reader.stream(plan, format, signal)
+  try {
+    // Until the first piece is there, what goes wrong can still be told with a code; after that the connection breaks.
+    const first = await pieces.next()
+    response.writeHead(200, headers)
+    await stream(response, resumed(first, pieces))
+  } finally {
+    await pieces.return()
+  }
+}
+
+async function* resumed<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
+  if (!first.done) yield first.value
+  yield* rest
 }
 
 /** Written to a file first: Parquet says at its end what is in it. */
@@ -113,25 +128,16 @@ async function answerParquet(
   exchange: Exchange,
   dataDir: string,
   reader: SnapshotReader,
-  table: Table,
+  plan: TablePlan,
   headers: OutgoingHttpHeaders,
 ): Promise<void> {
-  const shown = { ...headers, 'content-type': 'application/vnd.apache.parquet' }
-  if (exchange.request.method === 'HEAD') {
-    // Its length is known only when all of it has been written, which nobody asked for.
-    exchange.response.writeHead(200, shown).end()
-    return
-  }
   const folder = exportsFolder(dataDir)
   await mkdir(folder, { recursive: true })
   const path = join(folder, `${randomUUID()}.parquet`)
   try {
-    await reader.exportParquet(table.name, path, exchange.signal)
-    if (!(await answerFile(exchange, { path, headers: shown }))) throw new Error(`${path} is gone`)
+    await reader.exportParquet(plan, path, exchange.signal)
+    if (!(await answerFile(exchange, { path, headers }))) throw new Error(`${path} is gone`)
   } finally {
     await rm(path, { force: true })
   }
 }
-
-/** Where tables are written on their way to a client; what is there when a process starts is of a dead one. */
-export const exportsFolder = (dataDir: string): string => join(dataDir, 'exports')

@@ -10,6 +10,8 @@ export interface FileAnswer {
   /** Its entity tag, with the quotes. */
   tag?: string
   headers: OutgoingHttpHeaders
+  /** Asked before each part of it is sent: rejects where it may be another file's by now. */
+  check?(): Promise<void>
 }
 
 const CHUNK_BYTES = 256 << 10
@@ -20,7 +22,7 @@ const CHUNK_BYTES = 256 << 10
  *
  * Closing it drops the lock that DuckDB holds on the same file in this process, on which nothing relies.
  */
-export async function answerFile(exchange: Exchange, { path, tag, headers }: FileAnswer): Promise<boolean> {
+export async function answerFile(exchange: Exchange, { path, tag, headers, check }: FileAnswer): Promise<boolean> {
   const { request, response } = exchange
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null
@@ -50,9 +52,16 @@ export async function answerFile(exchange: Exchange, { path, tag, headers }: Fil
   if (request.method === 'HEAD' || start === end) response.end()
   else {
     const chunks = opened.createReadStream({ start, end: end - 1, autoClose: false, highWaterMark: CHUNK_BYTES })
-    await stream(response, chunks)
+    await stream(response, check ? checked(chunks, check) : chunks)
   }
   return true
+}
+
+async function* checked(chunks: AsyncIterable<Uint8Array>, check: () => Promise<void>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    await check()
+    yield chunk
+  }
 }
 
 /** A range of another state of the file would be patched into the wrong one: then the whole is sent. */

@@ -52,9 +52,9 @@ test("a table becomes one Parquet file of the kind's columns and types, to the l
   const dir = join(folder.path, "it's here")
   await mkdir(dir)
   const path = join(dir, 'harvests.parquet')
-  const written = await reader.exportParquet('harvests', path)
+  const written = await reader.exportParquet({ table: 'harvests' }, path)
   expect(written).toEqual({ rows: 2, bytes: (await stat(path)).size })
-  await reader.exportParquet('plots', join(dir, 'plots.parquet'))
+  await reader.exportParquet({ table: 'plots' }, join(dir, 'plots.parquet'))
   expect((await readdir(dir)).sort()).toEqual(['harvests.parquet', 'plots.parquet'])
   await inParquet(async sql => {
     const columns = await sql.all(`DESCRIBE SELECT * FROM ${literal(path)}`)
@@ -74,9 +74,9 @@ test('an export that fails leaves nothing behind', async () => {
   const dir = join(folder.path, 'taken')
   // A folder of that name cannot be replaced by a file.
   await mkdir(join(dir, 'harvests.parquet', 'full'), { recursive: true })
-  await expect(reader.exportParquet('harvests', join(dir, 'harvests.parquet'))).rejects.toThrow()
+  await expect(reader.exportParquet({ table: 'harvests' }, join(dir, 'harvests.parquet'))).rejects.toThrow()
   expect(await readdir(dir)).toEqual(['harvests.parquet'])
-  await expect(reader.exportParquet('harvests', join(folder.path, 'nowhere', 'a.parquet'))).rejects.toThrow()
+  await expect(reader.exportParquet({ table: 'harvests' }, join(folder.path, 'nowhere', 'a.parquet'))).rejects.toThrow()
   await reader.close()
 })
 
@@ -85,7 +85,7 @@ test('an export that nobody waits for any more ends, and leaves nothing behind',
   const dir = join(folder.path, 'given up')
   await mkdir(dir)
   const over = new AbortController()
-  const exporting = reader.exportParquet('harvests', join(dir, 'harvests.parquet'), over.signal)
+  const exporting = reader.exportParquet({ table: 'harvests' }, join(dir, 'harvests.parquet'), over.signal)
   over.abort(new Error('gone'))
   await expect(exporting).rejects.toThrow('gone')
   expect(await readdir(dir)).toEqual([])

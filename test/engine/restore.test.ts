@@ -59,7 +59,7 @@ async function archived(): Promise<{ files: SnapshotFiles; archive: ArchivedVers
   const tables: Record<string, { path: string; rows: number }> = {}
   for (const name of orchard.tables.keys()) {
     const path = join(dir, `${name}.parquet`)
-    tables[name] = { path, rows: (await reader.exportParquet(name, path)).rows }
+    tables[name] = { path, rows: (await reader.exportParquet({ table: name }, path)).rows }
   }
   return { files, dir, archive: { version: 7, lastSeq: 42n, shape: orchard.shape, tables } }
 }
@@ -125,7 +125,7 @@ test('a version of a kind that has grown since is taken up by it', async () => {
   const tables: Record<string, { path: string; rows: number }> = {}
   for (const name of younger.tables.keys()) {
     const path = join(dir, `${name}.parquet`)
-    tables[name] = { path, rows: (await reader.exportParquet(name, path)).rows }
+    tables[name] = { path, rows: (await reader.exportParquet({ table: name }, path)).rows }
   }
   await restoreModel({ version: 1, lastSeq: 1n, shape: younger.shape, tables }, join(dir, 'made'))
   const again = { 'model.duckdb': join(dir, 'made', 'model.duckdb') }

@@ -3,9 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { databaseOf } from '../../src/engine/duckdb/database.ts'
 import { DuckDBSql, quoted } from '../../src/engine/duckdb/sql.ts'
 import { type DuckDBWriter, type DuckDBWriterOptions, openDuckDBWriter } from '../../src/engine/duckdb/writer.ts'
-import type { Change, SnapshotFiles, Work, WorkOutcome } from '../../src/engine/engine.ts'
+import type { Change, SnapshotFile, SnapshotFiles, Work, WorkOutcome } from '../../src/engine/engine.ts'
 import type { Kind } from '../../src/kinds/kind.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
@@ -79,11 +80,11 @@ export class WriterModel implements AsyncDisposable {
   }
 
   /** Makes a snapshot of the present state. */
-  async snapshot(): Promise<{ dir: string; files: SnapshotFiles }> {
+  async snapshot(): Promise<{ dir: string; files: SnapshotFiles; made: SnapshotFile[] }> {
     this.#snapshots += 1
     const dir = join(this.path, `snapshot-${this.#snapshots}`)
     const { files } = await this.writer.snapshot(dir)
-    return { dir, files: Object.fromEntries(files.map(({ name }) => [name, join(dir, name)])) }
+    return { dir, files: Object.fromEntries(files.map(({ name }) => [name, join(dir, name)])), made: files }
   }
 
   /** The table's rows by key, as a snapshot of the present state has them. */
@@ -109,7 +110,7 @@ export async function rowsOf(files: SnapshotFiles, kind: Kind, table: string): P
 }
 
 export async function querySnapshot(files: SnapshotFiles, text: string): Promise<Row[]> {
-  const instance = await DuckDBInstance.create(files['model.duckdb'] ?? '', { access_mode: 'READ_ONLY' })
+  const instance = await DuckDBInstance.create(databaseOf(files), { access_mode: 'READ_ONLY' })
   const connection = await instance.connect()
   try {
     return await new DuckDBSql(connection).all(text)

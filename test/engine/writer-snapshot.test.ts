@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
-import { appendFile, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { databaseOf } from '../../src/engine/duckdb/database.ts'
 import { blockManifest, copyWithManifest, manifestDigest } from '../../src/engine/duckdb/snapshot-files.ts'
+import type { Change, SnapshotFiles } from '../../src/engine/engine.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import type { KindDefinition } from '../../src/kinds/definition.ts'
 import { defineKind } from '../../src/kinds/index.ts'
@@ -106,14 +108,14 @@ describe('a copy with its manifest', () => {
   })
 })
 
-describe('a kind that has changed since', () => {
-  const withTables = (tables: KindDefinition['tables']) => checkKind(defineKind({ ...definition, tables }))
-  const { cars } = definition.tables
-  const wider = withTables({
-    cars: { ...cars, columns: { plate: 'VARCHAR', colour: 'VARCHAR?', seats: 'INTEGER?', price: 'DECIMAL(9,2)?' } },
-    bays: { row: 'Bay', description: 'Bays', columns: { bay: 'INTEGER' }, key: ['bay'], writes: ['append'] },
-  })
+const withTables = (tables: KindDefinition['tables']) => checkKind(defineKind({ ...definition, tables }))
+const { cars } = definition.tables
+const wider = withTables({
+  cars: { ...cars, columns: { plate: 'VARCHAR', colour: 'VARCHAR?', seats: 'INTEGER?', price: 'DECIMAL(9,2)?' } },
+  bays: { row: 'Bay', description: 'Bays', columns: { bay: 'INTEGER' }, key: ['bay'], writes: ['append'] },
+})
 
+describe('a kind that has changed since', () => {
   test('by tables and nullable columns is taken up with the next version, by intents that fail too', async () => {
     await using model = await WriterModel.open(garage)
     await model.apply({ is: 'append', table: 'cars', rows: [car('A')] })
@@ -156,6 +158,53 @@ describe('a kind that has changed since', () => {
       code: 'KIND_CHANGED',
       details: { differences: ['column cars.seats was INTEGER? and is BIGINT?', 'column cars.price is gone'] },
     })
+  })
+})
+
+describe('a scenario', () => {
+  const refTo = (files: SnapshotFiles, version: number): Change => ({
+    is: 'copy',
+    from: { alias: 'source', model: 'garage-1', kind: 'garage', version, files },
+  })
+
+  test.each(['a base alone', 'a base and a WAL'])('begins with the files of its source, %s', async which => {
+    await using source = await WriterModel.open(garage)
+    await source.apply({ is: 'append', table: 'cars', rows: [car('A'), car('B')] })
+    await source.snapshot()
+    if (which === 'a base and a WAL') await source.apply({ is: 'append', table: 'cars', rows: [car('C')] })
+    const { files } = await source.snapshot()
+    const before = await rowsOf(files, garage, 'cars')
+    await using scenario = await WriterModel.open(garage)
+    const [outcome] = await scenario.apply(refTo(files, source.writer.version))
+    expect(resultOf(outcome)).toEqual({ inserted: String(before.length), updated: '0', deleted: '0' })
+    expect([scenario.writer.version, scenario.writer.lastSeq]).toEqual([1, 1n])
+    const begun = await scenario.snapshot()
+    expect((await stat(databaseOf(begun.files))).ino).toBe((await stat(databaseOf(files))).ino)
+    expect(await rowsOf(begun.files, garage, 'cars')).toEqual(before)
+    await scenario.apply({ is: 'delete', table: 'cars', where: { is: 'and', of: [] } })
+    expect(await scenario.rows('cars')).toEqual([])
+    expect(await rowsOf(files, garage, 'cars')).toEqual(before)
+  })
+
+  test('of a source whose kind has grown since has what it has got, too', async () => {
+    await using source = await WriterModel.open(garage)
+    await source.apply({ is: 'append', table: 'cars', rows: [car('A')] })
+    const { files } = await source.snapshot()
+    await using scenario = await WriterModel.open(wider)
+    resultOf((await scenario.apply(refTo(files, 1)))[0])
+    expect(await scenario.rows('cars')).toEqual([car('A', { colour: null })])
+    expect(await scenario.rows('bays')).toEqual([])
+  })
+
+  test('of a source that cannot be read as the kind is now is refused, and the model stays empty', async () => {
+    await using source = await WriterModel.open(garage)
+    await source.apply({ is: 'append', table: 'cars', rows: [car('A')] })
+    const { files } = await source.snapshot()
+    const other = withTables({ cars: { ...definition.tables.cars, columns: { plate: 'VARCHAR', seats: 'BIGINT?' } } })
+    await using scenario = await WriterModel.open(other)
+    const [outcome, ...more] = await scenario.apply(refTo(files, 1))
+    expect([refusedWith(outcome).code, more]).toEqual(['KIND_CHANGED', []])
+    expect(await scenario.rows('cars')).toEqual([])
   })
 })
 

@@ -8,18 +8,21 @@ import { Dispatcher } from '../../src/jobs/dispatcher.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Leases } from '../../src/jobs/lease.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
+import { letGo, modelsToLetGo } from '../../src/jobs/let-go.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { Publisher } from '../../src/jobs/publish.ts'
 import { pin } from '../../src/jobs/reads.ts'
-import { letGo, removeUploads } from '../../src/jobs/retention.ts'
+import { removeUploads } from '../../src/jobs/retention.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
+import { VersionDisk } from '../../src/jobs/version-disk.ts'
+import { VersionLeases } from '../../src/jobs/version-leases.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
 import { fileTestStore } from '../support/object-stores.ts'
 import { RecordingDatabase, type Statement } from '../support/recording-database.ts'
 
 /** They grow with every intent and version; to read one from end to end is never needed. */
-const GROWING = new Set(['intent', 'completion', 'model_version', 'content_index', 'intent_read'])
+const GROWING = new Set(['intent', 'completion', 'model_version', 'content_index', 'intent_read', 'version_lease'])
 
 let stack: AsyncDisposableStack
 let control: Control
@@ -34,7 +37,7 @@ beforeAll(async () => {
   await control.models.create({ id: 'source', kind: 'trial' })
   await control.models.create({ id: 'reader', kind: 'trial', reads: ['source'] })
   await fill(control)
-})
+}, 180_000)
 afterAll(() => stack[Symbol.asyncDispose]())
 
 /** 40 models with 1,250 intents and versions each: 50,000 rows in the ledger, of which some hundreds wait. */
@@ -63,6 +66,12 @@ async function fill({ db }: Control): Promise<void> {
     `INSERT INTO completion (model, position, intent) SELECT model, seq, id FROM intent WHERE seq <= 1240`,
     `INSERT INTO intent_read (intent, alias, model, version)
      SELECT id, 'source', 'source', seq FROM intent WHERE model <> 'source' AND seq BETWEEN 1 AND 1240`,
+    `INSERT INTO version_reader (id, expires_at) SELECT gen_random_uuid(), now() + interval '1 hour' FROM generate_series(1, 3)`,
+    `INSERT INTO version_lease (id, reader, model, version)
+     SELECT gen_random_uuid(), r.id, v.model, v.version FROM version_reader r, model_version v WHERE v.version > 1220`,
+    // Some versions are paged at, and one is due.
+    `UPDATE model_version SET kept = true, paged_at = now() WHERE version BETWEEN 1100 AND 1110`,
+    `UPDATE model_version SET kept = true WHERE version = 1000`,
     'VACUUM ANALYZE',
   ])
     await db.query(statement)
@@ -104,6 +113,7 @@ test('what is asked for all the time reads no table that grows from end to end',
     open => open.close(),
   )
   const leases = new Leases(db, crypto.randomUUID())
+  const versionLeases = new VersionLeases({ db, log: quiet })
   const publisher = new Publisher({ db, ledger, queue, kinds })
   await using store = await fileTestStore()
   const objects = store.store
@@ -135,7 +145,16 @@ test('what is asked for all the time reads no table that grows from end to end',
     'find suspects': () => suspectsUpTo(db, 'source'),
     'give a batch back': () => giveBack(db, { model: 'source', epoch, batch: newest }),
     'publish, and start triggers': publish,
-    'let versions go': () => letGo({ db, dataDir: '/nowhere' }, 'source'),
+    'let versions go': () => letGo({ db, dataDir: '/nowhere', pagedDisk: 8 }, 'source'),
+    'find models that have versions to let go': () => modelsToLetGo(db),
+    'measure versions that are paged at': () =>
+      letGo({ db, dataDir: '/nowhere', pagedDisk: 8 }, 'm7', new VersionDisk()),
+    'lease a version': async () => versionLeases.take(await snapshots.find('m7', { version: 1239 }, 0)),
+    'give leases back': async () => {
+      const leased = await versionLeases.take(await snapshots.find('m7', { version: 1238 }, 0))
+      if (leased) versionLeases.giveBack(leased.lease)
+      await versionLeases.close()
+    },
     'find what to archive': () => findToArchive(db, 'source', epoch),
     'find chores': () => findChores(db, ['source', 'reader', 'm1']),
     'let archives go': () =>
@@ -171,11 +190,11 @@ test('what is asked for all the time reads no table that grows from end to end',
 
 /** One look of the dispatcher, with a launcher that has been closed and so starts nothing. */
 async function lookOnce(through: RecordingDatabase): Promise<void> {
-  const { completions, queue } = control
+  const { completions, kinds, queue } = control
   const none = { program: '', env: {}, managers: 1, onLost: () => {} }
   const launcher = new LocalLauncher({ db: through, log: quiet, ...none })
   await launcher.close()
-  const dispatcher = new Dispatcher({ db: through, queue, launcher, completions, log: quiet })
+  const dispatcher = new Dispatcher({ db: through, queue, launcher, completions, kinds, log: quiet })
   dispatcher.look()
   await through.query('SELECT 1')
   await dispatcher.close()

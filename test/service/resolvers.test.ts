@@ -207,7 +207,7 @@ test('a pinned version is kept past those that are let go, until it is released'
     const { model: of } = await api.graphql(`{ model(id: "${model}") { snapshots { nodes { version labels } } } }`)
     return of.snapshots.nodes.map((each: { version: number }) => each.version)
   }
-  await expect.poll(kept).toEqual([5, 4, 3, 1])
+  await expect.poll(kept, { timeout: 20_000 }).toEqual([5, 4, 3, 1])
   const { releaseSnapshot } = await api.graphql(
     `mutation { releaseSnapshot(model: "${model}", version: 1) { labels } }`,
   )

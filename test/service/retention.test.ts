@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { letGo } from '../../src/jobs/let-go.ts'
 import { pinVersion } from '../../src/jobs/pins.ts'
 import { pin } from '../../src/jobs/reads.ts'
-import { letGo } from '../../src/jobs/retention.ts'
 import type { Transaction } from '../../src/platform/postgres.ts'
 import { untilWaiting } from '../support/locks.ts'
 import { type Managed, openManaged } from '../support/managed.ts'

@@ -31,6 +31,8 @@ export type Answer = any
 /** The services and a manager in this process, on a database and in a folder of their own, and the schema over them. */
 export interface TestApi extends AsyncDisposable {
   readonly services: Services
+  /** The data directory. */
+  readonly dir: string
   readonly manager: Manager
   readonly schema: GraphQLSchema
   /** Snapshots that operations hold at the moment. */
@@ -48,7 +50,7 @@ export interface TestApi extends AsyncDisposable {
 }
 
 /** Opens the API over the kinds that ship and the lab. */
-export async function openApi(): Promise<TestApi> {
+export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
   const stack = new AsyncDisposableStack()
   const { url } = stack.use(await createDatabase())
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-')), path => rm(path, { recursive: true, force: true }))
@@ -73,8 +75,9 @@ export async function openApi(): Promise<TestApi> {
     new WatchedSnapshots({ db, kinds, engines, completions, dataDir: dir, log: quiet }),
     open => open.close(),
   )
-  const manager = stack.adopt(new Manager({ db, queue, objects, kinds, engines, dataDir: dir, log: quiet }), open =>
-    open.close(),
+  const manager = stack.adopt(
+    new Manager({ db, queue, objects, kinds, engines, dataDir: dir, pagedDisk, log: quiet }),
+    open => open.close(),
   )
   const services = {
     db,
@@ -115,6 +118,7 @@ export async function openApi(): Promise<TestApi> {
   }
   return {
     services,
+    dir,
     manager,
     schema,
     get held() {
@@ -176,6 +180,7 @@ class WatchedSnapshots extends Snapshots {
     return {
       version: open.version,
       reader,
+      check: open.check,
       release: () => {
         this.held--
         open.release()

@@ -15,6 +15,7 @@ import { type Control, type ControlOptions, openControl, quiet } from './control
 /** The jobs, all in this process: a control database, a store, and as many managers as a test starts. */
 export interface Managed extends Control {
   dataDir: string
+  pagedDisk: number
   objects: ObjectStore
   engines: ReadonlyMap<string, Engine>
   snapshots: Snapshots
@@ -42,6 +43,7 @@ export async function openManaged(options: ManagedOptions = {}): Promise<Managed
   const objects = stack.adopt(openObjectStore(options.storeUrl ?? pathToFileURL(join(dataDir, 'store')).href), store =>
     store.close(),
   )
+  const pagedDisk = 8
   const duckdb = duckdbEngine({ log: quiet })
   const engines = new Map([[duckdb.name as string, duckdb]])
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: quiet }), open =>
@@ -68,14 +70,16 @@ export async function openManaged(options: ManagedOptions = {}): Promise<Managed
   return {
     ...control,
     dataDir,
+    pagedDisk,
     objects,
     engines,
     snapshots,
     submitter,
     uploads,
     startManager: (deps = {}) =>
-      stack.adopt(new Manager({ db, queue, objects, kinds, engines, dataDir, log: quiet, ...deps }), manager =>
-        manager.close(),
+      stack.adopt(
+        new Manager({ db, queue, objects, kinds, engines, dataDir, pagedDisk, log: quiet, ...deps }),
+        manager => manager.close(),
       ),
     async run(model, fn, args) {
       return ended((await submitter.submit({ model, function: fn, arguments: args })).id)

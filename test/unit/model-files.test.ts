@@ -36,7 +36,7 @@ test('what dead managers left is swept, and what is kept or not of this house st
     [3, 2],
   ] as const)
     await files.make(version, epoch, async () => {})
-  await mkdir(join(dataDir, 'models', 'tea', 'versions', '3-1.tmp'))
+  await mkdir(join(dataDir, 'models', 'tea', 'versions', '3-1'))
   await mkdir(join(dataDir, 'models', 'tea', 'versions', 'lost+found'))
   await files.sweep(2, [{ version: 2, epoch: 1 }])
   expect((await entries('versions')).sort()).toEqual(['2-1', 'lost+found'])

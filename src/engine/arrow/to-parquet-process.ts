@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import pl from 'nodejs-polars'
 import { ipcForm, ipcMessages } from './ipc-messages.ts'
+import { END_OF_STREAM } from './ipc-stream.ts'
 import { type ConversionMessage, SOURCE } from './parquet-conversion.ts'
 
 /*
@@ -54,8 +55,6 @@ async function convertStream(): Promise<string[]> {
     await file.close()
   }
 }
-
-const END_OF_STREAM = Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])
 
 async function read(file: FileHandle, offset: number, bytes: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(bytes)

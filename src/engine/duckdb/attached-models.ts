@@ -2,6 +2,7 @@ import type { ReadModel } from '../../kinds/context.ts'
 import type { Kinds } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import type { SnapshotRef } from '../engine.ts'
+import { databaseIn } from './database.ts'
 import { SurroundingsError } from './errors.ts'
 import { viewText } from './snapshot-tables.ts'
 import { type DuckDBSql, literal, quoted } from './sql.ts'
@@ -43,9 +44,9 @@ export async function withAttached<T>(
 async function attach(sql: DuckDBSql, ref: SnapshotRef, kinds: Kinds, attached: string[]): Promise<ReadModel> {
   const { alias, model, version } = ref
   const kind = kinds.get(ref.kind)
-  const path = ref.files['model.duckdb']
   if (!kind)
     throw new TeatreeError('UNKNOWN_KIND', `model ${model} is of kind ${ref.kind}, which this server does not know`)
+  const path = databaseIn(ref.files)
   if (path === undefined) {
     throw new TeatreeError('ENGINE_NOT_SUPPORTED', `model ${model} is not on DuckDB, and cannot be read by one that is`)
   }

@@ -1,10 +1,12 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api'
+import { Admission } from '../../platform/admission.ts'
 import { TeatreeError } from '../../platform/errors.ts'
-import { Admission, readPlaces } from './admission.ts'
+import { ChunkStream } from './chunk-stream.ts'
 import { interruptible } from './interruptible.ts'
 import { readError } from './read-errors.ts'
 import { DuckDBSql } from './sql.ts'
+import type { Statement } from './statement.ts'
 
 export interface ReadLimits {
   /** DuckDB's own threads; all cores where left out. */
@@ -24,6 +26,8 @@ export interface UseOptions {
   timeoutSeconds?: number
   /** For releasing what was taken: waits in a full line, too. */
   mustRun?: boolean
+  /** For what reads whole tables: it has half of the places at most, so that the other reads need not wait for it. */
+  isExport?: boolean
   /** For SQL that a kind wrote: the quoted schema in which it finds its tables. It may SELECT, and no more. */
   schema?: string
 }
@@ -39,11 +43,13 @@ function onlySelect(type: StatementType): void {
 export class Connections {
   readonly #instance: DuckDBInstance
   readonly #admission: Admission
+  readonly #exports: Admission
   readonly #idle: DuckDBConnection[] = []
 
-  private constructor(instance: DuckDBInstance, admission: Admission) {
+  private constructor(instance: DuckDBInstance, limits: { places: number; maxWaiting: number }) {
     this.#instance = instance
-    this.#admission = admission
+    this.#admission = new Admission({ ...limits, what: 'reads' })
+    this.#exports = new Admission({ ...limits, places: Math.ceil(limits.places / 2), what: 'exports' })
   }
 
   static async open(limits: ReadLimits = {}): Promise<Connections> {
@@ -57,7 +63,7 @@ export class Connections {
       autoload_known_extensions: 'false',
     })
     const { places = readPlaces(), maxWaiting = 5_000 } = limits
-    const connections = new Connections(instance, new Admission({ places, maxWaiting }))
+    const connections = new Connections(instance, { places, maxWaiting })
     // What a kind's SQL makes of an instant must not depend on where the server stands.
     await connections.use(sql => sql.run(`SET GLOBAL TimeZone = 'UTC'`))
     return connections
@@ -65,8 +71,8 @@ export class Connections {
 
   /** Does the work on a connection of its own, one statement at a time, as soon as there is a place. */
   use<T>(work: (sql: DuckDBSql) => Promise<T>, options: UseOptions = {}): Promise<T> {
-    return this.#admission.run(async () => {
-      const connection = this.#idle.pop() ?? (await this.#instance.connect())
+    return this.#admit(async () => {
+      const connection = await this.#take()
       const { schema } = options
       try {
         if (schema !== undefined) await new DuckDBSql(connection).run(`USE ${schema}`)
@@ -76,6 +82,37 @@ export class Connections {
         await this.#giveBack(connection, schema !== undefined)
       }
     }, options)
+  }
+
+  /**
+   * Begins to stream what the statement selects (see ChunkStream). The connection is the stream's until it is closed; a
+   * place it has only while DuckDB works for it, however slow its taker is.
+   */
+  stream({ text, params }: Statement, signal?: AbortSignal): Promise<ChunkStream> {
+    const options = { signal, isExport: true }
+    return this.#admit(async () => {
+      const connection = await this.#take()
+      const run = <T>(work: () => Promise<T>): Promise<T> =>
+        this.#admit(() => limited(connection, work, { signal }), { ...options, mustRun: true })
+      // What is open on a connection ends where another statement begins.
+      const end = () => this.#admit(() => this.#giveBack(connection, true), { mustRun: true })
+      try {
+        const result = await limited(connection, () => new DuckDBSql(connection).stream(text, params), { signal })
+        return new ChunkStream({ result, run, end, signal })
+      } catch (error) {
+        await this.#giveBack(connection, true)
+        throw error
+      }
+    }, options)
+  }
+
+  #admit<T>(work: () => Promise<T>, options: UseOptions): Promise<T> {
+    const admitted = () => this.#admission.run(work, options)
+    return options.isExport ? this.#exports.run(admitted, options) : admitted()
+  }
+
+  async #take(): Promise<DuckDBConnection> {
+    return this.#idle.pop() ?? (await this.#instance.connect())
   }
 
   async #giveBack(connection: DuckDBConnection, hasSchema: boolean): Promise<void> {
@@ -125,4 +162,13 @@ const tooLong = (seconds: number) =>
 function availableMemory(): number {
   const constrained = process.constrainedMemory()
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
+}
+
+/**
+ * How many calls may hold a thread of the pool at once. DuckDB's each hold one of libuv's until they are done, and the whole
+ * process (files, DNS) stands still when all are taken: one thread, of a larger pool two, is left to files, DNS and the
+ * rest. The pool's size is set before the process starts and never changes.
+ */
+export function readPlaces(poolSize = Number(process.env.UV_THREADPOOL_SIZE) || 4): number {
+  return Math.max(1, poolSize - (poolSize > 4 ? 2 : 1))
 }

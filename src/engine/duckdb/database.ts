@@ -4,6 +4,7 @@ import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import type { SnapshotFiles } from '../engine.ts'
 import { copyForUse } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
+import { markUntouched } from './untouched.ts'
 
 /** What one writer may use of the machine. */
 export interface WriterResources {
@@ -13,8 +14,24 @@ export interface WriterResources {
   memoryBytes?: number
 }
 
-/** The file of a database, as snapshots have it too. */
+/**
+ * The file of a database. A version is one of that name, or a base with a WAL, which is the version only when the WAL is
+ * replayed, as it is by whoever attaches the base beside it.
+ */
 export const DATABASE = 'model.duckdb'
+export const BASE = 'base.duckdb'
+/** What DuckDB calls the WAL of a database. */
+export const walOf = (database: string): string => `${database}.wal`
+export const BASE_WAL = walOf(BASE)
+
+/** The path of the file by which a version is opened; undefined where it is of another engine. */
+export const databaseIn = (files: SnapshotFiles): string | undefined => files[DATABASE] ?? files[BASE]
+
+export function databaseOf(files: SnapshotFiles): string {
+  const path = databaseIn(files)
+  if (path === undefined) throw new Error(`a version on DuckDB has a file ${DATABASE} or ${BASE}`)
+  return path
+}
 
 /** One connection to the database, and SQL over it. */
 export interface ModelConnection {
@@ -36,13 +53,18 @@ export async function openDatabase(
   from: SnapshotFiles | null,
   { threads, memoryBytes }: WriterResources,
 ): Promise<ModelDatabase> {
-  for (const [name, path] of Object.entries(from ?? {})) await copyForUse(path, join(dir, name))
   const path = join(dir, DATABASE)
+  if (from) {
+    await copyForUse(databaseOf(from), path)
+    await markUntouched(path)
+  }
+  const wal = from?.[BASE_WAL]
+  if (wal !== undefined) await copyForUse(wal, walOf(path))
   const instance = await DuckDBInstance.create(path, {
     threads: String(threads ?? Math.max(1, Math.floor(availableParallelism() / 2))),
     memory_limit: `${Math.ceil((memoryBytes ?? machineMemory() / 4) / 1024)}KiB`,
     temp_directory: join(dir, 'spill'),
-    // Snapshots checkpoint; in between, DuckDB would do it at a moment of its own choosing.
+    // New bases checkpoint; in between, DuckDB would do it at a moment of its own choosing.
     checkpoint_threshold: '1TiB',
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',

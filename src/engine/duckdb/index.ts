@@ -4,7 +4,7 @@ import type { Engine } from '../engine.ts'
 import { describeFile } from './imports/index.ts'
 import { DuckDBReaders } from './readers.ts'
 import { restoreModel } from './restore.ts'
-import { blockManifest, manifestDigest } from './snapshot-files.ts'
+import { blockManifest, fileDigest } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
 import { openDuckDBWriter } from './writer.ts'
 
@@ -16,7 +16,7 @@ export function duckdbEngine({ log }: { log: Pick<Log, 'error'> }): Engine {
     openReaders: () => DuckDBReaders.start(),
     blockManifest,
     restore: restoreModel,
-    fileDigest: async path => manifestDigest(await blockManifest(path)),
+    fileDigest,
     async describeFile(path, format) {
       const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
       const connection = await instance.connect()

@@ -3,7 +3,7 @@ import type { Kind } from '../../kinds/kind.ts'
 import type { Readers, SnapshotFiles, SnapshotReader } from '../engine.ts'
 import { SnapshotMissing } from '../snapshot-missing.ts'
 import { Connections, type ReadLimits } from './connections.ts'
-import { DATABASE } from './database.ts'
+import { databaseOf } from './database.ts'
 import { DuckDBSnapshotReader } from './snapshot-reader.ts'
 import { dropViews, emptyTables, snapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, literal, quoted } from './sql.ts'
@@ -89,9 +89,7 @@ export class DuckDBReaders implements Readers {
 }
 
 async function attach(sql: DuckDBSql, files: SnapshotFiles, alias: string): Promise<void> {
-  // The others, a WAL, lie beside it and are found by their names.
-  const path = files[DATABASE]
-  if (path === undefined) throw new Error(`a version on DuckDB has a file ${DATABASE}`)
+  const path = databaseOf(files)
   try {
     await sql.run(`ATTACH ${literal(path)} AS ${quoted(alias)} (READ_ONLY, TYPE duckdb)`)
   } catch (cause) {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { constants, copyFile, type FileHandle, open } from 'node:fs/promises'
+import { constants, copyFile, type FileHandle, link, open, readFile } from 'node:fs/promises'
 
 /** A DuckDB file block by block: its headers are the first, a last one may be shorter. */
 export interface BlockManifest {
@@ -10,13 +10,18 @@ export interface BlockManifest {
 }
 
 /** Three headers of 4 KiB. */
-const HEADER_BYTES = 3 * 4096
-const BLOCK_BYTES = 256 * 1024
+export const HEADER_BYTES = 3 * 4096
+export const BLOCK_BYTES = 256 * 1024
 /** Blocks that are read at once. */
 const READ_BLOCKS = 16
 
 /** The SHA-256 that stands for the file: of its blocks' digests, joined by newlines. */
 export const manifestDigest = ({ blocks }: BlockManifest): string => hash('sha256', blocks.join('\n'), 'hex')
+
+/** What the content index says of a version's file: of a database the digest of its manifest, of a WAL that of its bytes. */
+export async function fileDigest(path: string): Promise<string> {
+  return path.endsWith('.wal') ? hash('sha256', await readFile(path), 'hex') : manifestDigest(await blockManifest(path))
+}
 
 /** Reads the file at `path`. */
 export async function blockManifest(path: string): Promise<BlockManifest> {
@@ -43,6 +48,55 @@ export async function copyWithManifest(from: string, to: string): Promise<BlockM
   return manifest
 }
 
+/** Gives a file that nothing writes to another name; a copy where the file system has but one for each. */
+export async function linkOrCopy(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    // What else is wrong, the copy meets too.
+    if (error instanceof Error) await copyWithManifest(from, to)
+    else throw error
+  }
+}
+
+/**
+ * Brings the file `to`, whose manifest is known, to the bytes of `from` by writing the blocks that changed and the headers,
+ * synced. Blocks are counted from behind the headers.
+ */
+export async function patchWithManifest(
+  from: string,
+  to: string,
+  known: BlockManifest,
+  changed: readonly number[],
+): Promise<BlockManifest> {
+  await using target = await open(to, 'r+')
+  const manifest = await updatedManifest(from, known, changed, (bytes, position) => writeWhole(target, bytes, position))
+  await target.truncate(manifest.bytes)
+  await target.sync()
+  return manifest
+}
+
+/** The manifest of the file at `path`, which differs from one that is known in the headers and the blocks that changed. */
+export async function updatedManifest(
+  path: string,
+  known: BlockManifest,
+  changed: readonly number[],
+  each: (bytes: Uint8Array, position: number) => Promise<void> = async () => {},
+): Promise<BlockManifest> {
+  await using file = await open(path, 'r')
+  const { size } = await file.stat()
+  const blocks = known.blocks.slice(0, 1 + Math.ceil((size - HEADER_BYTES) / BLOCK_BYTES))
+  const buffer = Buffer.allocUnsafe(BLOCK_BYTES)
+  const update = async (at: number, position: number, length: number) => {
+    const bytes = await readWhole(file, buffer.subarray(0, length), position)
+    await each(bytes, position)
+    blocks[at] = hash('sha256', bytes, 'hex')
+  }
+  await update(0, 0, HEADER_BYTES)
+  for (const block of changed) await update(block + 1, HEADER_BYTES + block * BLOCK_BYTES, BLOCK_BYTES)
+  return { bytes: size, blockSize: BLOCK_BYTES, blocks }
+}
+
 /** Copies a file for one's own use: a clone where the file system can, nothing synced. */
 export const copyForUse = (from: string, to: string): Promise<void> => copyFile(from, to, constants.COPYFILE_FICLONE)
 
@@ -52,7 +106,8 @@ export async function syncPath(path: string): Promise<void> {
   await handle.sync()
 }
 
-async function cloned(from: string, to: string): Promise<boolean> {
+/** Makes a clone, which costs nothing whatever the size; false where the file system cannot. */
+export async function cloned(from: string, to: string): Promise<boolean> {
   try {
     await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE)
     return true

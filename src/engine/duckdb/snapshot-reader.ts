@@ -1,11 +1,12 @@
 import type { Kind } from '../../kinds/kind.ts'
 import type { Row, Value } from '../../kinds/types.ts'
-import type { DiffRow, QueryPage, QueryRows, SnapshotReader, TableRows } from '../engine.ts'
-import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan } from '../plan.ts'
+import type { DiffRow, QueryPage, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine.ts'
+import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
 import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
 import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff, diffRow } from './diff-sql.ts'
-import { exportParquet } from './parquet-export.ts'
+import { exportParquet } from './exports/parquet-export.ts'
+import { streamTable } from './exports/table-stream.ts'
 import { runQuery } from './query-functions.ts'
 import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
@@ -103,8 +104,17 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     return names.map(name => ({ name, rows: Number(row?.[name]) }))
   }
 
-  async exportParquet(table: string, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }> {
-    return this.#read(sql => exportParquet(sql, tableOf(this.#kind, table), this.#names, path, signal), { signal })
+  async exportParquet(plan: TablePlan, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }> {
+    return this.#read(sql => exportParquet(sql, this.#scope, plan, path, signal), { signal, isExport: true })
+  }
+
+  async *stream(plan: TablePlan, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+    const release = this.#holdOpen()
+    try {
+      yield* streamTable(this.#connections, this.#scope, plan, format, signal)
+    } finally {
+      release()
+    }
   }
 
   close(): Promise<void> {
@@ -127,13 +137,22 @@ export class DuckDBSnapshotReader implements SnapshotReader {
 
   /** Nothing is detached while the read is under way. */
   async #hold<T>(read: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new Error('the snapshot reader is closed')
-    const reading = read()
-    this.#reads.add(reading)
+    const release = this.#holdOpen()
     try {
-      return await reading
+      return await read()
     } finally {
-      this.#reads.delete(reading)
+      release()
+    }
+  }
+
+  /** Nothing is detached until what this answers is called. */
+  #holdOpen(): () => void {
+    if (this.#closed) throw new Error('the snapshot reader is closed')
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#reads.add(promise)
+    return () => {
+      this.#reads.delete(promise)
+      resolve()
     }
   }
 }

@@ -2,6 +2,7 @@ import {
   type DuckDBConnection,
   DuckDBListValue,
   type DuckDBPreparedStatement,
+  type DuckDBResult,
   type DuckDBType,
   DuckDBTypeId,
   type DuckDBValue,
@@ -38,6 +39,11 @@ export class DuckDBSql implements Sql {
 
   async all(text: string, params: Parameters = {}): Promise<Row[]> {
     return this.#use(await this.#connection.prepare(text), params, rowsOf)
+  }
+
+  /** The result of one statement, whose rows are computed as they are fetched. */
+  async stream(text: string, params: Parameters = {}): Promise<DuckDBResult> {
+    return this.#use(await this.#connection.prepare(text), params, prepared => prepared.stream())
   }
 
   /** Runs one or more statements, and answers with the rows of the last. */

@@ -1,17 +1,12 @@
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { Kind, Kinds } from '../../kinds/kind.ts'
-import { type Addition, shapeDifference } from '../../kinds/shape.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
-import type { SnapshotFile, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
+import type { SnapshotFile, SnapshotRef, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
 import { applyBatch, transaction } from './apply-batch.ts'
-import { DATABASE, type ModelDatabase, openDatabase, type WriterResources } from './database.ts'
-import { addToTables, createTables } from './ddl.ts'
+import type { WriterResources } from './database.ts'
 import { SurroundingsError } from './errors.ts'
-import { copyWithManifest, manifestDigest, syncPath } from './snapshot-files.ts'
-import { quoted } from './sql.ts'
-import { createState, PART_OF_BATCH, readState, type State, writeState } from './state.ts'
+import { discardModel, type OpenModel, openModel, takeUpAdditions } from './open-model.ts'
+import { type State, writeState } from './state.ts'
 
 export interface DuckDBWriterOptions extends WriterOptions, WriterResources {
   /** Where a fault of a kind's function is told, of which clients learn the id alone. */
@@ -23,90 +18,65 @@ export interface DuckDBWriterOptions extends WriterOptions, WriterResources {
  * @throws TeatreeError KIND_CHANGED where the model was made with a shape of the kind that this one cannot take up
  * @throws SurroundingsError
  */
-export async function openDuckDBWriter(options: DuckDBWriterOptions): Promise<DuckDBWriter> {
-  const { kind, dir, from } = options
-  let db: ModelDatabase | undefined
-  try {
-    db = await openDatabase(dir, from, options)
-    if (from === null) await createModel(db, kind)
-    const state = await readState(db.sql)
-    if (state.version === PART_OF_BATCH) throw new Error('the database holds a part of a batch, and so no version')
-    return new DuckDBWriter(options, db, state, additionsTo(kind, state))
-  } catch (error) {
-    db?.close()
-    throw error instanceof TeatreeError ? error : new SurroundingsError('the model could not be opened', error)
-  }
-}
+export const openDuckDBWriter = async (options: DuckDBWriterOptions): Promise<DuckDBWriter> =>
+  new DuckDBWriter(options, await openModel(options, options.from))
 
-const createModel = ({ sql }: ModelDatabase, kind: Kind): Promise<void> =>
-  transaction(sql, async () => {
-    await createState(sql, kind.shape)
-    await createTables(sql, kind)
-  })
-
-function additionsTo(kind: Kind, state: State): readonly Addition[] {
-  const { additive, breaking } = shapeDifference(state.shape, kind.shape)
-  if (breaking.length > 0) {
-    throw new TeatreeError('KIND_CHANGED', `kind ${kind.name} has changed: ${breaking.join('; ')}`, {
-      details: { differences: breaking },
-    })
-  }
-  return additive
+interface Beginning {
+  work: Work
+  from: SnapshotRef
 }
 
 /** One connection, one call at a time. After a call that threw, nothing but `close` is to be had of it. */
 export class DuckDBWriter implements Writer {
-  readonly #options: { kind: Kind; kinds: Kinds; dir: string; log: Pick<Log, 'error'> }
-  readonly #db: ModelDatabase
+  readonly #options: DuckDBWriterOptions
+  #model: OpenModel
   readonly #closing = new AbortController()
-  #additions: readonly Addition[]
-  #state: State
   #call: Promise<unknown> | undefined
   #isBroken = false
   #closed: Promise<void> | undefined
 
-  constructor(options: DuckDBWriterOptions, db: ModelDatabase, state: State, additions: readonly Addition[]) {
+  constructor(options: DuckDBWriterOptions, model: OpenModel) {
     this.#options = options
-    this.#db = db
-    this.#state = state
-    this.#additions = additions
+    this.#model = model
   }
 
   get version(): number {
-    return this.#state.version
+    return this.#model.state.version
   }
 
   get lastSeq(): bigint {
-    return this.#state.lastSeq
+    return this.#model.state.lastSeq
   }
 
-  /** Whether the kind has got tables or columns that the database will have with the next version. */
   get hasAdditions(): boolean {
-    return this.#additions.length > 0
+    return this.#model.additions.length > 0
   }
 
   apply(work: readonly Work[], version: number): Promise<WorkOutcome[]> {
-    const { kind, kinds, dir, log } = this.#options
     const signal = AbortSignal.any([this.#closing.signal, ...new Set(work.map(each => each.signal))])
-    const onInternal = (id: string, err: unknown) => log.error({ err, id }, 'an intent failed by a fault of its kind')
     return this.#only(signal, async () => {
-      await this.#takeUpAdditions()
-      const state = { version, lastSeq: work.at(-1)?.seq ?? this.#state.lastSeq }
-      const outcomes = await applyBatch({ db: this.#db, kind, kinds, dir, signal, onInternal }, work, state)
-      this.#state = { ...this.#state, ...state }
+      const state = { version, lastSeq: work.at(-1)?.seq ?? this.lastSeq }
+      const beginning = this.#beginning(work)
+      const outcomes = beginning ? [await this.#begin(beginning, state)] : await this.#apply(work, state, signal)
+      this.#model.state = { ...this.#model.state, ...state }
       return outcomes
     })
   }
 
   snapshot(dir: string): Promise<{ files: SnapshotFile[]; tables: TableRows[] }> {
+    const { bases, counts, db } = this.#model
     return this.#only(this.#closing.signal, async () => {
-      const { path, sql } = this.#db
-      await sql.run('CHECKPOINT')
+      if (await bases.isDue()) await bases.renew(db.sql)
       await mkdir(dir, { recursive: true })
-      const manifest = await copyWithManifest(path, join(dir, DATABASE))
-      await syncPath(dir)
-      const files = [{ name: DATABASE, bytes: manifest.bytes, sha256: manifestDigest(manifest) }]
-      return { files, tables: await this.#tables() }
+      const files = await bases.publish(dir)
+      return { files, tables: await counts.tables() }
+    })
+  }
+
+  tidy(): Promise<void> {
+    const { bases, db } = this.#model
+    return this.#only(this.#closing.signal, async () => {
+      if (await bases.isWorthwhile()) await bases.renew(db.sql)
     })
   }
 
@@ -119,27 +89,44 @@ export class DuckDBWriter implements Writer {
   async #close(): Promise<void> {
     this.#closing.abort(new Error('the writer is closed'))
     await this.#call?.catch(() => {})
-    this.#db.close()
+    this.#model.db.close()
   }
 
-  async #takeUpAdditions(): Promise<void> {
-    if (this.#additions.length === 0) return
-    const { sql } = this.#db
-    const { kind } = this.#options
-    // A transaction of its own: it holds whatever becomes of the intents, and DuckDB inserts no rows behind an ALTER.
-    await transaction(sql, async () => {
-      await addToTables(sql, kind, this.#additions)
-      await writeState(sql, { version: PART_OF_BATCH, shape: kind.shape })
-    })
-    this.#additions = []
-    this.#state = { ...this.#state, shape: kind.shape }
+  async #apply(work: readonly Work[], state: Pick<State, 'version' | 'lastSeq'>, signal: AbortSignal) {
+    const { kind, kinds, dir, log } = this.#options
+    const { db, counts } = this.#model
+    const onInternal = (id: string, err: unknown) => log.error({ err, id }, 'an intent failed by a fault of its kind')
+    await takeUpAdditions(this.#model, kind)
+    const outcomes = await applyBatch({ db, kind, kinds, dir, signal, onInternal }, work, state)
+    counts.applied(work, outcomes)
+    return outcomes
   }
 
-  async #tables(): Promise<TableRows[]> {
-    const names = [...this.#options.kind.tables.keys()]
-    const counts = names.map((name, index) => `SELECT ${index} AS place, count(*) AS rows FROM ${quoted(name)}`)
-    const rows = await this.#db.sql.all(`${counts.join(' UNION ALL ')} ORDER BY place`)
-    return names.map((name, index) => ({ name, rows: Number(rows[index]?.rows) }))
+  /** The copy that is the first thing a model is asked for. */
+  #beginning([work, another]: readonly Work[]): Beginning | null {
+    if (!work || another || work.change.is !== 'copy' || this.version > 0 || this.lastSeq > 0n) return null
+    return { work, from: work.change.from }
+  }
+
+  /** A scenario begins with the files of its source: at the price of a copy of them, not of putting in their rows anew. */
+  async #begin({ work, from }: Beginning, state: Pick<State, 'version' | 'lastSeq'>): Promise<WorkOutcome> {
+    const options = this.#options
+    work.onStep('copy files', null)
+    await discardModel(this.#model, options.dir)
+    try {
+      this.#model = await openModel(options, from.files)
+    } catch (error) {
+      if (!(error instanceof TeatreeError)) throw error
+      this.#model = await openModel(options, null)
+      await transaction(this.#model.db.sql, () => writeState(this.#model.db.sql, state))
+      return { ok: false, error }
+    }
+    const { db, counts, state: held } = this.#model
+    if (held.version !== from.version) throw new Error(`the files of version ${from.version} hold ${held.version}`)
+    await takeUpAdditions(this.#model, options.kind)
+    await transaction(db.sql, () => writeState(db.sql, state))
+    const rows = (await counts.tables()).reduce((sum, table) => sum + table.rows, 0)
+    return { ok: true, result: { inserted: String(rows), updated: '0', deleted: '0' } }
   }
 
   /** That one call runs at a time is not hoped for. What a call throws is of the surroundings, and breaks the writer. */

@@ -1,26 +1,31 @@
 import { randomUUID } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Table } from '../../kinds/kind.ts'
-import { type DuckDBSql, literal, quoted } from './sql.ts'
-import type { TableNames } from './where-sql.ts'
+import type { TablePlan } from '../../plan.ts'
+import { type DuckDBSql, literal, quoted } from '../sql.ts'
+import { type Scope, tableOf } from '../statement.ts'
+import { columnsOf, compileTable } from './table-sql.ts'
 
 /**
- * A table as one Parquet file, with the kind's columns in the kind's order. It is there whole or not at all: written
+ * Rows of a table as one Parquet file, in the order in which they are stored. It is there whole or not at all: written
  * under a name of its own beside it, synced, renamed.
  */
 export async function exportParquet(
   sql: DuckDBSql,
-  table: Table,
-  names: TableNames,
+  scope: Scope,
+  plan: TablePlan,
   path: string,
   signal?: AbortSignal,
 ): Promise<{ bytes: number; rows: number }> {
   const part = `${path}.${randomUUID()}.part`
   try {
-    const columns = [...table.columns.keys()].map(quoted).join(', ')
-    const select = `SELECT ${columns} FROM ${names.table(table.name)}`
-    const [written] = await sql.all(`COPY (${select}) TO ${literal(part)} (FORMAT parquet, COMPRESSION zstd)`)
+    const columns = columnsOf(tableOf(scope.kind, plan.table), plan)
+    const { text, params } = compileTable(
+      scope,
+      plan,
+      columns.map(({ name }) => quoted(name)),
+    )
+    const [written] = await sql.all(`COPY (${text}) TO ${literal(part)} (FORMAT parquet, COMPRESSION zstd)`, params)
     const bytes = await synced(part)
     // A small table is written before DuckDB hears that it should stop.
     signal?.throwIfAborted()

@@ -1,18 +1,18 @@
-import { TeatreeError } from '../../platform/errors.ts'
+import { TeatreeError } from './errors.ts'
 
-/**
- * Lets so many in at once and makes the others wait in the order they came. DuckDB's calls each hold a thread of
- * libuv's pool until they are done, and the whole process (files, DNS) stands still when all are taken.
- */
+/** Lets so many in at once and makes the others wait in the order they came. */
 export class Admission {
   readonly #places: number
   readonly #maxWaiting: number
+  readonly #what: string
   readonly #waiting = new Set<() => void>()
   #taken = 0
 
-  constructor(options: { places: number; maxWaiting: number }) {
+  /** @param options `what` is it that waits, as the refusal calls it: `reads` */
+  constructor(options: { places: number; maxWaiting: number; what: string }) {
     this.#places = options.places
     this.#maxWaiting = options.maxWaiting
+    this.#what = options.what
   }
 
   /**
@@ -26,7 +26,7 @@ export class Admission {
     signal?.throwIfAborted()
     if (this.#taken < this.#places) this.#taken += 1
     else if (mustRun || this.#waiting.size < this.#maxWaiting) await this.#wait(signal)
-    else throw new TeatreeError('UNAVAILABLE', 'too many reads are waiting; try again later')
+    else throw new TeatreeError('UNAVAILABLE', `too many ${this.#what} are waiting; try again later`)
     try {
       return await work()
     } finally {
@@ -59,12 +59,4 @@ export class Admission {
     this.#waiting.delete(next)
     next()
   }
-}
-
-/**
- * How many calls may hold a thread of the pool at once: one thread, of a larger pool two, is left to files, DNS and the
- * rest. The pool's size is set before the process starts and never changes.
- */
-export function readPlaces(poolSize = Number(process.env.UV_THREADPOOL_SIZE) || 4): number {
-  return Math.max(1, poolSize - (poolSize > 4 ? 2 : 1))
 }

@@ -1,0 +1,265 @@
+import { randomUUID } from 'node:crypto'
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { duckdbEngine } from '../src/engine/duckdb/index.ts'
+import type { Engine, Readers, SnapshotFiles, Writer } from '../src/engine/engine.ts'
+import { ALL } from '../src/engine/plan.ts'
+import { checkKind } from '../src/kinds/check.ts'
+import { arg, defineFunction, defineKind } from '../src/kinds/index.ts'
+import { median, ms, quantile, table, versionOf } from './figures.ts'
+
+const ROUNDS = 7
+const IN_A_ROW = 1000
+const BLOCK_BYTES = 256 * 1024
+/** Megabytes of the models; the largest takes a minute or two to be generated. */
+const SIZES = [60, 500, 2000]
+/** What a row takes on disk: seven doubles that cannot be compressed, and a key that can. */
+const ROW_BYTES = 57
+
+/** Measurements of random values, changed by SQL in the engine's own writer. */
+const readings = checkKind(
+  defineKind({
+    name: 'readings',
+    description: 'Random readings',
+    engines: ['DUCKDB'],
+    tables: {
+      readings: {
+        row: 'Reading',
+        description: 'Readings',
+        columns: {
+          reading: 'BIGINT',
+          ...Object.fromEntries(Array.from({ length: 7 }, (_, n) => [`value${n}`, 'DOUBLE' as const])),
+        },
+        key: ['reading'],
+        writes: [],
+      },
+    },
+    functions: {
+      change: defineFunction({
+        description: 'Runs a statement',
+        arguments: { statement: arg.varchar() },
+        result: { name: 'Changed', description: 'Nothing to tell', columns: { done: 'BOOLEAN' } },
+        timeoutSeconds: 3600,
+        engines: {
+          DUCKDB: async ({ args, sql }) => {
+            await sql.run(args.statement)
+            return { done: true }
+          },
+        },
+      }),
+    },
+  }),
+)
+
+const rows = (from: string, to: string) => `INSERT INTO readings SELECT i, ${'random(), '.repeat(7).slice(0, -2)}
+  FROM range((${from})::BIGINT, (${to})::BIGINT) r (i)`
+const NEXT = '(SELECT max(reading) + 1 FROM readings)'
+/** `n` makes each round another. */
+const CHANGES: Record<string, (n: number) => string> = {
+  'append 10 rows': () => rows(NEXT, `${NEXT} + 10`),
+  'update 500 rows': n => `UPDATE readings SET value0 = random()
+    WHERE reading IN (SELECT (hash(i * 1000 + ${n}) % ${NEXT})::BIGINT FROM range(500) r (i))`,
+  'delete 1 %': n => `DELETE FROM readings WHERE reading % 100 = ${n}`,
+}
+
+/** A model with versions as the platform has them: the newest three are kept, readers open each as it is published. */
+class Model implements AsyncDisposable {
+  readonly #writer: Writer
+  readonly #readers: Readers
+  readonly #dir: string
+  readonly #versions: { dir: string; files: SnapshotFiles }[] = []
+  #seq = 0n
+
+  private constructor(writer: Writer, readers: Readers, dir: string) {
+    this.#writer = writer
+    this.#readers = readers
+    this.#dir = dir
+  }
+
+  static async open(engine: Engine, dir: string): Promise<Model> {
+    await mkdir(join(dir, 'scratch'), { recursive: true })
+    const kinds = new Map([[readings.name, readings]])
+    const writer = await engine.openWriter({ kind: readings, kinds, dir: join(dir, 'scratch'), from: null })
+    return new Model(writer, await engine.openReaders(), dir)
+  }
+
+  async change(statement: string): Promise<number> {
+    const started = performance.now()
+    this.#seq += 1n
+    const [outcome] = await this.#writer.apply(
+      [
+        {
+          intentId: randomUUID(),
+          seq: this.#seq,
+          submittedAt: '2026-01-01T00:00:00.000000Z',
+          change: { is: 'function', name: 'change', args: { statement }, reads: [] },
+          signal: new AbortController().signal,
+          onStep: () => {},
+        },
+      ],
+      this.#writer.version + 1,
+    )
+    if (!outcome?.ok) throw outcome?.error ?? new Error('no outcome')
+    return performance.now() - started
+  }
+
+  /** Milliseconds and bytes of making the version's files, and milliseconds until a reader has counted its rows. */
+  async publish(): Promise<{ files: number; bytes: number; open: number; isBase: boolean }> {
+    const dir = join(this.#dir, `version-${this.#writer.version}`)
+    const [started, written] = [performance.now(), await bytesWritten()]
+    const { files: made } = await this.#writer.snapshot(dir)
+    const published = performance.now()
+    const bytes = (await bytesWritten()) - written
+    const files = Object.fromEntries(made.map(({ name }) => [name, join(dir, name)]))
+    const opening = performance.now()
+    const reader = await this.#readers.open({ kind: readings, files })
+    await reader.count('readings', ALL)
+    const open = performance.now() - opening
+    await reader.close()
+    this.#versions.push({ dir, files })
+    if (this.#versions.length > 3) await rm(this.#versions.shift()?.dir ?? '', { recursive: true })
+    return { files: published - started, bytes, open, isBase: made.length === 1 }
+  }
+
+  /** A file of the model's size, and its bytes. */
+  async file(): Promise<{ path: string; bytes: number }> {
+    const path = join(this.#dir, 'scratch', 'model.duckdb')
+    return { path, bytes: (await stat(path)).size }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#readers.close()
+    await this.#writer.close()
+  }
+}
+
+/** What this process has handed to the system for writing, in bytes; only Linux tells. */
+async function bytesWritten(): Promise<number> {
+  const io = await readFile('/proc/self/io', 'utf8').catch(() => '')
+  return Number(/^wchar: (\d+)/m.exec(io)?.[1] ?? Number.NaN)
+}
+
+async function copied({ path }: { path: string }, to: string): Promise<number> {
+  const started = performance.now()
+  await copyFile(path, to)
+  const time = performance.now() - started
+  await rm(to)
+  return time
+}
+
+/**
+ * What publishing a version costs, in time and bytes, beside `fs.copyFile` of the same file in the same run, for models of
+ * several sizes; and a thousand appends in a row, in which the price of new bases shows.
+ */
+export async function run(args: string[]): Promise<void> {
+  const sizes = args.length > 0 ? args.map(Number) : SIZES
+  process.stdout.write(`DuckDB ${versionOf('@duckdb/node-api')} · ${ROUNDS} rounds, medians\n`)
+  const engine = duckdbEngine({ log: { error: () => {} } })
+  const changes: string[][] = []
+  const inARow: string[][] = []
+  const means: number[] = []
+  for (const megabytes of sizes) {
+    const dir = await mkdtemp(join(tmpdir(), 'teatree-bench-'))
+    try {
+      await using model = await Model.open(engine, dir)
+      for (let at = 0, n = Math.ceil((megabytes * 1e6) / ROW_BYTES); at < n; at += 4e6)
+        await model.change(rows(String(at), String(Math.min(n, at + 4e6))))
+      for (let n = 0; n < 4; n++) {
+        // So that there are a base, and one that is retired.
+        await model.change(rows(NEXT, `${NEXT} + 200000`))
+        await model.publish()
+      }
+      const file = await model.file()
+      const size = `${(file.bytes / 1e6).toFixed(0)} MB`
+      process.stdout.write(`${size} …\n`)
+      for (const [name, change] of Object.entries(CHANGES))
+        changes.push([size, name, ...(await rounds(model, dir, change))])
+      const { mean, cells } = await manyInARow(model)
+      means.push(mean)
+      inARow.push([size, ...cells, ratio(mean, means[0] ?? mean)])
+    } finally {
+      await rm(dir, { recursive: true, force: true })
+    }
+  }
+  process.stdout.write(
+    `\n${table(
+      [
+        'model',
+        'change',
+        'apply ms',
+        'publish ms',
+        'and opened',
+        'MB written',
+        'copyFile ms',
+        'copy / publish',
+        'copy / opened',
+      ],
+      changes,
+    )}\n${IN_A_ROW} appends of 10 rows in a row: publish and open, new bases among them\n\n${table(
+      ['model', 'mean ms', 'p50', 'p99', 'most', 'bases', 'MB written', 'bytes / changed blocks', 'mean / smallest'],
+      inARow,
+    )}`,
+  )
+}
+
+async function rounds(model: Model, dir: string, change: (n: number) => string): Promise<string[]> {
+  const found = {
+    apply: [] as number[],
+    files: [] as number[],
+    opened: [] as number[],
+    bytes: [] as number[],
+    copy: [] as number[],
+  }
+  for (let round = 0; round <= ROUNDS; round++) {
+    const apply = await model.change(change(round))
+    const { files, open, bytes } = await model.publish()
+    const copy = await copied(await model.file(), join(dir, 'copy'))
+    // The first round warms up.
+    if (round === 0) continue
+    found.apply.push(apply)
+    found.files.push(files)
+    found.opened.push(files + open)
+    found.bytes.push(bytes)
+    found.copy.push(copy)
+  }
+  const { apply, files, opened, bytes, copy } = found
+  return [
+    ...[apply, files, opened].map(times => ms(median(times))),
+    (median(bytes) / 1e6).toFixed(2),
+    ms(median(copy)),
+    ratio(median(copy), median(files)),
+    ratio(median(copy), median(opened)),
+  ]
+}
+
+/** At least two blocks change with every version: one of data, and one that says where it is. */
+const CHANGED_BYTES = 2 * BLOCK_BYTES
+
+async function manyInARow(model: Model): Promise<{ mean: number; cells: string[] }> {
+  const times: number[] = []
+  let [bytes, bases] = [0, 0]
+  for (let n = 0; n < IN_A_ROW; n++) {
+    await model.change(rows(NEXT, `${NEXT} + 10`))
+    const published = await model.publish()
+    times.push(published.files + published.open)
+    bytes += published.bytes
+    if (published.isBase) bases += 1
+  }
+  const mean = times.reduce((sum, time) => sum + time, 0) / times.length
+  const most = Math.max(...times)
+  return {
+    mean,
+    cells: [
+      ms(mean),
+      ms(median(times)),
+      ms(quantile(times, 0.99)),
+      ms(most),
+      String(bases),
+      (bytes / 1e6).toFixed(0),
+      (bytes / (IN_A_ROW * CHANGED_BYTES)).toFixed(2),
+    ],
+  }
+}
+
+const ratio = (a: number, b: number) => `${(a / b).toFixed(a / b < 10 ? 2 : 0)}x`

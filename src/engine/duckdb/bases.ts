@@ -1,0 +1,207 @@
+import { hash } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { SnapshotFile } from '../engine.ts'
+import { BASE, BASE_WAL, DATABASE, walOf } from './database.ts'
+import { type BlocksInUse, blockChecksums, blocksInUse } from './database-blocks.ts'
+import {
+  type BlockManifest,
+  blockManifest,
+  cloned,
+  copyWithManifest,
+  linkOrCopy,
+  manifestDigest,
+  patchWithManifest,
+  syncPath,
+  updatedManifest,
+} from './snapshot-files.ts'
+import type { DuckDBSql } from './sql.ts'
+import { isUntouched, markUntouched } from './untouched.ts'
+
+/** The state of the database at a checkpoint, in a file that versions are links to and nothing writes to. */
+interface Base {
+  path: string
+  manifest: BlockManifest
+  checksums: Buffer
+  /** Blocks that checkpoints have written since; null where that is not known. */
+  outdated: Set<number> | null
+}
+
+/** What replaying a WAL costs its readers: measured, 80 to 110 ms a MiB. */
+const REPLAY_MS_PER_BYTE = 100 / 2 ** 20
+/** A reader opens a version in a tenth of a second, even where a new base would be dear. */
+const MOST_WAL_BYTES = 1 << 20
+/** With less than this, a new base is not worth its making even while nobody waits. */
+const LEAST_WAL_BYTES = 64 << 10
+/**
+ * Publishes the states of a database at the price of what has changed. A version is a link to a base and a copy of the
+ * WAL that has come since:
+ *
+ *   bases/1  ═ version 7 ═ version 8 ═ version 9             (═ a link: one file, many names)
+ *   WAL           a          a b         a b c
+ *   bases/2                                      ═ version 10 ═ version 11
+ *   WAL                                                -             d
+ *
+ * A new base is made when the WAL has cost its readers as much as a base costs; or while nobody waits. It is a clone
+ * where the file system can; else the file of a **retired** base, one that no version is a link to any more, to which
+ * only those blocks are written that have changed in between; else a copy.
+ */
+export class Bases {
+  readonly #dir: string
+  readonly #database: string
+  /** What is yet to be taken as the first base. */
+  #from: string | null
+  #current: Base | null = null
+  /** Those before it, the newest first. */
+  #older: Base[] = []
+  #used: BlocksInUse | null = null
+  #made = 0
+  /** What the last base cost to make, and what the versions since have cost their readers. */
+  #costMs = 0
+  #replayMs = 0
+
+  /**
+   * `dir` is for the bases alone, and nothing is left of it when the writer is opened again; `database` is the file whose
+   * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too.
+   */
+  constructor(of: { dir: string; database: string; from: string | null }) {
+    this.#dir = of.dir
+    this.#database = of.database
+    this.#from = of.from
+  }
+
+  /** Whether the present state must be published with a new base. */
+  async isDue(): Promise<boolean> {
+    await this.#takeFirst()
+    const wal = await this.#walBytes()
+    return wal > MOST_WAL_BYTES || this.#replayMs > this.#costMs || !(await this.#isUntouched())
+  }
+
+  /** Whether a new base is worth its making while nobody waits. */
+  async isWorthwhile(): Promise<boolean> {
+    return (await this.#walBytes()) > LEAST_WAL_BYTES || !(await this.#isUntouched())
+  }
+
+  /** It belongs to a version that is kept, so nobody can take it for retired while this link to it is made. */
+  async #takeFirst(): Promise<void> {
+    const from = this.#from
+    if (from === null) return
+    await mkdir(this.#dir, { recursive: true })
+    const path = this.#nextPath()
+    await linkOrCopy(from, path)
+    this.#current = { path, manifest: await blockManifest(path), checksums: Buffer.alloc(0), outdated: null }
+    this.#from = null
+  }
+
+  #nextPath(): string {
+    this.#made += 1
+    return join(this.#dir, `${this.#made}.duckdb`)
+  }
+
+  /** Makes the present state the base. Nothing may be written to the database meanwhile. */
+  async renew(sql: DuckDBSql): Promise<void> {
+    const started = performance.now()
+    await sql.run('CHECKPOINT')
+    const used = await blocksInUse(sql)
+    const written = used && this.#used && writtenBetween(this.#used, used)
+    for (const base of this.#all()) base.outdated = written && (base.outdated?.union(written) ?? null)
+    this.#used = used
+    await mkdir(this.#dir, { recursive: true })
+    const checksums = await blockChecksums(this.#database)
+    const retired = await this.#retired()
+    const path = this.#nextPath()
+    const base = {
+      path,
+      manifest: await this.#make(path, checksums, retired[0]),
+      checksums,
+      outdated: new Set<number>(),
+    }
+    for (const { path } of retired) await rm(path, { force: true })
+    this.#older = this.#all().filter(each => !retired.includes(each))
+    this.#current = base
+    await markUntouched(this.#database)
+    this.#costMs = performance.now() - started
+    this.#replayMs = 0
+  }
+
+  /** Writes the present state into `dir`, synced. */
+  async publish(dir: string): Promise<SnapshotFile[]> {
+    if (!this.#current) throw new Error('there is no base yet')
+    const { path, manifest } = this.#current
+    const base = { bytes: manifest.bytes, sha256: manifestDigest(manifest) }
+    const wal = await readFile(walOf(this.#database)).catch(absent)
+    if (!wal || wal.length === 0) {
+      await linkOrCopy(path, join(dir, DATABASE))
+      await syncPath(dir)
+      return [{ name: DATABASE, ...base }]
+    }
+    this.#replayMs += wal.length * REPLAY_MS_PER_BYTE
+    await linkOrCopy(path, join(dir, BASE))
+    await using copy = await open(join(dir, BASE_WAL), 'w')
+    await copy.writeFile(wal)
+    // Both at once are one commit of the file system's journal.
+    await Promise.all([copy.sync(), syncPath(dir)])
+    return [
+      { name: BASE, ...base },
+      { name: BASE_WAL, bytes: wal.length, sha256: hash('sha256', wal, 'hex') },
+    ]
+  }
+
+  #all(): Base[] {
+    return this.#current ? [this.#current, ...this.#older] : this.#older
+  }
+
+  /** Of those before the present one; of each, no name is left but its own. */
+  async #retired(): Promise<Base[]> {
+    const retired: Base[] = []
+    for (const base of this.#older) if ((await stat(base.path)).nlink === 1) retired.push(base)
+    return retired
+  }
+
+  async #make(path: string, checksums: Buffer, retired: Base | undefined): Promise<BlockManifest> {
+    if (await cloned(this.#database, path)) {
+      const like = this.#current
+      const changed = like && changedSince(like, checksums)
+      await syncPath(path)
+      return like && changed ? await updatedManifest(path, like.manifest, changed) : await blockManifest(path)
+    }
+    const changed = retired && changedSince(retired, checksums)
+    if (!retired || !changed) return copyWithManifest(this.#database, path)
+    const manifest = await patchWithManifest(this.#database, retired.path, retired.manifest, changed)
+    await rename(retired.path, path)
+    return manifest
+  }
+
+  async #walBytes(): Promise<number> {
+    return (await stat(walOf(this.#database)).catch(absent))?.size ?? 0
+  }
+
+  /**
+   * A large append writes its rows to the file itself, and only where they are into the WAL: with a base from before, that
+   * WAL is worth nothing.
+   */
+  async #isUntouched(): Promise<boolean> {
+    return this.#current !== null && (await isUntouched(this.#database))
+  }
+}
+
+/** What a checkpoint wrote: it never writes to a block that was in use before it, other than metadata. */
+const writtenBetween = (before: BlocksInUse, after: BlocksInUse): Set<number> =>
+  after.all.difference(before.all).union(after.metadata)
+
+/** The blocks in which the database differs from the base; null where that is not known. */
+function changedSince({ outdated, checksums }: Base, now: Buffer): number[] | null {
+  if (!outdated) return null
+  const changed: number[] = []
+  for (let block = 0; block * 8 < now.length; block++) {
+    const [from, to] = [block * 8, block * 8 + 8]
+    if (outdated.has(block) || to > checksums.length || now.compare(checksums, from, to, from, to) !== 0)
+      changed.push(block)
+  }
+  return changed
+}
+
+function absent(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT') return null
+  throw error
+}

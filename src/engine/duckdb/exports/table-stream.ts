@@ -1,0 +1,101 @@
+import type { Column } from '../../../kinds/kind.ts'
+import { BatchBuilder } from '../../arrow/batch-builder.ts'
+import { Texts } from '../../arrow/buffers.ts'
+import { END_OF_STREAM, schemaMessage } from '../../arrow/ipc-stream.ts'
+import type { StreamFormat } from '../../engine.ts'
+import type { TablePlan } from '../../plan.ts'
+import { type ChunkStream, withEnd } from '../chunk-stream.ts'
+import type { Connections } from '../connections.ts'
+import { quoted } from '../sql.ts'
+import { type Scope, tableOf } from '../statement.ts'
+import { addVector } from './arrow-vectors.ts'
+import { addTexts } from './chunk-vectors.ts'
+import { columnsOf, compileTable } from './table-sql.ts'
+import { csvHeader, csvLine, ndjsonLine } from './text-sql.ts'
+
+/** A piece is done with the chunk by which it has so many rows or bytes: the event loop is not held up by it. */
+const PIECE_ROWS = 16_384
+const PIECE_BYTES = 1 << 20
+
+/** How a format is made: what is selected for it, its pieces, and what goes before and after them. */
+interface Form {
+  select: readonly string[]
+  types: readonly string[]
+  head: Uint8Array
+  tail: Uint8Array
+  pieces(chunks: ChunkStream): AsyncGenerator<Uint8Array>
+}
+
+const FORMS: Record<StreamFormat, (columns: readonly Column[]) => Form> = {
+  arrow: columns => ({
+    select: columns.map(({ name }) => quoted(name)),
+    types: columns.map(({ type }) => type),
+    head: schemaMessage(columns),
+    tail: END_OF_STREAM,
+    pieces: chunks => batches(chunks, columns),
+  }),
+  csv: columns => textForm(csvLine(columns), csvHeader(columns)),
+  ndjson: columns => textForm(ndjsonLine(columns), ''),
+}
+
+const textForm = (line: string, head: string): Form => ({
+  select: [line],
+  types: ['VARCHAR'],
+  head: Buffer.from(head),
+  tail: new Uint8Array(0),
+  pieces: texts,
+})
+
+/** What SnapshotReader.stream promises, over a snapshot's tables. */
+export async function* streamTable(
+  connections: Connections,
+  scope: Scope,
+  plan: TablePlan,
+  format: StreamFormat,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  const form = FORMS[format](columnsOf(tableOf(scope.kind, plan.table), plan))
+  const { text, params } = compileTable(scope, plan, form.select)
+  const chunks = await connections.stream({ text: withEnd(text, form.select.length), params }, signal)
+  try {
+    // Memory is read by these types.
+    if (chunks.types.join() !== form.types.join()) throw new Error(`${plan.table} is read as ${chunks.types}`)
+    const pieces = form.pieces(chunks)
+    // What cannot even begin fails before there is anything of it.
+    const first = await pieces.next()
+    if (form.head.length > 0) yield form.head
+    if (!first.done) yield first.value
+    yield* pieces
+    if (form.tail.length > 0) yield form.tail
+  } finally {
+    await chunks.close()
+  }
+}
+
+async function* batches(chunks: ChunkStream, columns: readonly Column[]): AsyncGenerator<Uint8Array> {
+  const batch = new BatchBuilder(columns)
+  for (let isMore = true; isMore; ) {
+    let rows = 0
+    isMore = await chunks.fill(chunk => {
+      for (const [index, { type }] of columns.entries()) {
+        const into = batch.columns[index]
+        if (into) addVector(chunk, index, type, into)
+      }
+      rows += chunk.rowCount
+      return rows >= PIECE_ROWS || batch.bytes >= PIECE_BYTES
+    })
+    if (rows > 0) yield batch.finish(rows)
+  }
+}
+
+async function* texts(chunks: ChunkStream): AsyncGenerator<Uint8Array> {
+  const lines = new Texts()
+  for (let isMore = true; isMore; ) {
+    isMore = await chunks.fill(chunk => {
+      addTexts(chunk, 0, null, lines)
+      return lines.bytes.length >= PIECE_BYTES
+    })
+    if (lines.bytes.length > 0) yield Buffer.from(lines.bytes)
+    lines.clear()
+  }
+}

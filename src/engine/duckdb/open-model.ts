@@ -1,0 +1,97 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Kind } from '../../kinds/kind.ts'
+import { type Addition, shapeDifference } from '../../kinds/shape.ts'
+import { TeatreeError } from '../../platform/errors.ts'
+import type { SnapshotFiles } from '../engine.ts'
+import { transaction } from './apply-batch.ts'
+import { Bases } from './bases.ts'
+import { DATABASE, databaseOf, type ModelDatabase, openDatabase, type WriterResources, walOf } from './database.ts'
+import { addToTables, createTables } from './ddl.ts'
+import { SurroundingsError } from './errors.ts'
+import { createState, PART_OF_BATCH, readState, type State, writeState } from './state.ts'
+import { TableCounts } from './table-counts.ts'
+
+/** A model's one read-write database, and what is known of it. */
+export interface OpenModel {
+  db: ModelDatabase
+  bases: Bases
+  counts: TableCounts
+  state: State
+  /** What the kind has got since the database was written last. */
+  additions: readonly Addition[]
+}
+
+/** The folder of the bases, in that of the database. */
+const BASES = 'bases'
+
+export interface OpenModelOptions extends WriterResources {
+  kind: Kind
+  dir: string
+}
+
+/**
+ * Opens the database in `dir`, begun as a copy of `from`, or empty.
+ * @throws TeatreeError KIND_CHANGED where it was made with a shape of the kind that this one cannot take up
+ * @throws SurroundingsError
+ */
+export async function openModel(options: OpenModelOptions, from: SnapshotFiles | null): Promise<OpenModel> {
+  const { kind, dir } = options
+  let db: ModelDatabase | undefined
+  try {
+    db = await openDatabase(dir, from, options)
+    if (from === null) await createModel(db, kind)
+    const state = await readState(db.sql)
+    if (state.version === PART_OF_BATCH) throw new Error('the database holds a part of a batch, and so no version')
+    return {
+      db,
+      bases: new Bases({ dir: join(dir, BASES), database: db.path, from: from && databaseOf(from) }),
+      counts: new TableCounts(db.sql, [...kind.tables.keys()]),
+      state,
+      additions: additionsTo(kind, state),
+    }
+  } catch (error) {
+    db?.close()
+    await clear(dir)
+    throw error instanceof TeatreeError ? error : new SurroundingsError('the model could not be opened', error)
+  }
+}
+
+/** Closes it, and removes what it has written; what versions are links to stays. */
+export async function discardModel({ db }: OpenModel, dir: string): Promise<void> {
+  db.close()
+  await clear(dir)
+}
+
+async function clear(dir: string): Promise<void> {
+  for (const name of [DATABASE, walOf(DATABASE), BASES]) await rm(join(dir, name), { recursive: true, force: true })
+}
+
+/** Gives the tables what the kind has got since. */
+export async function takeUpAdditions(model: OpenModel, kind: Kind): Promise<void> {
+  const { db, additions } = model
+  if (additions.length === 0) return
+  // A transaction of its own: it holds whatever becomes of the intents, and DuckDB inserts no rows behind an ALTER.
+  await transaction(db.sql, async () => {
+    await addToTables(db.sql, kind, additions)
+    await writeState(db.sql, { version: PART_OF_BATCH, shape: kind.shape })
+  })
+  model.additions = []
+  model.state = { ...model.state, shape: kind.shape }
+}
+
+const createModel = ({ sql }: ModelDatabase, kind: Kind): Promise<void> =>
+  transaction(sql, async () => {
+    await createState(sql, kind.shape)
+    await createTables(sql, kind)
+  })
+
+function additionsTo(kind: Kind, state: State): readonly Addition[] {
+  const { additive, breaking } = shapeDifference(state.shape, kind.shape)
+  if (breaking.length > 0) {
+    throw new TeatreeError('KIND_CHANGED', `kind ${kind.name} has changed: ${breaking.join('; ')}`, {
+      details: { differences: breaking },
+    })
+  }
+  return additive
+}

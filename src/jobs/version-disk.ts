@@ -1,0 +1,83 @@
+import { lstat, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ModelFiles } from './model-files.ts'
+
+/** What a version's files take on disk: bytes of blocks by inode, so that what several versions link to counts once. */
+type Use = ReadonlyMap<string, number>
+
+interface OnDisk {
+  version: number
+  epoch: number
+  /** Kept for nothing but that somebody pages there. */
+  pagedOnly: boolean
+}
+
+/** Measures versions on disk, each once: they never change. */
+export class VersionDisk {
+  readonly #uses = new Map<string, Map<string, Use>>()
+
+  /**
+   * Which of the versions that are kept for paging alone have to go, oldest first, so that what they take beyond the
+   * others is at most `times` what the newest has. `versions`: all that are kept, oldest first.
+   */
+  async past(files: ModelFiles, model: string, versions: readonly OnDisk[], times: number): Promise<number[]> {
+    const uses = await this.#measure(files, model, versions)
+    const newest = uses.at(-1)
+    // One that cannot be found says nothing about how much is much.
+    if (!newest || newest.size === 0) return []
+    const needed = new Set(uses.flatMap((use, index) => (versions[index]?.pagedOnly ? [] : [...use.keys()])))
+    const holders = new Map<string, number>()
+    let bytes = 0
+    const extra = (use: Use) => [...use].filter(([inode]) => !needed.has(inode))
+    for (const [index, use] of uses.entries()) {
+      if (!versions[index]?.pagedOnly) continue
+      for (const [inode, size] of extra(use)) {
+        if (!holders.has(inode)) bytes += size
+        holders.set(inode, (holders.get(inode) ?? 0) + 1)
+      }
+    }
+    const budget = times * [...newest.values()].reduce((sum, size) => sum + size, 0)
+    const going: number[] = []
+    for (const [index, use] of uses.entries()) {
+      const version = versions[index]
+      if (bytes <= budget) break
+      if (!version?.pagedOnly) continue
+      going.push(version.version)
+      for (const [inode, size] of extra(use)) {
+        const left = (holders.get(inode) ?? 0) - 1
+        holders.set(inode, left)
+        if (left === 0) bytes -= size
+      }
+    }
+    return going
+  }
+
+  async #measure(files: ModelFiles, model: string, versions: readonly OnDisk[]): Promise<Use[]> {
+    const known = this.#uses.get(model)
+    const now = new Map<string, Use>()
+    for (const { version, epoch } of versions) {
+      const dir = files.versionDir(version, epoch)
+      const use = known?.get(dir) ?? (await useOf(dir))
+      // One whose files are not there may yet get them.
+      if (use.size > 0) now.set(dir, use)
+    }
+    this.#uses.set(model, now)
+    return versions.map(({ version, epoch }) => now.get(files.versionDir(version, epoch)) ?? new Map())
+  }
+
+  forget(model: string): void {
+    this.#uses.delete(model)
+  }
+}
+
+/** A block of `stat`, whatever the file system's own are. */
+const BLOCK_BYTES = 512
+
+async function useOf(dir: string): Promise<Use> {
+  const use = new Map<string, number>()
+  for (const name of await readdir(dir).catch(() => [])) {
+    const file = await lstat(join(dir, name)).catch(() => null)
+    if (file?.isFile()) use.set(`${file.dev}:${file.ino}`, file.blocks * BLOCK_BYTES)
+  }
+  return use
+}
