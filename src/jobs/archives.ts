@@ -1,4 +1,3 @@
-import type { EngineName } from '../kinds/context.ts'
 import type { KindShape } from '../kinds/kind.ts'
 import type { Queryable } from '../platform/postgres.ts'
 
@@ -27,13 +26,6 @@ export function archivesUpTo(db: Queryable, model: string, version: number): Pro
       WHERE model = $1 AND version <= $2 AND state = 'THERE' ORDER BY version DESC`,
     [model, version],
   )
-}
-
-/** A model as the ledger's side of its archive knows it. */
-export interface ArchivedModel {
-  id: string
-  kind: string
-  engine: EngineName
 }
 
 /** Where a version's archive is; whatever else is there is of no archive. */

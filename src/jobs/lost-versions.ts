@@ -1,17 +1,17 @@
 import { rm } from 'node:fs/promises'
-import type { Engine, MadeSnapshot } from '../engine/engine.ts'
+import type { Engine } from '../engine/engine.ts'
 import type { Kinds } from '../kinds/kind.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
 import type { Archive } from './archives.ts'
-import { notifyEnded, notifyModel } from './channel.ts'
 import { NOT_NEEDED } from './let-go.ts'
 import { areThere, markLost } from './lost.ts'
 import type { ModelFiles } from './model-files.ts'
 import { Fenced } from './publish.ts'
 import { Rebuild } from './rebuild.ts'
+import { markDamaged, publishRebuilt } from './rebuilt.ts'
 
 interface Deps {
   db: Database
@@ -148,80 +148,23 @@ export class LostVersions {
   }
 
   async #make(version: number): Promise<void> {
-    const { files, log, signal } = this.#deps
+    const { db, files, log, signal } = this.#deps
     const attributes = { 'teatree.model': this.#model, 'teatree.version': version }
     await span('rebuild', { attributes }, async () => {
       log.warn({ model: this.#model, version }, 'a version is made again from archive and ledger')
       const folder = await files.rebuild(this.#epoch)
       try {
-        const onDamaged = (archive: Archive) => this.#damaged(archive)
+        const held = { model: this.#model, epoch: this.#epoch }
+        const onDamaged = async (archive: Archive) => {
+          if (archive.model === this.#model) await markDamaged(db, archive, this.#epoch)
+        }
         await using rebuild = new Rebuild({ ...this.#deps, onDamaged }, folder, signal)
         const made = await files.make(version, this.#epoch, dir => rebuild.make(this.#model, version, dir))
-        await this.#publish(version, made)
+        await publishRebuilt(db, { ...held, version, dir: files.versionDir(version, this.#epoch), files: made.files })
       } finally {
         await rm(folder, { recursive: true, force: true })
       }
       log.info({ model: this.#model, version }, 'a version was made again')
-    })
-  }
-
-  /** The same version, and nothing of what was said of it changes but where its files are and what their bytes are. */
-  async #publish(version: number, made: MadeSnapshot): Promise<void> {
-    const { db, files } = this.#deps
-    await db.transaction(async tx => {
-      const [held] = await tx.query<{ engine: string }>(
-        'SELECT engine FROM goal_model WHERE id = $1 AND epoch = $2 AND deleted_at IS NULL FOR NO KEY UPDATE',
-        [this.#model, this.#epoch],
-      )
-      if (!held) throw new Fenced(`model ${this.#model} is no longer held by epoch ${this.#epoch}`)
-      const [again] = await tx.query(
-        `UPDATE model_version SET epoch = $3, lost = false WHERE model = $1 AND version = $2 AND lost AND kept
-         RETURNING version`,
-        [this.#model, version, this.#epoch],
-      )
-      // Let go meanwhile; its folder goes with the next sweep.
-      if (!again) return
-      await tx.query(
-        `DELETE FROM content_index
-          WHERE model = $1 AND version = $2 AND form = $3 AND role IN ('PUBLISHED', 'CLEAN')`,
-        [this.#model, version, held.engine],
-      )
-      await tx.query(
-        `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256)
-         SELECT $1, $2, $3, f.name, $4 || '/' || f.name, f.bytes, f.sha256
-           FROM json_to_recordset($5) AS f (name text, bytes bigint, sha256 text)`,
-        [
-          this.#model,
-          version,
-          held.engine,
-          `file://${files.versionDir(version, this.#epoch)}`,
-          JSON.stringify(made.files),
-        ],
-      )
-      // Who waits for it is woken as by a completion.
-      await notifyEnded(tx, this.#model)
-      await notifyModel(tx, this.#model)
-    })
-  }
-
-  /** The archive counts as one no longer: where it was the newest, the model is behind again, and archived anew. */
-  async #damaged({ model, version }: Archive): Promise<void> {
-    if (model !== this.#model) return
-    await this.#deps.db.transaction(async tx => {
-      const [held] = await tx.query('SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE', [
-        model,
-        this.#epoch,
-      ])
-      if (!held) throw new Fenced(`model ${model} is no longer held by epoch ${this.#epoch}`)
-      await tx.query(`UPDATE archive SET state = 'DAMAGED' WHERE model = $1 AND version = $2 AND state = 'THERE'`, [
-        model,
-        version,
-      ])
-      await tx.query(
-        `UPDATE goal_model SET archived_version = (
-           SELECT coalesce(max(version), 0) FROM archive WHERE model = $1 AND state = 'THERE') WHERE id = $1`,
-        [model],
-      )
     })
   }
 }

@@ -7,8 +7,8 @@ import { ModelFiles } from './model-files.ts'
 import { columns, type Version } from './records.ts'
 
 /**
- * Says that the files of a version are not there, or not what was published. Its model's manager makes them again. False
- * where it is not kept (any more), or its files are of another epoch by now.
+ * Says that the files of a version are not there, or not what was published. Its model's manager makes them again, unless
+ * they are of another epoch by now: then it has. False where the version is not kept (any more).
  */
 export async function markLost(
   db: Database,
@@ -20,8 +20,15 @@ export async function markLost(
         WHERE model = $1 AND version = $2 AND epoch = $3 AND version > 0 AND kept RETURNING version`,
       [model, version, epoch],
     )
-    if (marked.length > 0) await notifyWork(tx, model)
-    return marked.length > 0
+    if (marked.length > 0) {
+      await notifyWork(tx, model)
+      return true
+    }
+    const kept = await tx.query(
+      'SELECT FROM model_version WHERE model = $1 AND version = $2 AND version > 0 AND kept',
+      [model, version],
+    )
+    return kept.length > 0
   })
 }
 

@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Engine, MadeSnapshot, SnapshotFiles, Writer } from '../engine/engine.ts'
+import type { Engine, MadeSnapshot, SnapshotFiles } from '../engine/engine.ts'
 import type { Kind, Kinds } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
@@ -128,25 +128,21 @@ export class Rebuild implements AsyncDisposable {
   async #replay(archive: Archive | null, wanted: Wanted): Promise<Replay> {
     const { db, objects, kinds } = this.#deps
     const kind = this.#kind(wanted)
-    const base = await this.#newFolder()
-    const dir = await this.#newFolder()
-    try {
-      const made = archive ? await this.#restore(archive, wanted, base) : null
-      const from = made && Object.fromEntries(made.files.map(({ name }) => [name, join(base, name)]))
-      const writer: Writer = await this.#engine(wanted.engine).openWriter({ kind, kinds, dir, from })
-      return new Replay({
-        db,
-        objects,
-        kind,
-        model: wanted.model,
-        writer,
-        folder: dir,
-        signal: this.#signal,
-        reads: (fn, intent) => recordedReads(this.#deps, this, fn, intent),
-      })
-    } finally {
-      await rm(base, { recursive: true, force: true })
-    }
+    const [base, folder] = [await this.#newFolder(), await this.#newFolder()]
+    const made = archive ? await this.#restore(archive, wanted, base) : null
+    const from = made && Object.fromEntries(made.files.map(({ name }) => [name, join(base, name)]))
+    return new Replay({
+      db,
+      objects,
+      kind,
+      model: wanted.model,
+      writer: await this.#engine(wanted.engine).openWriter({ kind, kinds, dir: folder, from }),
+      folder,
+      // What a writer was opened from may become a part of what it makes.
+      base,
+      signal: this.#signal,
+      reads: (fn, intent) => recordedReads(this.#deps, this, fn, intent),
+    })
   }
 
   /** The files of a version that an intent read, made again where they are not there. They last until `keepOnly`. */

@@ -15,8 +15,9 @@ interface Deps {
   model: string
   /** At an archived version, or empty. */
   writer: Writer
-  /** Where the writer's database is; removed in the end. */
+  /** Where the writer's database is, and what it was opened from; removed in the end. */
   folder: string
+  base: string
   signal: AbortSignal
   reads: WorkDeps['reads']
 }
@@ -74,7 +75,7 @@ export class Replay implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.writer.close()
-    await rm(this.#deps.folder, { recursive: true, force: true })
+    for (const path of [this.#deps.folder, this.#deps.base]) await rm(path, { recursive: true, force: true })
   }
 }
 

@@ -1,7 +1,11 @@
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { listContent } from '../../src/jobs/content.ts'
+import { letGo } from '../../src/jobs/let-go.ts'
 import { pinVersion } from '../../src/jobs/pins.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
-import { openLosable } from '../support/lost-disk.ts'
+import { type Losable, openLosable } from '../support/lost-disk.ts'
 import { nobodysStore } from '../support/object-stores.ts'
 import { sale } from '../support/sales-model.ts'
 
@@ -169,4 +173,67 @@ test('while the store is away the model is BLOCKED and says so; no intent fails,
   expect(await jobs.ended(intent.id)).toMatchObject({ status: 'PUBLISHED', version: 2 })
   expect(await jobs.models.get(id)).toMatchObject({ blocked: null })
   expect((await jobs.rows(id)).tables.entries).toHaveLength(2)
+})
+
+/** The files of a version, as the content index has them. */
+async function filesOf({ db }: Losable, model: string, version: number): Promise<string[]> {
+  const content = await listContent(db, { model, version, form: 'DUCKDB' }, { limit: 10 })
+  return content.map(({ uri }) => fileURLToPath(uri))
+}
+
+test('a file in which one bit has turned is not written on: the version is made again', async () => {
+  await using jobs = await openLosable({ kindsDir: TRIAL_KINDS })
+  const { id } = await jobs.models.create({ kind: 'trial' })
+  const append = (entryId: string) => jobs.run(id, 'appendTrialEntries', { rows: [{ entryId, note: entryId }] })
+  const first = jobs.startManager()
+  await first.hold(id)
+  await append('A')
+  await append('B')
+  await first.close()
+  const before = await jobs.rows(id)
+  const [path = ''] = await filesOf(jobs, id, 2)
+  const bytes = await readFile(path)
+  const middle = Math.floor(bytes.length / 2)
+  bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle)
+  await rm(path)
+  await writeFile(path, bytes)
+
+  await jobs.startManager().hold(id)
+  const isSound = async () => {
+    const [again = ''] = await filesOf(jobs, id, 2)
+    return again !== path
+  }
+  expect(await jobs.completions.until(id, isSound, 20_000)).toBe(true)
+  expect(await jobs.rows(id)).toEqual(before)
+  expect(await append('C')).toMatchObject({ version: 3 })
+  expect((await jobs.rows(id)).tables.entries).toHaveLength(3)
+})
+
+test('a version whose files go while its model is held is made again for who asks for it', async () => {
+  await using jobs = await openLosable({ kindsDir: TRIAL_KINDS })
+  const { id: source } = await jobs.models.create({ kind: 'trial' })
+  await jobs.startManager().hold(source)
+  const append = (entryId: string) => jobs.run(source, 'appendTrialEntries', { rows: [{ entryId, note: null }] })
+  await append('A')
+  const { id: copy } = await jobs.models.create({ kind: 'trial', from: { model: source } })
+  for (const entry of ['B', 'C', 'D', 'E']) await append(entry)
+  const before = [await jobs.rows(source, { version: 1 }), await jobs.rows(source)]
+  for (const version of [1, 5]) for (const path of await filesOf(jobs, source, version)) await rm(path)
+
+  // Version 1 is kept for the copy alone, which waits for it.
+  const manager = jobs.startManager()
+  await manager.hold(copy)
+  const [intent] = await jobs.ledger.intents({ model: copy }, { limit: 1 })
+  expect(await jobs.ended(intent?.id ?? '')).toMatchObject({ status: 'PUBLISHED', version: 1 })
+  expect((await jobs.rows(copy)).tables).toEqual(before[0]?.tables)
+  expect(await jobs.rows(source)).toEqual(before[1])
+  await manager.close()
+
+  // And the copy, without an archive of its own that would hold it, is made of a version that is kept no more.
+  await jobs.db.query('DELETE FROM archive WHERE model = $1', [copy])
+  for (const path of await filesOf(jobs, copy, 1)) await rm(path)
+  await letGo(jobs, source)
+  await expect(jobs.rows(source, { version: 1 }, 0)).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
+  await jobs.startManager().hold(copy)
+  expect((await jobs.rows(copy)).tables).toEqual(before[0]?.tables)
 })
