@@ -52,15 +52,13 @@ const readings = checkKind(
   }),
 )
 
-const rows = (from: string, to: string) => `INSERT INTO readings SELECT i, ${'random(), '.repeat(7).slice(0, -2)}
-  FROM range((${from})::BIGINT, (${to})::BIGINT) r (i)`
-const NEXT = '(SELECT max(reading) + 1 FROM readings)'
-/** `n` makes each round another. */
-const CHANGES: Record<string, (n: number) => string> = {
-  'append 10 rows': () => rows(NEXT, `${NEXT} + 10`),
-  'update 500 rows': n => `UPDATE readings SET value0 = random()
-    WHERE reading IN (SELECT (hash(i * 1000 + ${n}) % ${NEXT})::BIGINT FROM range(500) r (i))`,
-  'delete 1 %': n => `DELETE FROM readings WHERE reading % 100 = ${n}`,
+/** What is changed, and how; answers with the milliseconds of applying it. `n` makes each round another. */
+const CHANGES: Record<string, (model: Model, n: number) => Promise<number>> = {
+  'append 10 rows': model => model.append(10),
+  'update 500 rows': (model, n) =>
+    model.change(`UPDATE readings SET value0 = random()
+      WHERE reading IN (SELECT (hash(i * 1000 + ${n}) % ${model.appended})::BIGINT FROM range(500) r (i))`),
+  'delete 1 %': (model, n) => model.change(`DELETE FROM readings WHERE reading % 100 = ${n}`),
 }
 
 /** A model with versions as the platform has them: the newest three are kept, readers open each as it is published. */
@@ -82,6 +80,16 @@ class Model implements AsyncDisposable {
     const kinds = new Map([[readings.name, readings]])
     const writer = await engine.openWriter({ kind: readings, kinds, dir: join(dir, 'scratch'), from: null })
     return new Model(writer, await engine.openReaders(), dir)
+  }
+
+  /** How many readings have been appended in all. */
+  appended = 0
+
+  append(rows: number): Promise<number> {
+    const from = this.appended
+    this.appended += rows
+    const values = Array.from({ length: 7 }, () => 'random()').join(', ')
+    return this.change(`INSERT INTO readings SELECT i, ${values} FROM range(${from}, ${this.appended}) r (i)`)
   }
 
   async change(statement: string): Promise<number> {
@@ -163,11 +171,11 @@ export async function run(args: string[]): Promise<void> {
     const dir = await mkdtemp(join(tmpdir(), 'teatree-bench-'))
     try {
       await using model = await Model.open(engine, dir)
-      for (let at = 0, n = Math.ceil((megabytes * 1e6) / ROW_BYTES); at < n; at += 4e6)
-        await model.change(rows(String(at), String(Math.min(n, at + 4e6))))
+      for (let left = Math.ceil((megabytes * 1e6) / ROW_BYTES); left > 0; left -= 4e6)
+        await model.append(Math.min(left, 4e6))
       for (let n = 0; n < 4; n++) {
         // So that there are a base, and one that is retired.
-        await model.change(rows(NEXT, `${NEXT} + 200000`))
+        await model.append(200_000)
         await model.publish()
       }
       const file = await model.file()
@@ -203,7 +211,11 @@ export async function run(args: string[]): Promise<void> {
   )
 }
 
-async function rounds(model: Model, dir: string, change: (n: number) => string): Promise<string[]> {
+async function rounds(
+  model: Model,
+  dir: string,
+  change: (model: Model, n: number) => Promise<number>,
+): Promise<string[]> {
   const found = {
     apply: [] as number[],
     files: [] as number[],
@@ -212,7 +224,7 @@ async function rounds(model: Model, dir: string, change: (n: number) => string):
     copy: [] as number[],
   }
   for (let round = 0; round <= ROUNDS; round++) {
-    const apply = await model.change(change(round))
+    const apply = await change(model, round)
     const { files, open, bytes } = await model.publish()
     const copy = await copied(await model.file(), join(dir, 'copy'))
     // The first round warms up.
@@ -240,7 +252,7 @@ async function manyInARow(model: Model): Promise<{ mean: number; cells: string[]
   const times: number[] = []
   let [bytes, bases] = [0, 0]
   for (let n = 0; n < IN_A_ROW; n++) {
-    await model.change(rows(NEXT, `${NEXT} + 10`))
+    await model.append(10)
     const published = await model.publish()
     times.push(published.files + published.open)
     bytes += published.bytes
