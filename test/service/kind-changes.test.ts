@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { startPlatform } from '../support/platform.ts'
+import { query } from '../support/postgres.ts'
 
 let kinds: string
 beforeEach(async () => {
@@ -48,6 +49,24 @@ test('what a kind has got is a version of its own, without anyone asking; older 
   await platform.graphql(APPEND, { rows: [{ jar: 'fig', grams: 200, colour: 'green' }] })
   const { crateModel } = await read(3)
   expect(crateModel.snapshot.jars.nodes).toContainEqual({ jar: 'fig', grams: 200, colour: 'green' })
+})
+
+test('a version that is what a kind has got comes back with the disk, from the archive before it', async () => {
+  await define(`grams: 'INTEGER'`)
+  await using platform = await startPlatform({ TEATREE_KINDS: kinds })
+  await platform.graphql(CREATE)
+  await platform.graphql(APPEND, { rows: [{ jar: 'plum', grams: 300 }] })
+  await define(`grams: 'INTEGER', colour: 'VARCHAR?'`)
+  await platform.restart()
+  const read = `{ crateModel(id: "pantry") { snapshot(at: { version: 2 }, waitMs: 60000) { version lastSeq jars { nodes { jar grams colour } } } } }`
+  const before = await platform.graphql(read)
+  await platform.restart(async () => {
+    await query(platform.databaseUrl, 'DELETE FROM archive WHERE version = 2')
+    await rm(join(platform.dir, 'data'), { recursive: true })
+  })
+  expect(await platform.graphql(read)).toEqual(before)
+  const appended = await platform.graphql(APPEND, { rows: [{ jar: 'fig', grams: 200, colour: 'green' }] })
+  expect(appended).toEqual({ appendJars: { status: 'PUBLISHED', version: 3 } })
 })
 
 test('any other change leaves the model BLOCKED, says what differs, and is over when the kind is what it was', async () => {
