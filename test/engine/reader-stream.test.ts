@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { tableFromIPC } from 'apache-arrow'
 import fc from 'fast-check'
@@ -6,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { seeded } from '../../src/demo/random.ts'
 import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import type { SnapshotReader, StreamFormat } from '../../src/engine/engine.ts'
-import type { TablePlan } from '../../src/engine/plan.ts'
+import type { Filter, TablePlan } from '../../src/engine/plan.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import type { Kind } from '../../src/kinds/kind.ts'
 import type { Row, Value } from '../../src/kinds/types.ts'
@@ -207,6 +208,42 @@ test('narrowed by columns and where a table is what the plan selects, as whateve
     }),
     runs(30),
   )
+})
+
+test('rows that lists and references select are in the order in which they are stored, too', async () => {
+  const ROWS = 400_000
+  const files = await folder.database(orchard, async sql => {
+    await sql.run(`INSERT INTO growers (growerId, region) SELECT 'g' || i, 'r' || i % 2 FROM range(1000) AS n (i)`)
+    await sql.run(
+      `INSERT INTO harvests (name, batch, growerId) SELECT 'n', i, 'g' || i % 1500 FROM range(${ROWS}) AS n (i)`,
+    )
+  })
+  const grower = { is: 'compare', column: 'region', op: 'eq', value: 'r1' } as const
+  const where: Filter = {
+    is: 'and',
+    of: [
+      { is: 'compare', column: 'batch', op: 'gte', value: 1_000 },
+      { is: 'not', of: { is: 'through', as: 'grower', of: grower } },
+      { is: 'in', column: 'growerId', values: ['g1', 'g2', 'g4'], negated: true },
+    ],
+  }
+  const selects = (row: number) => row >= 1_000 && !(row % 1500 < 1000 && row % 2 === 1) && ![2, 4].includes(row % 1500)
+  const expected = Array.from({ length: ROWS }, (_, row) => row).filter(selects)
+  const plan = { table: 'harvests', columns: ['batch'], where }
+  const crowd = await DuckDBReaders.start({ threads: 8 })
+  const reader = await crowd.open({ kind: orchard, files })
+  const path = join(folder.path, 'ordered.parquet')
+  await reader.exportParquet(plan, path)
+  const found: [string, unknown[]][] = [['parquet', pl.readParquet(path).getColumn('batch').toArray()]]
+  for (const format of FORMATS)
+    found.push([format, (await rowsOf(reader, orchard, plan, format)).map(({ batch }) => batch)])
+  for (const [format, batches] of found)
+    expect([format, batches.length, batches.findIndex((batch, row) => batch !== expected[row])]).toEqual([
+      format,
+      expected.length,
+      -1,
+    ])
+  await crowd.close()
 })
 
 test('Arrow has the types of the columns, and says which may be null', async () => {

@@ -85,10 +85,10 @@ export class Connections {
   }
 
   /**
-   * Begins to stream what the statement selects (see ChunkStream). The connection is the stream's until it is closed; a
+   * Begins to stream what the statement selects, so many rows as `count` counts (see ChunkStream). The connection is the stream's until it is closed; a
    * place it has only while DuckDB works for it, however slow its taker is.
    */
-  stream({ text, params }: Statement, signal?: AbortSignal): Promise<ChunkStream> {
+  stream({ text, params }: Statement, count: Statement, signal?: AbortSignal): Promise<ChunkStream> {
     const options = { signal, isExport: true }
     return this.#admit(async () => {
       const connection = await this.#take()
@@ -97,8 +97,12 @@ export class Connections {
       // What is open on a connection ends where another statement begins.
       const end = () => this.#admit(() => this.#giveBack(connection, true), { mustRun: true })
       try {
-        const result = await limited(connection, () => new DuckDBSql(connection).stream(text, params), { signal })
-        return new ChunkStream({ result, run, end, signal })
+        const sql = new DuckDBSql(connection)
+        const begin = async () => {
+          const [counted] = await sql.all(count.text, count.params)
+          return { rows: Number(counted?.count), result: await sql.stream(text, params) }
+        }
+        return new ChunkStream({ ...(await limited(connection, begin, { signal })), run, end, signal })
       } catch (error) {
         await this.#giveBack(connection, true)
         throw error

@@ -3,9 +3,10 @@ import { BatchBuilder } from '../../arrow/batch-builder.ts'
 import { Texts } from '../../arrow/buffers.ts'
 import { END_OF_STREAM, schemaMessage } from '../../arrow/ipc-stream.ts'
 import type { StreamFormat } from '../../engine.ts'
-import type { TablePlan } from '../../plan.ts'
-import { type ChunkStream, withEnd } from '../chunk-stream.ts'
+import { ALL, type TablePlan } from '../../plan.ts'
+import type { ChunkStream } from '../chunk-stream.ts'
 import type { Connections } from '../connections.ts'
+import { compileCount } from '../rows-sql.ts'
 import { quoted } from '../sql.ts'
 import { type Scope, tableOf } from '../statement.ts'
 import { addVector } from './arrow-vectors.ts'
@@ -55,8 +56,8 @@ export async function* streamTable(
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
   const form = FORMS[format](columnsOf(tableOf(scope.kind, plan.table), plan))
-  const { text, params } = compileTable(scope, plan, form.select)
-  const chunks = await connections.stream({ text: withEnd(text, form.select.length), params }, signal)
+  const count = compileCount(scope, plan.table, plan.where ?? ALL)
+  const chunks = await connections.stream(compileTable(scope, plan, form.select), count, signal)
   try {
     // Memory is read by these types.
     if (chunks.types.join() !== form.types.join()) throw new Error(`${plan.table} is read as ${chunks.types}`)
