@@ -138,10 +138,11 @@ export class Line {
     // Behind the caller, who has yet to note down that this pass is under way.
     await null
     try {
-      while (this.#again && !this.#closing.signal.aborted) {
+      while ((this.#again || this.#isQuiet) && !this.#closing.signal.aborted) {
+        const looks = this.#again
         this.#again = false
         try {
-          while (!this.#closing.signal.aborted && (await this.#step())) {
+          while (looks && !this.#closing.signal.aborted && (await this.#step())) {
             this.#failures = 0
             await this.#rest(this.#pace.restMs(performance.now()))
           }
@@ -314,8 +315,9 @@ export class Line {
     this.#quiet ??= setTimeout(() => {
       this.#quiet = null
       this.#isQuiet = true
+      this.#pass ??= this.#run()
       // What becomes of the pass, its next waker learns.
-      this.wake().catch(() => {})
+      this.#pass.catch(() => {})
     }, QUIET_MS).unref()
     this.#quiet.refresh()
   }

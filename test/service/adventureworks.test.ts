@@ -150,10 +150,10 @@ async function archiveEqualsSnapshot(platform: TestPlatform, model: string): Pro
   }
   connection.closeSync()
   instance.closeSync()
-  const manifest = JSON.parse(await readFile(path(tables[0].uri).replace(/[^/]+$/, 'manifest.json'), 'utf8'))
-  expect(manifest).toMatchObject({
-    model,
-    version: state.version,
-    tables: tables.map(() => expect.objectContaining({ sha256: expect.any(String) })),
-  })
+  // Tables that have not changed lie in the folders of earlier versions.
+  const folder = path(tables[0].uri).replace(/[^/]+\/[^/]+$/, '')
+  const manifest = JSON.parse(await readFile(`${folder}${state.version}/manifest.json`, 'utf8'))
+  const known = (all: Answer[]) => all.map(({ table, rows, sha256 }) => [table, String(rows), sha256]).sort()
+  expect([manifest.model, manifest.version]).toEqual([model, state.version])
+  expect(known(manifest.tables)).toEqual(known(tables))
 }

@@ -18,10 +18,10 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-async function largeModel(): Promise<string> {
+async function largeModel(rows = ROWS): Promise<string> {
   const id = await server.salesModel()
   const lines = Array.from(
-    { length: ROWS },
+    { length: rows },
     (_, row) => `O${row},1,2024-05-17,S${row % 9},T${row % 70},C${row % 900},P${row % 40},2,${row}.5`,
   )
   const csv = `orderId,line,date,siteId,productId,customerId,salespersonId,quantity,amount\n${lines.join('\n')}\n`
@@ -92,7 +92,8 @@ test('slow downloads hold up no query, and past their places and their line othe
 })
 
 test('an answer that cannot be read to its end breaks off', async () => {
-  const broken = await largeModel()
+  // So large that not all of it has been read when its end is spoilt.
+  const broken = await largeModel(3 * ROWS)
   const found = await server.snapshots.find(broken, { version: 1 }, 0)
   const path = new ModelFiles(server.dataDir, broken).snapshotFiles(found, ['model.duckdb'])['model.duckdb'] ?? ''
   for (const format of ['csv', 'arrow']) {
