@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, expect, test } from 'vitest'
 import { TRIAL_KINDS } from '../support/control.ts'
-import { openManaged } from '../support/managed.ts'
+import { type Managed, openManaged } from '../support/managed.ts'
+import { sale } from '../support/sales-model.ts'
 import { trialsOn } from '../support/trials.ts'
 
 /** A small disk of its own, where this user may have one. */
@@ -59,3 +60,66 @@ test.skipIf(!disk)(
     expect(await managed.models.get(model)).toMatchObject({ blocked: null, retryAt: null })
   },
 )
+
+const ROWS = 10_000
+const NOTE = 'x'.repeat(150)
+const KIB = 1024
+/** So much is left on the disk: for nothing at all, a part of the change, all of it and a part of the version, and so on. */
+const LEFT = [0, 4, 64, 256, 1024, 1536, 2048, 3072, 4096, 6144].map(kib => kib * KIB)
+
+test.skipIf(!disk)(
+  `a disk that is full at whichever step of making a version blocks the model, and it goes on when there is room${where}`,
+  { timeout: 240_000 },
+  async () => {
+    const store = mkdtempSync(join(tmpdir(), 'teatree-store-'))
+    await using stack = new AsyncDisposableStack()
+    stack.defer(() => rm(store, { recursive: true, force: true }))
+    const managed = stack.use(await openManaged({ dataDir: folder, storeUrl: pathToFileURL(store).href }))
+    const { id: model } = await managed.models.create({ kind: 'sales' })
+    await managed.startManager().hold(model)
+    const rows = Array.from({ length: ROWS }, (_, order) => sale({ orderId: `${order}`, customerId: `${order}` }))
+    await managed.run(model, 'appendSales', { rows })
+    let [blocked, rewritten] = [0, 0]
+    for (const [round, left] of LEFT.entries()) {
+      const version = await newest(managed, model)
+      const { bsize, bavail } = await statfs(folder)
+      const filler = join(folder, 'filler')
+      await writeFile(filler, Buffer.alloc(Math.max(0, bsize * bavail - left)))
+      // It changes every row, so that a new base is due: the log is written, the file, and the version's.
+      const set = { productId: `${round} ${NOTE}` }
+      const intent = await managed.submitter.submit({
+        model,
+        function: 'updateSales',
+        arguments: { where: { line: { eq: 1 } }, set },
+      })
+      const state = async () => {
+        const [is, ledger] = [await managed.models.get(model), await managed.ledger.intent(intent.id)]
+        return ledger?.endedAt ? 'ended' : is?.blocked ? 'blocked' : 'under way'
+      }
+      await expect.poll(state, { timeout: 30_000 }).not.toBe('under way')
+      if ((await state()) === 'blocked') {
+        blocked += 1
+        expect(await managed.models.get(model)).toMatchObject({ blocked: { message: 'The disk is full.' } })
+        expect(await newest(managed, model)).toEqual(version)
+      }
+      await rm(filler)
+      expect(await managed.ended(intent.id)).toMatchObject({ status: 'PUBLISHED' })
+      expect(await newest(managed, model)).toEqual({ version: version.version + 1, rows: ROWS, with: set.productId })
+      rewritten += 1
+    }
+    expect([blocked > 2, rewritten]).toEqual([true, LEFT.length])
+  },
+)
+
+/** What readers see: the version, how many rows it has, and what all of them were set to. */
+async function newest({ snapshots }: Managed, model: string) {
+  const { version, reader, release } = await snapshots.acquire(model, null, 0)
+  try {
+    const where = { is: 'and' as const, of: [] }
+    const orderBy = [{ column: 'orderId', direction: 'ASC' as const, nulls: 'LAST' as const }]
+    const [row] = await reader.rows({ table: 'sales', columns: ['productId'], where, orderBy, limit: 1 })
+    return { version: version.version, rows: Number(await reader.count('sales', where)), with: row?.productId }
+  } finally {
+    release()
+  }
+}
