@@ -110,7 +110,7 @@ test('every version is, query for query, the state that was published, however i
         resultOf(await model.call('shovel', { statement }))
         await plain.sql.run(statement)
       }
-      await run(many(150_000, '0'))
+      await run(many(60_000, '0'))
       /** Read by somebody all the while; at the end it must be as it was. */
       const held = await model.snapshot()
       await reader.sql.run(`ATTACH ${literal(databaseOf(held.files))} AS held (READ_ONLY)`)
