@@ -10,7 +10,7 @@ import { arg, defineFunction, defineKind } from '../src/kinds/index.ts'
 import { median, ms, quantile, table, versionOf } from './figures.ts'
 
 const ROUNDS = 7
-const IN_A_ROW = 1000
+const IN_A_ROW = 300
 const BLOCK_BYTES = 256 * 1024
 /** Megabytes of the models; the largest takes a minute or two to be generated. */
 const SIZES = [60, 500, 2000]

@@ -15,7 +15,7 @@ import { ModelWriter } from './model-writer.ts'
 import { Pace } from './pace.ts'
 import { type Ending, Fenced, type Publication, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
-import { giveBack, MAX_BATCH, suspectsUpTo, takeBatch } from './take.ts'
+import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
 import { forTheLine, prepareWork, type WorkDeps } from './work.ts'
 
 /** Between two tries of a model that is blocked: at first, and doubled from then on up to the second. */
@@ -172,7 +172,7 @@ export class Line {
     const { db, log } = this.#deps
     if (!this.#deps.safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
     if (this.#hasChanged) await this.#takeUpKind()
-    const batch = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
+    const { batch, more } = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
     const [first] = batch
     const last = batch.at(-1)
     if (!first || !last) {
@@ -180,7 +180,7 @@ export class Line {
       return false
     }
     try {
-      await this.#end(batch, first)
+      await this.#end(batch, first, more)
     } catch (error) {
       if (!(error instanceof Fenced)) await this.#giveBack(batch)
       throw error
@@ -191,7 +191,7 @@ export class Line {
     return true
   }
 
-  async #end(batch: readonly Intent[], first: Intent): Promise<void> {
+  async #end(batch: readonly Intent[], first: Intent, more: boolean): Promise<void> {
     await Promise.all(batch.map(waited))
     await span(
       'batch',
@@ -202,8 +202,8 @@ export class Line {
       },
       async () =>
         first.solo > MAX_DEATHS
-          ? this.#publish([first], [parked(first)])
-          : this.#publish(batch, await this.#apply(batch)),
+          ? this.#publish([first], [parked(first)], more)
+          : this.#publish(batch, await this.#apply(batch), more),
     )
   }
 
@@ -236,7 +236,7 @@ export class Line {
     const { writer, version } = await this.#writer.opened()
     if (writer.hasAdditions) {
       await writer.apply([], version + 1)
-      await this.#publish([], [], true)
+      await this.#publish([], [], true, true)
     }
     this.#hasChanged = false
   }
@@ -244,6 +244,7 @@ export class Line {
   async #publish(
     batch: readonly Intent[],
     endings: readonly Ending[],
+    more: boolean,
     changed = endings.some(({ status }) => status === 'PUBLISHED'),
   ): Promise<void> {
     const startedAt = performance.now()
@@ -262,8 +263,7 @@ export class Line {
       measure(this.#kind, batch, endings, seconds)
     })
     if (!changed) return
-    const isFull = batch.length === MAX_BATCH
-    this.#pace.published({ intents: batch.length, isFull, startedAt, endedAt: performance.now() })
+    this.#pace.published({ intents: batch.length, more, startedAt, endedAt: performance.now() })
     this.#tidyWhenQuiet()
     this.#deps.onPublished(this.model)
   }

@@ -160,7 +160,9 @@ export class LostVersions {
         }
         await using rebuild = new Rebuild({ ...this.#deps, onDamaged }, folder, signal)
         const made = await files.make(version, this.#epoch, dir => rebuild.make(this.#model, version, dir))
-        await publishRebuilt(db, { ...held, version, dir: files.versionDir(version, this.#epoch), files: made.files })
+        const dir = files.versionDir(version, this.#epoch)
+        const isServed = await publishRebuilt(db, { ...held, version, dir, files: made.files })
+        if (!isServed) await files.removeVersion(version, this.#epoch)
       } finally {
         await rm(folder, { recursive: true, force: true })
       }

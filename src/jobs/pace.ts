@@ -14,12 +14,12 @@ export class Pace {
   #costMs = 0
   #until = 0
 
-  /** A version was made of a batch; instants are on the monotonic clock. `isFull`: more wait than could share it. */
-  published(batch: { intents: number; isFull: boolean; startedAt: number; endedAt: number }): void {
+  /** A version was made of a batch; instants are on the monotonic clock. `more`: others waited that could not share it. */
+  published(batch: { intents: number; more: boolean; startedAt: number; endedAt: number }): void {
     const cost = batch.endedAt - batch.startedAt
     this.#costMs = this.#costMs === 0 ? cost : (this.#costMs + cost) / 2
-    // Those that fill a batch have waited for each other already.
-    const rests = batch.intents > 1 && !batch.isFull
+    // Where there is a next batch already, nothing is won by waiting.
+    const rests = batch.intents > 1 && !batch.more
     this.#until = rests ? batch.startedAt + Math.min(this.#costMs / SHARE, MOST_MS) : 0
   }
 

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { link, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Engine, MadeSnapshot, SnapshotFiles } from '../engine/engine.ts'
 import type { Kind, Kinds } from '../kinds/kind.ts'
@@ -170,6 +170,33 @@ export class Rebuild implements AsyncDisposable {
       await this.#sources.get(model)?.[Symbol.asyncDispose]()
       this.#sources.set(model, replay)
     }
+  }
+
+  /**
+   * The files of a version that is there, under names of its own: whatever becomes of the version, they are not taken for
+   * those of a base that nobody needs any more. Null where they have gone by now. They last until `keepOnly`.
+   */
+  async hold(
+    { model, version }: { model: string; version: number },
+    files: SnapshotFiles,
+  ): Promise<SnapshotFiles | null> {
+    const key = `${model}@${version}`
+    const there = this.#made.get(key)
+    if (there) return there.files
+    const folder = await this.#newFolder()
+    const held = Object.fromEntries(Object.keys(files).map(name => [name, join(folder, name)]))
+    for (const [name, path] of Object.entries(files)) {
+      const isHeld = await link(path, held[name] ?? '').then(
+        () => true,
+        () => false,
+      )
+      if (!isHeld) {
+        await rm(folder, { recursive: true, force: true })
+        return null
+      }
+    }
+    this.#made.set(key, { folder, files: held })
+    return held
   }
 
   /** Removes the files of versions that were read before, and are not any more. */

@@ -6,22 +6,21 @@ import { Fenced } from './publish.ts'
 
 /**
  * Has a version that was lost served again. It is the same version, and nothing of what was said of it changes but where its
- * files are and what their bytes are. Throws Fenced where the epoch is over.
+ * files are and what their bytes are. False where it was let go meanwhile. Throws Fenced where the epoch is over.
  */
-export async function publishRebuilt(
+export function publishRebuilt(
   db: Database,
   of: { model: string; version: number; epoch: number; dir: string; files: readonly SnapshotFile[] },
-): Promise<void> {
+): Promise<boolean> {
   const { model, version, epoch, dir, files } = of
-  await db.transaction(async tx => {
+  return db.transaction(async tx => {
     const { engine } = await held(tx, model, epoch)
     const [again] = await tx.query(
       `UPDATE model_version SET epoch = $3, lost = false WHERE model = $1 AND version = $2 AND lost AND kept
        RETURNING version`,
       [model, version, epoch],
     )
-    // Let go meanwhile; its folder goes with the next sweep.
-    if (!again) return
+    if (!again) return false
     // What is in the store of it stays (pinned-files.ts).
     await tx.query(
       `DELETE FROM content_index
@@ -37,6 +36,7 @@ export async function publishRebuilt(
     // Who waits for it is woken as by a completion.
     await notifyEnded(tx, model)
     await notifyModel(tx, model)
+    return true
   })
 }
 

@@ -1,7 +1,6 @@
 import type { SnapshotRef } from '../engine/engine.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { IntentFunction } from './functions.ts'
-import { areThere } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
 import type { Rebuild } from './rebuild.ts'
 import { columns, type Intent } from './records.ts'
@@ -46,7 +45,8 @@ export async function recordedReads(
 async function filesOf(dataDir: string, rebuild: Rebuild, read: Read): Promise<SnapshotRef['files']> {
   if (read.isThere && read.files.length > 0) {
     const files = new ModelFiles(dataDir, read.model).snapshotFiles(read, read.files)
-    if (await areThere(Object.values(files))) return files
+    const held = await rebuild.hold(read, files)
+    if (held) return held
   }
   return rebuild.filesOf(read.model, read.version)
 }

@@ -7,7 +7,7 @@ const MAX_BATCH_BYTES = 8 << 20
 
 /**
  * Takes the next batch of a model's line, by seq: the waiting row writes up to the bounds, or one function or import.
- * They are RUNNING from here on. The lock on the model's row orders this against who publishes a version of a model
+ * They are RUNNING from here on; `more`: others wait for the next one already. The lock on the model's row orders this against who publishes a version of a model
  * that this one reads (publish.ts).
  *
  * After a manager's death its intents run singly (`singly`). What runs so, and a function or import at any time, is
@@ -18,8 +18,8 @@ const MAX_BATCH_BYTES = 8 << 20
 export async function takeBatch(
   db: Database,
   of: { model: string; epoch: number; singly: boolean },
-): Promise<Intent[]> {
-  const taken = await db.query<Intent>(
+): Promise<{ batch: Intent[]; more: boolean }> {
+  const taken = await db.query<Intent & { waiting: bigint }>(
     // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
     // the statement's view of `waiting` is too old to show.
     `WITH line AS (
@@ -39,10 +39,12 @@ export async function takeBatch(
             solo_owner = CASE WHEN chosen.counts THEN line.owner ELSE i.solo_owner END
        FROM chosen, line
       WHERE i.id = chosen.id AND i.status IN ('QUEUED', 'RUNNING')
-     RETURNING ${columns.intent('i')}`,
+     RETURNING ${columns.intent('i')}, (SELECT count(*) FROM waiting) AS waiting`,
     [of.model, of.epoch, of.singly ? 1 : MAX_BATCH, MAX_BATCH_BYTES, of.singly],
   )
-  return taken.sort((a, b) => (a.seq < b.seq ? -1 : 1))
+  const batch = taken.map(({ waiting, ...intent }) => intent).sort((a, b) => (a.seq < b.seq ? -1 : 1))
+  const waiting = Number(taken[0]?.waiting ?? 0)
+  return { batch, more: waiting > batch.length || waiting === MAX_BATCH }
 }
 
 /**

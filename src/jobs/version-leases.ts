@@ -20,8 +20,10 @@ export interface VersionLease {
 /** This process, as version_reader knows it. */
 interface Reader {
   readonly id: string
-  /** Nobody can have removed the row before, on this process's monotonic clock. */
+  /** Nobody can have removed the row before, on this process's monotonic clock, which may stand still in a machine's sleep. */
   safeUntil: number
+  /** The same on the clock on the wall, which does not. */
+  safeUntilDate: number
 }
 
 /** A version that was leased, with what it takes to open it. */
@@ -118,7 +120,7 @@ export class VersionLeases {
 
   /** Whether nobody can have let the version go by now, as far as can be told without asking. */
   isSafe({ reader }: VersionLease): boolean {
-    return reader === this.#reader && this.#now() < reader.safeUntil
+    return reader === this.#reader && this.#now() < reader.safeUntil && Date.now() < reader.safeUntilDate
   }
 
   /** Whether nobody has let the version go by now. UNAVAILABLE where that cannot be found out. */
@@ -182,7 +184,7 @@ export class VersionLeases {
   }
 
   async #register(): Promise<Reader> {
-    const reader = { id: randomUUID(), safeUntil: this.#now() + SAFE_MS }
+    const reader = { id: randomUUID(), safeUntil: this.#now() + SAFE_MS, safeUntilDate: Date.now() + SAFE_MS }
     await this.#db.query(
       'INSERT INTO version_reader (id, expires_at) VALUES ($1, clock_timestamp() + make_interval(secs => $2))',
       [reader.id, LEASE_SECONDS],
@@ -202,13 +204,15 @@ export class VersionLeases {
   async #renewOnce(): Promise<void> {
     const reader = this.#reader
     if (!reader) return
-    const asked = this.#now()
+    const [asked, askedDate] = [this.#now(), Date.now()]
     const [there] = await this.#db.query(
       'UPDATE version_reader SET expires_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1 RETURNING id',
       [reader.id, LEASE_SECONDS],
     )
-    if (there) reader.safeUntil = asked + SAFE_MS
-    else this.#ended(reader)
+    if (there) {
+      reader.safeUntil = asked + SAFE_MS
+      reader.safeUntilDate = askedDate + SAFE_MS
+    } else this.#ended(reader)
   }
 
   #ended(reader: Reader): void {

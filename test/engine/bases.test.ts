@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -15,7 +15,7 @@ let bases: Bases
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'teatree-bases-'))
   db = await openDatabase(dir, null, { threads: 1 })
-  bases = await Bases.open({ dir: join(dir, 'bases'), database: db.path, from: null })
+  bases = await Bases.open({ dir: join(dir, 'bases'), database: db.path, from: null, sql: db.sql })
 })
 afterEach(async () => {
   db.close()
@@ -81,6 +81,46 @@ test('a WAL that has cost its readers as much as a base costs is followed by a n
     await rm(folder, { recursive: true })
   }
   expect(versions).toBeGreaterThan(0)
+})
+
+test('what a writer begins with is patched from the first new base on, once there is a copy of it', async () => {
+  await db.sql.run('CREATE TABLE t AS SELECT i, random() AS weight FROM range(300000) r (i)')
+  await bases.renew(db.sql)
+  const { files } = await publish('begun')
+  const next = await mkdtemp(join(dir, 'next-'))
+  const other = await openDatabase(next, files, { threads: 1 })
+  const begun = await Bases.open({
+    dir: join(next, 'bases'),
+    database: other.path,
+    from: databaseOf(files),
+    sql: other.sql,
+  })
+  try {
+    await other.sql.run('UPDATE t SET weight = random() WHERE i % 20 = 3')
+    expect(await begun.isDue()).toBe(false)
+    await begun.publish(await mkdtemp(join(dir, 'version-')))
+    await begun.close()
+    const inodes = async () =>
+      new Set(
+        await Promise.all(
+          (await readdir(join(next, 'bases'))).map(async name => (await stat(join(next, 'bases', name))).ino),
+        ),
+      )
+    const before = await inodes()
+    expect(before.size).toBe(2)
+    await begun.renew(other.sql)
+    const version = await mkdtemp(join(dir, 'version-'))
+    const made = await begun.publish(version)
+    expect(before).toContain((await stat(join(version, 'model.duckdb'))).ino)
+    expect(manifestDigest((await blockManifest(join(version, 'model.duckdb'))).blocks)).toBe(made[0]?.sha256)
+    expect(await querySnapshot({ 'model.duckdb': join(version, 'model.duckdb') }, digest)).toEqual(
+      await other.sql.all(digest),
+    )
+    expect(await querySnapshot(files, digest)).toEqual(await db.sql.all(digest))
+  } finally {
+    await begun.close()
+    other.close()
+  }
 })
 
 test('only the files of versions, of the present base, and of one to be patched are on disk', async () => {

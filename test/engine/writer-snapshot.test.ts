@@ -187,6 +187,13 @@ describe('a scenario', () => {
     expect(await rowsOf(files, garage, 'cars')).toEqual(before)
   })
 
+  test('of the empty model begins empty', async () => {
+    await using scenario = await WriterModel.open(garage)
+    const [outcome] = await scenario.apply(refTo({}, 0))
+    expect(resultOf(outcome)).toEqual({ inserted: '0', updated: '0', deleted: '0' })
+    expect([await scenario.rows('cars'), scenario.writer.version]).toEqual([[], 1])
+  })
+
   test('of a source whose kind has grown since has what it has got, too', async () => {
     await using source = await WriterModel.open(garage)
     await source.apply({ is: 'append', table: 'cars', rows: [car('A')] })

@@ -129,7 +129,9 @@ test('what is asked for all the time reads no table that grows from end to end',
   if (!kind || !one) throw new Error('the database was not filled')
 
   const publish = async () => {
-    const [first] = await takeBatch(db, { model: 'source', epoch, singly: true })
+    const {
+      batch: [first],
+    } = await takeBatch(db, { model: 'source', epoch, singly: true })
     if (!first) throw new Error('nothing waits')
     const files = [{ name: 'model.duckdb', bytes: 0, sha256: '0'.repeat(64) }]
     await publisher.publish({

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Leases } from '../../src/jobs/lease.ts'
 import type { Submission } from '../../src/jobs/ledger.ts'
-import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
+import { giveBack, suspectsUpTo } from '../../src/jobs/take.ts'
 import { type Control, openControl } from '../support/control.ts'
+import { takenBatch } from '../support/taken-batch.ts'
 
 let control: Control
 beforeAll(async () => {
@@ -77,8 +78,8 @@ test('a model has one holder; a later epoch takes over once the lease has ended,
   expect(await second.acquire(id)).toBe(2)
   expect(await first.renew()).toEqual(new Set())
   expect(first.safe(id)).toBe(false)
-  expect(await takeBatch(control.db, { model: id, epoch: 1, singly: false })).toEqual([])
-  expect(await takeBatch(control.db, { model: id, epoch: 2, singly: false })).toHaveLength(1)
+  expect(await takenBatch(control.db, { model: id, epoch: 1, singly: false })).toEqual([])
+  expect(await takenBatch(control.db, { model: id, epoch: 2, singly: false })).toHaveLength(1)
 })
 
 test('a batch is the waiting row writes in order, or one function alone', async () => {
@@ -86,7 +87,7 @@ test('a batch is the waiting row writes in order, or one function alone', async 
   for (const alone of [false, false, true, false]) await control.ledger.submit(append(id, { alone }))
   const epoch = await new Leases(control.db, crypto.randomUUID()).acquire(id)
   const take = async () => {
-    const batch = await takeBatch(control.db, { model: id, epoch: epoch ?? 0, singly: false })
+    const batch = await takenBatch(control.db, { model: id, epoch: epoch ?? 0, singly: false })
     await control.db.query(`UPDATE intent SET status = 'FAILED', ended_at = now() WHERE id = ANY($1)`, [
       batch.map(intent => intent.id),
     ])
@@ -100,9 +101,9 @@ test('what was taken and not applied goes back to the line, or is told apart aft
   await control.ledger.submit(append(id))
   await control.ledger.submit(append(id))
   const epoch = (await new Leases(control.db, crypto.randomUUID()).acquire(id)) ?? 0
-  const batch = await takeBatch(control.db, { model: id, epoch, singly: false })
+  const batch = await takenBatch(control.db, { model: id, epoch, singly: false })
   expect(await suspectsUpTo(control.db, id)).toBe(2n)
-  const alone = await takeBatch(control.db, { model: id, epoch, singly: true })
+  const alone = await takenBatch(control.db, { model: id, epoch, singly: true })
   const [single] = alone
   expect(single).toMatchObject({ seq: 1n, solo: 1, attempts: 2 })
   await giveBack(control.db, { model: id, epoch, batch: alone })

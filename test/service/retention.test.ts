@@ -75,6 +75,27 @@ test('a scenario begins with the version that it was made from, however many its
   expect(await managed.ledger.reads(copy?.id ?? '')).toEqual([{ model: source, version: 1 }])
 })
 
+test('a scenario of an empty model is empty, and goals of no sales say that they have no basis', async () => {
+  const { id: source } = await managed.models.create({ kind: 'sales' })
+  const { id: scenario } = await managed.models.create({ kind: 'sales', from: { model: source } })
+  const { id: goals } = await managed.models.create({ kind: 'goals', reads: [source] })
+  const manager = managed.startManager()
+  for (const model of [scenario, goals]) await manager.hold(model)
+  const [copy] = await managed.ledger.intents({ model: scenario }, { limit: 1 })
+  expect(await managed.ended(copy?.id ?? '')).toMatchObject({ status: 'PUBLISHED', version: 1 })
+  const period = (from: string, to: string) => ({ from: `${from}-01-01`, to: `${to}-01-01` })
+  const input = {
+    salesModel: source,
+    basisPeriod: period('2024', '2025'),
+    goalPeriod: period('2025', '2026'),
+    grain: [],
+  }
+  expect(await managed.run(goals, 'computeGoals', input)).toMatchObject({
+    status: 'FAILED',
+    error: { code: 'NO_BASIS' },
+  })
+})
+
 test('a scenario of a model that was deleted meanwhile fails, and its line goes on', async () => {
   const { id: source } = await managed.models.create({ kind: 'sales' })
   const { id: scenario } = await managed.models.create({ kind: 'sales', from: { model: source } })

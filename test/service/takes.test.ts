@@ -4,9 +4,10 @@ import { Leases } from '../../src/jobs/lease.ts'
 import { type Published, Publisher } from '../../src/jobs/publish.ts'
 import { pinReads } from '../../src/jobs/reads.ts'
 import type { Intent } from '../../src/jobs/records.ts'
-import { giveBack, takeBatch } from '../../src/jobs/take.ts'
+import { giveBack } from '../../src/jobs/take.ts'
 import { type Control, openControl, TRIAL_KINDS } from '../support/control.ts'
 import { untilWaiting } from '../support/locks.ts'
+import { takenBatch } from '../support/taken-batch.ts'
 
 let control: Control
 let publisher: Publisher
@@ -29,7 +30,7 @@ const acquire = async (model: string): Promise<number> => {
   if (epoch === null) throw new Error(`${model} is held`)
   return epoch
 }
-const take = (model: string, epoch: number) => takeBatch(control.db, { model, epoch, singly: false })
+const take = (model: string, epoch: number) => takenBatch(control.db, { model, epoch, singly: false })
 
 /** Publishes what waits as the next version, with a file that nobody opens here. */
 async function publish(model: string, epoch: number): Promise<Published> {
@@ -96,7 +97,7 @@ test('what a dead manager had begun is not given back with what its successor ha
   await take('suspects', await acquire('suspects'))
   await control.db.query(`UPDATE model_lease SET expires_at = now() - interval '1s' WHERE model = 'suspects'`)
   const epoch = await acquire('suspects')
-  const batch = await takeBatch(control.db, { model: 'suspects', epoch, singly: true })
+  const batch = await takenBatch(control.db, { model: 'suspects', epoch, singly: true })
   await giveBack(control.db, { model: 'suspects', epoch, batch })
   expect(await control.ledger.intent(first.id)).toMatchObject({ status: 'QUEUED', attempts: 1, solo: 0 })
   expect(await control.ledger.intent(second.id)).toMatchObject({ status: 'RUNNING', attempts: 1 })

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { Pace } from '../../src/jobs/pace.ts'
 
-const batch = (intents: number, startedAt: number, costMs: number, isFull = false) => ({
+const batch = (intents: number, startedAt: number, costMs: number, more = false) => ({
   intents,
-  isFull,
+  more,
   startedAt,
   endedAt: startedAt + costMs,
 })
@@ -25,7 +25,7 @@ test('in a flood, publishing takes a third of the time, by what it has cost', ()
   expect(pace.restMs(2030)).toBe(30)
 })
 
-test('nobody rests longer than a quarter of a second, and nobody when a batch is full', () => {
+test('nobody rests longer than a quarter of a second, and nobody when others wait already', () => {
   const pace = new Pace()
   pace.published(batch(7, 0, 200))
   expect(pace.restMs(200)).toBe(50)

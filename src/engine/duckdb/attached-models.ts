@@ -1,5 +1,5 @@
 import type { ReadModel } from '../../kinds/context.ts'
-import type { Kinds } from '../../kinds/kind.ts'
+import type { KindShape, Kinds } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import type { SnapshotRef } from '../engine.ts'
 import { databaseIn } from './database.ts'
@@ -46,13 +46,26 @@ async function attach(sql: DuckDBSql, ref: SnapshotRef, kinds: Kinds, attached: 
   const kind = kinds.get(ref.kind)
   if (!kind)
     throw new TeatreeError('UNKNOWN_KIND', `model ${model} is of kind ${ref.kind}, which this server does not know`)
+  const table = (name: string) => `${quoted(alias)}.main.${quoted(tableOf(kind, name).name)}`
   const path = databaseIn(ref.files)
-  if (path === undefined) {
+  if (version > 0 && path === undefined) {
     throw new TeatreeError('ENGINE_NOT_SUPPORTED', `model ${model} is not on DuckDB, and cannot be read by one that is`)
   }
   const named = async (name: string, file: string) => {
     await sql.run(`ATTACH ${file} AS ${quoted(name)}${file === IN_MEMORY ? '' : ' (READ_ONLY, TYPE duckdb)'}`)
     attached.push(name)
+  }
+  const views = async (stored: KindShape, from: string) => {
+    await named(alias, IN_MEMORY)
+    for (const each of kind.tables.values()) {
+      const view = `${quoted(alias)}.main.${quoted(each.name)}`
+      await sql.run(`CREATE VIEW ${view} AS ${viewText(each, stored, from)}`)
+    }
+  }
+  if (path === undefined) {
+    // Version 0, which has no file: its tables are empty.
+    await views({}, '')
+    return { alias, model, kind: kind.name, version, table }
   }
   await named(alias, literal(path))
   const { shape: stored, version: held } = await readState(sql, alias)
@@ -62,13 +75,8 @@ async function attach(sql: DuckDBSql, ref: SnapshotRef, kinds: Kinds, attached: 
     await sql.run(`DETACH ${quoted(alias)}`)
     attached.pop()
     await named(file, literal(path))
-    await named(alias, IN_MEMORY)
-    for (const table of kind.tables.values()) {
-      const view = `${quoted(alias)}.main.${quoted(table.name)}`
-      await sql.run(`CREATE VIEW ${view} AS ${viewText(table, stored, `${quoted(file)}.main`)}`)
-    }
+    await views(stored, `${quoted(file)}.main`)
   }
-  const table = (name: string) => `${quoted(alias)}.main.${quoted(tableOf(kind, name).name)}`
   return { alias, model, kind: kind.name, version, table }
 }
 

@@ -8,6 +8,7 @@ import { type BlocksInUse, blockChecksums, blocksInUse } from './database-blocks
 import {
   blockManifest,
   cloned,
+  copyForUse,
   copyWithManifest,
   linkOrCopy,
   patchWithManifest,
@@ -26,12 +27,15 @@ interface Base {
   outdated: Set<number> | null
 }
 
-/** What replaying a WAL costs its readers: measured, 80 to 110 ms a MiB. */
-const REPLAY_MS_PER_BYTE = 100 / 2 ** 20
+/** What replaying a WAL costs its readers, measured: by its bytes, and by the versions that are in it. */
+const REPLAY_MS = { byte: 80 / 2 ** 20, version: 0.3 }
+/** What a base costs to make where none has been made yet. */
+const COPY_MS_PER_BYTE = 2e-6
 /** A reader opens a version in a tenth of a second, even where a new base would be dear. */
 const MOST_WAL_BYTES = 1 << 20
 /** With less than this, a new base is not worth its making even while nobody waits. */
 const LEAST_WAL_BYTES = 64 << 10
+
 /**
  * Publishes the states of a database at the price of what has changed. A version is a link to a base and a copy of the
  * WAL that has come since:
@@ -43,7 +47,7 @@ const LEAST_WAL_BYTES = 64 << 10
  *
  * A new base is made when the WAL has cost its readers as much as a base costs; or while nobody waits. It is a clone
  * where the file system can; else the file of a **retired** base, one that no version is a link to any more, to which
- * only those blocks are written that have changed in between; else a copy.
+ * only those blocks are written that have changed in between. Where there is none yet, one is copied in the background.
  */
 export class Bases {
   readonly #dir: string
@@ -54,10 +58,12 @@ export class Bases {
   /** Those before it, the newest first. */
   #older: Base[] = []
   #used: BlocksInUse | null = null
+  #sparing: Promise<void> | null = null
   #made = 0
   /** What the last base cost to make, and what the versions since have cost their readers. */
   #costMs = 0
   #replayMs = 0
+  #versions = 0
 
   private constructor(dir: string, database: string) {
     this.#dir = dir
@@ -69,9 +75,11 @@ export class Bases {
    * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too. It belongs to
    * a version that is kept, so nobody can take it for retired while it gets another name.
    */
-  static async open(of: { dir: string; database: string; from: string | null }): Promise<Bases> {
+  static async open(of: { dir: string; database: string; from: string | null; sql: DuckDBSql }): Promise<Bases> {
     const bases = new Bases(of.dir, of.database)
     if (of.from !== null) {
+      // Before anything is written: what is in use now is what is in that file.
+      bases.#used = await blocksInUse(of.sql)
       await mkdir(of.dir, { recursive: true })
       bases.#first = bases.#nextPath()
       await linkOrCopy(of.from, bases.#first)
@@ -88,14 +96,18 @@ export class Bases {
 
   /** Whether a new base is worth its making while nobody waits. */
   async isWorthwhile(): Promise<boolean> {
-    return (await this.#walBytes()) > LEAST_WAL_BYTES || !(await this.#isUntouched())
+    if (!(await this.#isUntouched())) return true
+    if ((await this.#walBytes()) < LEAST_WAL_BYTES) return false
+    return this.#replayMs > this.#costMs || (await this.#retired()).length > 0
   }
 
   /** Its bytes are looked at only when a version is made of it. */
   async #takeFirst(): Promise<void> {
     const path = this.#first
     if (path === null) return
-    this.#current = { path, manifest: await blockManifest(path), checksums: Buffer.alloc(0), outdated: null }
+    const [manifest, checksums] = [await blockManifest(path), await blockChecksums(path)]
+    this.#current = { path, manifest, checksums, outdated: this.#used && new Set() }
+    this.#costMs = manifest.bytes * COPY_MS_PER_BYTE
     this.#first = null
   }
 
@@ -122,12 +134,13 @@ export class Bases {
       checksums,
       outdated: new Set<number>(),
     }
-    for (const { path } of retired) await rm(path, { force: true })
-    this.#older = this.#all().filter(each => !retired.includes(each))
+    await this.#remove(retired)
+    this.#older = this.#all()
     this.#current = base
     await markUntouched(this.#database)
     this.#costMs = performance.now() - started
     this.#replayMs = 0
+    this.#versions = 0
   }
 
   /** Writes the present state into `dir`, synced. */
@@ -135,13 +148,17 @@ export class Bases {
     if (!this.#current) throw new Error('there is no base yet')
     const { path, manifest } = this.#current
     const base = { bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) }
+    const [, ...more] = await this.#retired()
+    await this.#remove(more)
     const wal = await readFile(walOf(this.#database)).catch(absent)
     if (!wal || wal.length === 0) {
       await linkOrCopy(path, join(dir, DATABASE))
       await syncPath(dir)
       return [{ name: DATABASE, ...base }]
     }
-    this.#replayMs += wal.length * REPLAY_MS_PER_BYTE
+    this.#versions += 1
+    this.#replayMs += wal.length * REPLAY_MS.byte + this.#versions * REPLAY_MS.version
+    if (wal.length > LEAST_WAL_BYTES / 2 || this.#replayMs > this.#costMs / 4) this.#makeSpare()
     await linkOrCopy(path, join(dir, BASE))
     await using copy = await open(join(dir, BASE_WAL), 'w')
     await copy.writeFile(wal)
@@ -155,6 +172,39 @@ export class Bases {
 
   #all(): Base[] {
     return this.#current ? [this.#current, ...this.#older] : this.#older
+  }
+
+  /** Nothing of it is left at work. */
+  async close(): Promise<void> {
+    await this.#sparing
+  }
+
+  /** Sees to it, out of sight, that there is a file to be patched when a new base is due. */
+  #makeSpare(): void {
+    const like = this.#current
+    if (!like?.outdated || this.#sparing) return
+    this.#sparing = this.#copy(like).finally(() => {
+      this.#sparing = null
+    })
+  }
+
+  async #copy(like: Base): Promise<void> {
+    if ((await this.#retired()).length > 0) return
+    const path = this.#nextPath()
+    // Where there is no room, a new base is a copy when it is due, if there is room then.
+    const isCopied = await copyForUse(like.path, path).then(
+      () => true,
+      () => false,
+    )
+    // One that was retired meanwhile may have been written to.
+    if (isCopied && like.outdated && this.#all().includes(like))
+      this.#older.push({ ...like, path, outdated: new Set(like.outdated) })
+    else await rm(path, { force: true })
+  }
+
+  async #remove(bases: readonly Base[]): Promise<void> {
+    this.#older = this.#older.filter(each => !bases.includes(each))
+    for (const { path } of bases) await rm(path, { force: true })
   }
 
   /** Of those before the present one; of each, no name is left but its own. */

@@ -45,7 +45,12 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
     if (state.version === PART_OF_BATCH) throw new Error('the database holds a part of a batch, and so no version')
     return {
       db,
-      bases: await Bases.open({ dir: join(dir, BASES), database: db.path, from: from && databaseOf(from) }),
+      bases: await Bases.open({
+        dir: join(dir, BASES),
+        database: db.path,
+        from: from && databaseOf(from),
+        sql: db.sql,
+      }),
       counts: new TableCounts(db.sql, [...kind.tables.keys()]),
       state,
       additions: additionsTo(kind, state),
@@ -57,9 +62,15 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
   }
 }
 
-/** Closes it, and removes what it has written; what versions are links to stays. */
-export async function discardModel({ db }: OpenModel, dir: string): Promise<void> {
+/** Closes it; what it has written stays. */
+export async function closeModel({ db, bases }: OpenModel): Promise<void> {
+  await bases.close()
   db.close()
+}
+
+/** Closes it, and removes what it has written; what versions are links to stays. */
+export async function discardModel(model: OpenModel, dir: string): Promise<void> {
+  await closeModel(model)
   await clear(dir)
 }
 

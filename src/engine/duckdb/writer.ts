@@ -5,7 +5,7 @@ import type { SnapshotFile, SnapshotRef, TableRows, Work, WorkOutcome, Writer, W
 import { applyBatch, transaction } from './apply-batch.ts'
 import type { WriterResources } from './database.ts'
 import { SurroundingsError } from './errors.ts'
-import { discardModel, type OpenModel, openModel, takeUpAdditions } from './open-model.ts'
+import { closeModel, discardModel, type OpenModel, openModel, takeUpAdditions } from './open-model.ts'
 import { type State, writeState } from './state.ts'
 
 export interface DuckDBWriterOptions extends WriterOptions, WriterResources {
@@ -89,7 +89,7 @@ export class DuckDBWriter implements Writer {
   async #close(): Promise<void> {
     this.#closing.abort(new Error('the writer is closed'))
     await this.#call?.catch(() => {})
-    this.#model.db.close()
+    await closeModel(this.#model)
   }
 
   async #apply(work: readonly Work[], state: Pick<State, 'version' | 'lastSeq'>, signal: AbortSignal) {
@@ -114,7 +114,8 @@ export class DuckDBWriter implements Writer {
     work.onStep('copy files', null)
     await discardModel(this.#model, options.dir)
     try {
-      this.#model = await openModel(options, from.files)
+      // Version 0 has no files, and is empty.
+      this.#model = await openModel(options, from.version === 0 ? null : from.files)
     } catch (error) {
       if (!(error instanceof TeatreeError)) throw error
       this.#model = await openModel(options, null)
