@@ -3,14 +3,14 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duckdbEngine } from '../src/engine/duckdb/index.ts'
-import type { Engine, Readers, SnapshotFiles, Writer } from '../src/engine/engine.ts'
+import type { Change, Engine, Readers, SnapshotFiles, Writer } from '../src/engine/engine.ts'
 import { ALL } from '../src/engine/plan.ts'
 import { checkKind } from '../src/kinds/check.ts'
 import { arg, defineFunction, defineKind } from '../src/kinds/index.ts'
 import { median, ms, quantile, table, versionOf } from './figures.ts'
 
 const ROUNDS = 7
-const IN_A_ROW = 300
+const IN_A_ROW = 1000
 const BLOCK_BYTES = 256 * 1024
 /** Megabytes of the models; the largest takes a minute or two to be generated. */
 const SIZES = [60, 500, 2000]
@@ -32,7 +32,7 @@ const readings = checkKind(
           ...Object.fromEntries(Array.from({ length: 7 }, (_, n) => [`value${n}`, 'DOUBLE' as const])),
         },
         key: ['reading'],
-        writes: [],
+        writes: ['append'],
       },
     },
     functions: {
@@ -85,14 +85,27 @@ class Model implements AsyncDisposable {
   /** How many readings have been appended in all. */
   appended = 0
 
-  append(rows: number): Promise<number> {
+  /** Readings that the engine makes up itself. */
+  fill(rows: number): Promise<number> {
     const from = this.appended
     this.appended += rows
     const values = Array.from({ length: 7 }, () => 'random()').join(', ')
     return this.change(`INSERT INTO readings SELECT i, ${values} FROM range(${from}, ${this.appended}) r (i)`)
   }
 
-  async change(statement: string): Promise<number> {
+  append(count: number): Promise<number> {
+    const rows = Array.from({ length: count }, () => {
+      const values = Array.from({ length: 7 }, (_, n) => [`value${n}`, Math.random()])
+      return { reading: String(this.appended++), ...Object.fromEntries(values) }
+    })
+    return this.#apply({ is: 'append', table: 'readings', rows })
+  }
+
+  change(statement: string): Promise<number> {
+    return this.#apply({ is: 'function', name: 'change', args: { statement }, reads: [] })
+  }
+
+  async #apply(change: Change): Promise<number> {
     const started = performance.now()
     this.#seq += 1n
     const [outcome] = await this.#writer.apply(
@@ -101,7 +114,7 @@ class Model implements AsyncDisposable {
           intentId: randomUUID(),
           seq: this.#seq,
           submittedAt: '2026-01-01T00:00:00.000000Z',
-          change: { is: 'function', name: 'change', args: { statement }, reads: [] },
+          change,
           signal: new AbortController().signal,
           onStep: () => {},
         },
@@ -172,12 +185,8 @@ export async function run(args: string[]): Promise<void> {
     try {
       await using model = await Model.open(engine, dir)
       for (let left = Math.ceil((megabytes * 1e6) / ROW_BYTES); left > 0; left -= 4e6)
-        await model.append(Math.min(left, 4e6))
-      for (let n = 0; n < 4; n++) {
-        // So that there are a base, and one that is retired.
-        await model.append(200_000)
-        await model.publish()
-      }
+        await model.fill(Math.min(left, 4e6))
+      await model.publish()
       const file = await model.file()
       const size = `${(file.bytes / 1e6).toFixed(0)} MB`
       process.stdout.write(`${size} …\n`)
