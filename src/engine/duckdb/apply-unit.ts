@@ -3,7 +3,6 @@ import type { Kind, Table } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
 import type { SnapshotRef, Work, WorkOutcome } from '../engine.ts'
 import type { Unit } from './batch-units.ts'
-import { copyModel } from './copy-model.ts'
 import type { ModelConnection } from './database.ts'
 import { runFunction } from './functions.ts'
 import { applyImport } from './imports/index.ts'
@@ -44,7 +43,6 @@ export function refsOf(unit: Unit): readonly SnapshotRef[] {
   if (unit.is !== 'single') return []
   const { change } = unit.work
   if (change.is === 'function') return change.reads
-  if (change.is === 'copy') return [change.from]
   return change.is === 'import' && change.source.is === 'snapshot' ? [change.source.snapshot] : []
 }
 
@@ -81,8 +79,6 @@ async function applySingle(context: UnitContext, work: Work): Promise<Row> {
       })
       return rowsWritten(table, counts)
     }
-    case 'copy':
-      return copyModel(db.sql, kind, attached(change.from), onStep)
     default:
       throw new Error(`${change.is} is no change that is applied alone`)
   }

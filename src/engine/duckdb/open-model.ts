@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
 import type { Kind } from '../../kinds/kind.ts'
 import { type Addition, shapeDifference } from '../../kinds/shape.ts'
 import { TeatreeError } from '../../platform/errors.ts'
@@ -9,6 +10,7 @@ import { Bases } from './bases.ts'
 import { DATABASE, databaseOf, type ModelDatabase, openDatabase, type WriterResources, walOf } from './database.ts'
 import { addToTables, createTables } from './ddl.ts'
 import { SurroundingsError } from './errors.ts'
+import { DuckDBSql, literal } from './sql.ts'
 import { createState, PART_OF_BATCH, readState, type State, writeState } from './state.ts'
 import { TableCounts } from './table-counts.ts'
 
@@ -59,6 +61,20 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
     db?.close()
     await clear(dir)
     throw error instanceof TeatreeError ? error : new SurroundingsError('the model could not be opened', error)
+  }
+}
+
+/** @throws TeatreeError KIND_CHANGED where a version was made with a shape that this kind cannot take up */
+export async function checkShape(files: SnapshotFiles, kind: Kind): Promise<void> {
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
+  const connection = await instance.connect()
+  try {
+    const sql = new DuckDBSql(connection)
+    await sql.run(`ATTACH ${literal(databaseOf(files))} AS source (READ_ONLY, TYPE duckdb)`)
+    additionsTo(kind, await readState(sql, 'source'))
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
   }
 }
 

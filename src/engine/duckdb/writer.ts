@@ -5,7 +5,7 @@ import type { SnapshotFile, SnapshotRef, TableRows, Work, WorkOutcome, Writer, W
 import { applyBatch, transaction } from './apply-batch.ts'
 import type { WriterResources } from './database.ts'
 import { SurroundingsError } from './errors.ts'
-import { closeModel, discardModel, type OpenModel, openModel, takeUpAdditions } from './open-model.ts'
+import { checkShape, closeModel, discardModel, type OpenModel, openModel, takeUpAdditions } from './open-model.ts'
 import { type State, writeState } from './state.ts'
 
 export interface DuckDBWriterOptions extends WriterOptions, WriterResources {
@@ -102,32 +102,36 @@ export class DuckDBWriter implements Writer {
     return outcomes
   }
 
-  /** The copy that is the first thing a model is asked for. */
-  #beginning([work, another]: readonly Work[]): Beginning | null {
-    if (!work || another || work.change.is !== 'copy' || this.version > 0 || this.lastSeq > 0n) return null
-    return { work, from: work.change.from }
+  /** A copy is always alone. */
+  #beginning([work]: readonly Work[]): Beginning | null {
+    return work?.change.is === 'copy' ? { work, from: work.change.from } : null
   }
 
-  /** A scenario begins with the files of its source: at the price of a copy of them, not of putting in their rows anew. */
+  /**
+   * A scenario begins with the files of its source: at the price of a copy of them, not of putting in their rows anew.
+   * Whatever the model held before is gone.
+   */
   async #begin({ work, from }: Beginning, state: Pick<State, 'version' | 'lastSeq'>): Promise<WorkOutcome> {
     const options = this.#options
-    work.onStep('copy files', null)
-    await discardModel(this.#model, options.dir)
+    // Version 0 has no files, and is empty.
+    const files = from.version === 0 ? null : from.files
     try {
-      // Version 0 has no files, and is empty.
-      this.#model = await openModel(options, from.version === 0 ? null : from.files)
+      if (files) await checkShape(files, options.kind)
     } catch (error) {
       if (!(error instanceof TeatreeError)) throw error
-      this.#model = await openModel(options, null)
       await transaction(this.#model.db.sql, () => writeState(this.#model.db.sql, state))
       return { ok: false, error }
     }
+    const deleted = rowsIn(await this.#model.counts.tables())
+    work.onStep('copy files', null)
+    await discardModel(this.#model, options.dir)
+    this.#model = await openModel(options, files)
     const { db, counts, state: held } = this.#model
     if (held.version !== from.version) throw new Error(`the files of version ${from.version} hold ${held.version}`)
     await takeUpAdditions(this.#model, options.kind)
     await transaction(db.sql, () => writeState(db.sql, state))
-    const rows = (await counts.tables()).reduce((sum, table) => sum + table.rows, 0)
-    return { ok: true, result: { inserted: String(rows), updated: '0', deleted: '0' } }
+    const inserted = rowsIn(await counts.tables())
+    return { ok: true, result: { inserted: String(inserted), updated: '0', deleted: String(deleted) } }
   }
 
   /** That one call runs at a time is not hoped for. What a call throws is of the surroundings, and breaks the writer. */
@@ -146,3 +150,5 @@ export class DuckDBWriter implements Writer {
     }
   }
 }
+
+const rowsIn = (tables: readonly TableRows[]): number => tables.reduce((sum, { rows }) => sum + rows, 0)
