@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import { rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Plugin } from 'graphql-yoga'
 import type { Launcher } from './jobs/launcher.ts'
+import { removeOlder } from './jobs/retention.ts'
 import type { Services } from './jobs/services.ts'
 import type { Log } from './platform/log.ts'
 import type { ObjectStore } from './platform/objects/index.ts'
@@ -50,6 +50,8 @@ export interface RunningServer {
 }
 
 const HEADERS_MS = 10_000
+/** A table on its way to a client is a file for no longer than this. */
+const EXPORT_SECONDS = 24 * 60 * 60
 const KEEP_ALIVE_MS = 65_000
 const GRACE_MS = 3_000
 /** What was cut off ends within this, or is left behind. */
@@ -81,7 +83,8 @@ async function serve(
   more: { graphql: readonly Plugin[]; routes: readonly Route[] },
 ): Promise<RunningServer> {
   const { dataDir } = settings
-  await rm(exportsFolder(dataDir), { recursive: true, force: true })
+  // Another server may be at work in the same directory: what is in its folder is younger.
+  await removeOlder(exportsFolder(dataDir), EXPORT_SECONDS)
   const graphql = createGraphql({ schema: makeSchema(services), services, log, plugins: more.graphql })
   const guard = guardOf(settings.host)
   const routes = [

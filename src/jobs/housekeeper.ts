@@ -3,7 +3,7 @@ import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { Keeper } from './keeper.ts'
 import { modelsToLetGo, removeStrays } from './let-go.ts'
-import { removeDeleted, removeUploads } from './retention.ts'
+import { removeAbandoned, removeDeleted, removeUploads } from './retention.ts'
 
 const DELETED_MS = 2000
 const LET_GO_MS = 2000
@@ -39,6 +39,7 @@ export class Housekeeper {
     // A manager does so when it publishes; this is for versions whose time runs out, or whose reader dies, meanwhile.
     this.#every(LET_GO_MS, 'old versions', () => this.#letGo())
     this.#every(STRAYS_MS, 'files of versions that were let go', () => removeStrays(this.#deps))
+    this.#every(STRAYS_MS, 'what killed managers have left', () => removeAbandoned(this.#deps))
     this.#every(UPLOADS_MS, 'uploads that nobody asks for', () => removeUploads(this.#deps, UPLOAD_SECONDS))
   }
 

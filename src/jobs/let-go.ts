@@ -48,7 +48,9 @@ export async function letGo(
   await endReaders(db)
   const past = disk ? await pastBudget(deps, model, files, disk) : []
   const gone = await db.transaction(tx => markGone(tx, model, past))
-  for (const { version, epoch } of gone) await files.removeVersion(version, epoch)
+  // One that cannot be removed must not keep the others: it is a stray from now on.
+  const removed = await Promise.allSettled(gone.map(({ version, epoch }) => files.removeVersion(version, epoch)))
+  for (const outcome of removed) if (outcome.status === 'rejected') throw outcome.reason
 }
 
 async function markGone(

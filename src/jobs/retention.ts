@@ -19,7 +19,8 @@ export async function removeDeleted({ db, dataDir }: { db: Database; dataDir: st
 
 /**
  * Removes uploads that nobody has asked for this long: those that no intent imports, and those whose rows an archive
- * holds by now, also for every version that may have to be made again from an older one. An intent that asks for one at this moment finds it, or is told that it is gone: both write its row.
+ * holds by now, also for every version that may have to be made again from an older one. An intent that asks for one at
+ * this moment finds it, or is told that it is gone: both write its row.
  */
 export async function removeUploads(
   { db, objects, dataDir }: { db: Database; objects: ObjectStore; dataDir: string },
@@ -41,11 +42,37 @@ export async function removeUploads(
     await objects.delete(key)
     await db.query('DELETE FROM upload WHERE id = $1', [id])
   }
-  const folder = describedDir(dataDir)
+  // Left by a process that was killed as it looked into one.
+  await removeOlder(describedDir(dataDir), unusedSeconds)
+}
+
+/** Removes what lies in a folder and was not written to for this long. */
+export async function removeOlder(folder: string, seconds: number): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    // Left by a process that was killed as it looked into one.
     const path = join(folder, name)
     const left = await stat(path).catch(() => null)
-    if (left && Date.now() - left.mtimeMs > unusedSeconds * 1000) await rm(path, { force: true })
+    if (left && Date.now() - left.mtimeMs > seconds * 1000) await rm(path, { force: true, recursive: true })
   }
+}
+
+/** Folders of a model that belong to the manager of an epoch, and to nobody when it is gone. */
+const OF_MANAGERS = ['scratch', 'rebuild', 'archive']
+
+/** Removes what managers that were killed have left in the folders of models that nobody holds now. */
+export async function removeAbandoned({ db, dataDir }: { db: Database; dataDir: string }): Promise<void> {
+  const root = join(dataDir, 'models')
+  const found: { model: string; epoch: number; path: string }[] = []
+  for (const model of await readdir(root).catch(() => []))
+    for (const folder of OF_MANAGERS)
+      for (const name of await readdir(join(root, model, folder)).catch(() => []))
+        if (/^\d{1,9}$/.test(name)) found.push({ model, epoch: Number(name), path: join(root, model, folder, name) })
+  if (found.length === 0) return
+  // Asked after they were found: a manager has its lease before it makes a folder.
+  const held = await db.query<{ model: string; epoch: number }>(
+    'SELECT model, epoch FROM model_lease WHERE model = ANY($1) AND expires_at > clock_timestamp()',
+    [found.map(({ model }) => model)],
+  )
+  for (const { model, epoch, path } of found)
+    if (!held.some(lease => lease.model === model && lease.epoch <= epoch))
+      await rm(path, { recursive: true, force: true })
 }

@@ -22,7 +22,7 @@ const FORMATS: Record<StreamFormat | 'parquet', string> = {
 }
 type Format = keyof typeof FORMATS
 
-/** Where tables are written on their way to a client; what is there when a process starts is of a dead one. */
+/** Where tables are written on their way to a client. */
 export const exportsFolder = (dataDir: string): string => join(dataDir, 'exports')
 
 /** The line of those who download tables: each has a read under way, or a file on the disk, for as long as it takes. */

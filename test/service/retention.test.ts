@@ -1,7 +1,10 @@
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { letGo } from '../../src/jobs/let-go.ts'
 import { pinVersion } from '../../src/jobs/pins.ts'
 import { pin } from '../../src/jobs/reads.ts'
+import { removeAbandoned } from '../../src/jobs/retention.ts'
 import type { Transaction } from '../../src/platform/postgres.ts'
 import { untilWaiting } from '../support/locks.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
@@ -104,4 +107,23 @@ test('a scenario of a model that was deleted meanwhile fails, and its line goes 
   const [copy] = await managed.ledger.intents({ model: scenario }, { limit: 1 })
   expect(await managed.ended(copy?.id ?? '')).toMatchObject({ status: 'FAILED', error: { code: 'SNAPSHOT_GONE' } })
   expect(await managed.run(scenario, 'appendSales', { rows: [sale({ orderId: 'A' })] })).toMatchObject({ version: 1 })
+})
+
+test('what a killed manager has left goes, and what one that lives has stays', async () => {
+  const { id: left } = await managed.models.create({ kind: 'sales' })
+  const { id: held } = await managed.models.create({ kind: 'sales' })
+  await managed.startManager().hold(held)
+  await managed.run(held, 'appendSales', { rows: [sale({ orderId: 'A' })] })
+  const folder = (model: string) => join(managed.dataDir, 'models', model)
+  for (const name of ['scratch/7/bases', 'rebuild/7', 'archive/7', 'versions/1-7'])
+    await mkdir(join(folder(left), name), { recursive: true })
+  await removeAbandoned(managed)
+  const there = async (model: string, name: string) => readdir(join(folder(model), name))
+  expect(await Promise.all(['scratch', 'rebuild', 'archive', 'versions'].map(name => there(left, name)))).toEqual([
+    [],
+    [],
+    [],
+    ['1-7'],
+  ])
+  expect(await there(held, 'scratch')).toEqual(['1'])
 })
