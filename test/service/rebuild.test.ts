@@ -232,7 +232,12 @@ test('a version whose files go while its model is held is made again for who ask
   // And the copy, without an archive of its own that would hold it, is made of a version that is kept no more.
   await jobs.db.query('DELETE FROM archive WHERE model = $1', [copy])
   for (const path of await filesOf(jobs, copy, 1)) await rm(path)
-  await letGo(jobs, source)
+  // It is open here for a moment yet.
+  const kept = async () => {
+    await letGo(jobs, source)
+    return (await jobs.snapshots.kept(source, 10, null)).map(({ version }) => version)
+  }
+  await expect.poll(kept, { timeout: 20_000 }).not.toContain(1)
   await expect(jobs.rows(source, { version: 1 }, 0)).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
   await jobs.startManager().hold(copy)
   expect((await jobs.rows(copy)).tables).toEqual(before[0]?.tables)
