@@ -25,8 +25,6 @@ export interface Engine {
   fileDigest(path: string): Promise<string>
   /** What an uploaded file holds; BAD_FILE where it cannot be read. */
   describeFile(path: string, format: ImportFormat): Promise<FileDescription>
-  /** The blocks of a snapshot file, for those who fetch only what changed; an engine whose files have none offers none. */
-  blockManifest?(path: string): Promise<BlockManifest>
   /**
    * A version as one file at `to` (not there yet, in a folder of its own), which is whole, synced, and opens without this
    * platform; and its blocks. Rejects with SnapshotMissing where the version's files are gone. An engine whose versions
@@ -165,8 +163,9 @@ export interface SnapshotFile {
 
 export interface Readers {
   /**
-   * Opens a version; costs milliseconds. The reader stays right until closed, whatever becomes of the files. Rejects
-   * with SnapshotMissing where a file is not there (any more), and with KIND_CHANGED where the kind has since given a
+   * Opens a version; costs milliseconds. The reader stays right until closed as long as the version is kept: files that
+   * no version needs any more may be written over, so whoever opens one leases it (jobs/version-leases.ts). Rejects with
+   * SnapshotMissing where a file is not there (any more), and with KIND_CHANGED where the kind has since given a
    * column another type. Without files it is version 0, the empty model.
    */
   open(options: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader>

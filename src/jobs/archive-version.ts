@@ -61,7 +61,7 @@ interface Archiving {
 /**
  * Brings a version into the archive: the Parquet of every table that changed to MODEL/VERSION/TABLE.parquet, then a manifest
  * that names them, and for the others the objects of an earlier archive; each is read back or looked at before the
- * version is marked as archived. Done again it puts the same bytes, whoever does it; only `epoch` can mark it.
+ * version is marked as archived. Done again it puts the same rows, and not always the same bytes; only `epoch` can mark it.
  */
 export async function archiveVersion(deps: Deps, of: Archiving): Promise<void> {
   const { version, kind, epoch } = of

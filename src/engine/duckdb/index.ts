@@ -5,7 +5,7 @@ import { exportFile } from './clean-file.ts'
 import { describeFile } from './imports/index.ts'
 import { DuckDBReaders } from './readers.ts'
 import { restoreModel } from './restore.ts'
-import { blockManifest, fileDigest } from './snapshot-files.ts'
+import { fileDigest } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
 import { openDuckDBWriter } from './writer.ts'
 
@@ -15,7 +15,6 @@ export function duckdbEngine({ log }: { log: Pick<Log, 'error'> }): Engine {
     name: 'DUCKDB',
     openWriter: options => openDuckDBWriter({ ...options, log }),
     openReaders: () => DuckDBReaders.start(),
-    blockManifest,
     restore: restoreModel,
     fileDigest,
     exportFile,
