@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { open } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { ModelFiles } from '../../src/jobs/model-files.ts'
+import { heldBytes } from '../support/held-memory.ts'
 import { openServer, read, send, type TestServer, until } from '../support/http-server.ts'
 
 /** More than what sockets hold of it on their way. */
@@ -58,20 +57,14 @@ test.each(FORMATS)('a client of %s that goes away in the middle ends the reading
 })
 
 test('what a slow client has not taken is not in memory, and it gets all of it', async () => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  const held = () => {
-    collect()
-    return process.memoryUsage().arrayBuffers
-  }
-  const before = held()
+  const before = heldBytes()
   const path = `${model}/1/sales.ndjson`
   const slow = await begin(path)
   onTestFinished(() => void slow.destroy())
   // By then the other one has gone on for as long as it could.
   const quick = await digest(await begin(path))
   expect(quick.bytes).toBeGreaterThan(150 * ROWS)
-  await expect.poll(() => held() - before).toBeLessThan(16 * 2 ** 20)
+  await expect.poll(() => heldBytes() - before).toBeLessThan(16 * 2 ** 20)
   expect(await digest(slow)).toEqual(quick)
 })
 

@@ -227,9 +227,10 @@ test('a version whose files go while its model is held is made again for who ask
   expect(await jobs.ended(intent?.id ?? '')).toMatchObject({ status: 'PUBLISHED', version: 1 })
   expect((await jobs.rows(copy)).tables).toEqual(before[0]?.tables)
   expect(await jobs.rows(source)).toEqual(before[1])
+  await jobs.archived(copy)
   await manager.close()
 
-  // And the copy, without an archive of its own that would hold it, is made of a version that is kept no more.
+  // And the copy, once its archive is lost too, is made of a version that is kept no more.
   await jobs.db.query('DELETE FROM archive WHERE model = $1', [copy])
   for (const path of await filesOf(jobs, copy, 1)) await rm(path)
   // It is open here for a moment yet.
