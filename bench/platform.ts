@@ -85,9 +85,9 @@ export async function createModel(server: Server, input: Record<string, unknown>
   return (await graphql<{ createModel: { id: string } }>(server, text, { input })).createModel.id
 }
 
-/** Uploads CSV text and imports it into `sales`. */
-export async function importSales(server: Server, model: string, csv: AsyncIterable<Uint8Array>): Promise<void> {
-  const id = await upload(server, csv)
+/** Uploads a file and imports it into `sales`. */
+export async function importSales(server: Server, model: string, file: AsyncIterable<Uint8Array>): Promise<void> {
+  const id = await upload(server, file)
   await submit(server, {
     name: 'importSales',
     types: '$model: ID!, $source: ImportSource!',

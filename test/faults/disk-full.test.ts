@@ -1,52 +1,23 @@
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { rm, statfs, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { TRIAL_KINDS } from '../support/control.ts'
-import { type Managed, openManaged } from '../support/managed.ts'
+import type { Managed } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
+import { type OnDisk, onDisk, openOnDisk, smallDisk } from '../support/small-disk.ts'
 import { trialsOn } from '../support/trials.ts'
 
-/** A small disk of its own, where this user may have one. */
-const folder = mkdtempSync(join(tmpdir(), 'teatree-disk-'))
-const disk = mount(folder)
-afterAll(() => {
-  if (disk) execFileSync('umount', ['--lazy', disk])
-  rmSync(folder, { recursive: true, force: true })
-})
-
-function mount(path: string): string | null {
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', path], { stdio: 'ignore' })
-    return path
-  } catch {
-    return null
-  }
-}
-
-const where = disk ? '' : ' (skipped: this user cannot mount a small disk)'
+const disk = smallDisk(48)
 
 test.skipIf(!disk)(
-  `a full disk blocks the model, says so, and fails no intent; the last version is served meanwhile${where}`,
+  onDisk(disk, 'a full disk blocks the model, says so, and fails no intent; the last version is served meanwhile'),
   async () => {
-    const store = mkdtempSync(join(tmpdir(), 'teatree-store-'))
-    await using stack = new AsyncDisposableStack()
-    stack.defer(() => rm(store, { recursive: true, force: true }))
-    const managed = stack.use(
-      await openManaged({ kindsDir: TRIAL_KINDS, dataDir: folder, storeUrl: pathToFileURL(store).href }),
-    )
+    await using managed = await openOnDisk(disk, { kindsDir: TRIAL_KINDS })
     const { append, entries, newModel, until } = trialsOn(managed)
     const model = await newModel()
     await managed.startManager().hold(model)
     await managed.ended((await append(model, 'A')).id)
 
-    const { bsize, bavail } = await statfs(folder)
-    const filler = join(folder, 'filler')
-    await writeFile(filler, Buffer.alloc(bsize * bavail))
+    const makeRoom = await managed.disk.fill()
     const intent = await append(model, 'B')
     await until(model, async () => (await managed.models.get(model))?.blocked != null)
     expect(await managed.models.managers([model])).toMatchObject([
@@ -55,7 +26,7 @@ test.skipIf(!disk)(
     expect(await managed.ledger.intent(intent.id)).toMatchObject({ status: 'QUEUED', attempts: 0 })
     expect(await entries(model)).toEqual(['A'])
 
-    await rm(filler)
+    await makeRoom()
     expect(await managed.ended(intent.id)).toMatchObject({ status: 'PUBLISHED', version: 2 })
     expect(await entries(model)).toEqual(['A', 'B'])
     expect(await managed.models.get(model)).toMatchObject({ blocked: null, retryAt: null })
@@ -73,13 +44,13 @@ const randomRows = () =>
   )
 
 test.skipIf(!disk)(
-  `a disk that is full at whichever step of making a version blocks the model, and it goes on when there is room${where}`,
+  onDisk(
+    disk,
+    'a disk that is full at whichever step of making a version blocks the model, and it goes on when there is room',
+  ),
   { timeout: 240_000 },
   async () => {
-    const store = mkdtempSync(join(tmpdir(), 'teatree-store-'))
-    await using stack = new AsyncDisposableStack()
-    stack.defer(() => rm(store, { recursive: true, force: true }))
-    const managed = stack.use(await openManaged({ dataDir: folder, storeUrl: pathToFileURL(store).href }))
+    await using managed = await openOnDisk(disk)
     const { id: model } = await managed.models.create({ kind: 'sales' })
     await managed.startManager().hold(model)
     await managed.run(model, 'appendSales', { rows: randomRows() })
@@ -105,18 +76,13 @@ test.skipIf(!disk)(
  * whether it was. It is published all the same, and meanwhile the version before it is read.
  */
 async function withLittleRoom(
-  managed: Managed,
+  managed: OnDisk,
   model: string,
   left: number,
   submission: Parameters<Managed['submitter']['submit']>[0],
 ): Promise<boolean> {
   const before = await newest(managed, model)
-  const { bsize, bavail } = await statfs(folder)
-  const filler = join(folder, 'filler')
-  // The archive may take room at the same time: then there is less left.
-  await writeFile(filler, Buffer.alloc(Math.max(0, bsize * bavail - left))).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOSPC') throw error
-  })
+  const makeRoom = await managed.disk.fill(left)
   const intent = await managed.submitter.submit(submission)
   const state = async () => {
     const [is, ledger] = [await managed.models.get(model), await managed.ledger.intent(intent.id)]
@@ -128,7 +94,7 @@ async function withLittleRoom(
     expect(await managed.models.get(model)).toMatchObject({ blocked: { message: 'The disk is full.' } })
     expect(await newest(managed, model)).toEqual(before)
   }
-  await rm(filler)
+  await makeRoom()
   expect(await managed.ended(intent.id)).toMatchObject({ status: 'PUBLISHED', version: before.version + 1 })
   return isBlocked
 }
