@@ -2,6 +2,7 @@ import { TeatreeError } from '../platform/errors.ts'
 import type { Database } from '../platform/postgres.ts'
 import { notifyModel } from './channel.ts'
 import { intentError } from './records.ts'
+import { machineFault } from './surroundings.ts'
 
 /**
  * A model is BLOCKED by a fault of its surroundings: it says why, and when it is tried again. Publishing ends that, and so
@@ -11,7 +12,7 @@ export async function markBlocked(
   db: Database,
   of: { model: string; epoch: number; error: unknown; retryMs: number },
 ): Promise<void> {
-  const reason = of.error instanceof TeatreeError ? of.error : new TeatreeError('UNAVAILABLE', surroundings(of.error))
+  const reason = of.error instanceof TeatreeError ? of.error : (machineFault(of.error) ?? elseWrong())
   await db.transaction(async tx => {
     await tx.query(
       `UPDATE goal_model SET blocked = $3, retry_at = clock_timestamp() + make_interval(secs => $4) WHERE id = $1 AND epoch = $2`,
@@ -28,15 +29,4 @@ export async function clearBlocked(db: Database, { model, epoch }: { model: stri
   })
 }
 
-/** What may be said of a fault: its system code, never a path. */
-function surroundings(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code
-  const known: Record<string, string> = {
-    ENOSPC: 'The disk is full.',
-    EDQUOT: 'The disk quota is used up.',
-    EIO: 'The disk failed.',
-    EMFILE: 'Too many files are open.',
-    ENOMEM: 'There is not enough memory.',
-  }
-  return (typeof code === 'string' && known[code]) || 'The model cannot be written at the moment; it is tried again.'
-}
+const elseWrong = () => new TeatreeError('UNAVAILABLE', 'The model cannot be written at the moment; it is tried again.')

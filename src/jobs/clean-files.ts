@@ -10,6 +10,7 @@ import { DATABASE_FILE } from './content.ts'
 import { ModelFiles } from './model-files.ts'
 import { Places } from './places.ts'
 import type { Version } from './records.ts'
+import { machineFault } from './surroundings.ts'
 
 /** A version as one file, and its block manifest beside it. Nobody writes to either. */
 export interface CleanFile {
@@ -23,7 +24,7 @@ export interface CleanFile {
 
 /** The versions of models as files for those who fetch them. */
 export interface Downloads {
-  /** NOT_FOUND where the version has none, SNAPSHOT_GONE where it is no longer kept. */
+  /** NOT_FOUND where the version has none, SNAPSHOT_GONE where it is no longer kept, UNAVAILABLE where the disk is full. */
   of(version: Version): Promise<CleanFile>
 }
 
@@ -139,7 +140,7 @@ export class CleanFiles implements Downloads {
       await rm(temporary, { recursive: true, force: true })
       const won = ['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '') ? await manifestIn(dir) : null
       if (won) return won
-      throw error
+      throw machineFault(error) ?? error
     }
   }
 

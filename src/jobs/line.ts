@@ -131,7 +131,6 @@ export class Line {
     clearTimeout(late)
     this.#stop.abort()
     await this.#writer.close()
-    await this.#files.removeScratch(this.#epoch)
   }
 
   async #run(): Promise<void> {

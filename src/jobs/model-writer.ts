@@ -75,10 +75,14 @@ export class ModelWriter {
     }
   }
 
+  /** Nothing of it is left, also where it could not be opened: a disk that is full must not stay so for what came of it. */
   async close(): Promise<void> {
     const writer = this.#writer
     this.#writer = null
-    const { log, model } = this.#deps
+    const { files, log, model, epoch } = this.#deps
     await writer?.close().catch(error => log.warn({ model, err: error }, 'the writer did not close'))
+    await files
+      .removeScratch(epoch)
+      .catch(error => log.warn({ model, err: error }, 'the scratch folder was not removed'))
   }
 }

@@ -29,7 +29,7 @@ export interface TestServer extends Managed {
 }
 
 export async function openServer(
-  options: { host?: string; storeUrl?: string; idleMs?: number } = {},
+  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number } = {},
 ): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
   const telemetry = stack.adopt(await startTelemetry({ service: 'test', version: '0', env: {} }), open => open.stop())

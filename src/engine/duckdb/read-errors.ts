@@ -11,6 +11,11 @@ const TOLD: readonly { pattern: RegExp; error: (cause: unknown) => TeatreeError 
     error: cause =>
       new TeatreeError('QUERY_TOO_EXPENSIVE', 'the query needs more memory than it may have; select less', { cause }),
   },
+  {
+    // Of a table that is written to a file for who downloads it.
+    pattern: /No space left on device|Disk quota exceeded/,
+    error: cause => new TeatreeError('UNAVAILABLE', 'The disk is full.', { cause }),
+  },
 ]
 
 /** DuckDB's errors carry no code, only a text that begins with their class. */
