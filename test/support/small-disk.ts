@@ -53,8 +53,9 @@ export function mounted(dir: string, options: string): boolean {
 }
 
 async function fill(dir: string, left: number): Promise<() => Promise<void>> {
-  const { bsize, bavail } = await statfs(dir)
   const filler = join(dir, 'filler')
+  await rm(filler, { force: true })
+  const { bsize, bavail } = await statfs(dir)
   // Others may take room at the same time: then there is less left.
   await writeFile(filler, Buffer.alloc(Math.max(0, bsize * bavail - left))).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOSPC') throw error
