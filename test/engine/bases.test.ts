@@ -137,3 +137,21 @@ test('only the files of versions, of the present base, and of one to be patched 
   )
   expect(files.filter(file => file !== null).length).toBeLessThanOrEqual(2)
 })
+
+test('bases whose versions go while a later one is current go with the next version, but for one to be patched', async () => {
+  await db.sql.run('CREATE TABLE t AS FROM range(1000) r (i)')
+  const folders: string[] = []
+  for (let n = 0; n < 5; n++) {
+    await db.sql.run(`INSERT INTO t VALUES (${n})`)
+    await bases.renew(db.sql)
+    folders.push((await publish(String(n))).folder)
+  }
+  const onDisk = async () => (await readdir(join(dir, 'bases'))).length
+  expect(await onDisk()).toBe(5)
+  // Somebody held them all until now, so none was retired when a new base was made.
+  for (const folder of folders) await rm(folder, { recursive: true })
+  await db.sql.run('INSERT INTO t VALUES (7)')
+  const { files } = await publish('next')
+  expect(await onDisk()).toBe(2)
+  expect(await querySnapshot(files, digest)).toEqual(await db.sql.all(digest))
+})

@@ -167,7 +167,8 @@ test.skipIf(!disk)(
     let times = 0
     // No room at all, then for a part of what is fetched, of what is made of it, and of the version's own files.
     for (const room of [0, base / 4, base / 2, base]) {
-      for (const version of room === 0 ? [2, 3] : [3]) await rm((await versionFiles(model, version)).dir, { recursive: true })
+      for (const version of room === 0 ? [2, 3] : [3])
+        await rm((await versionFiles(model, version)).dir, { recursive: true })
       await findLost({ ...managed, log: quiet })
       const makeRoom = await managed.disk.fill(room)
       const manager = managed.startManager()

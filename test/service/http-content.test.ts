@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -292,6 +292,17 @@ describe('tables', () => {
     expect(headers).toMatchObject({ 'content-type': 'application/vnd.apache.parquet', 'cache-control': IMMUTABLE })
     expect(headers['content-length']).toBeUndefined()
     expect(await changed()).toBe(before)
+  })
+
+  test('of which one is written to be sent stays when another server starts, and what a killed one has left goes', async () => {
+    const folder = join(server.dataDir, 'exports')
+    await mkdir(folder, { recursive: true })
+    for (const name of ['sent.parquet', 'left.parquet']) await writeFile(join(folder, name), 'PAR1')
+    const twoDaysAgo = Date.now() / 1000 - 2 * 24 * 60 * 60
+    await utimes(join(folder, 'left.parquet'), twoDaysAgo, twoDaysAgo)
+    await using _ = await openServer({ dataDir: server.dataDir })
+    expect(await readdir(folder)).toEqual(['sent.parquet'])
+    await rm(join(folder, 'sent.parquet'))
   })
 })
 

@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Readable } from 'node:stream'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { ALL } from '../../src/engine/plan.ts'
+import { Pace } from '../../src/jobs/pace.ts'
 import type { SnapshotAt } from '../../src/jobs/snapshots.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
@@ -56,6 +58,28 @@ test('intents that wait become one version, in their order, and each is told of 
   const page = await managed.completions.read(id, 0n, 10)
   expect(page).toMatchObject({ version: 1, position: 3n, hasNextPage: false })
   expect(page?.completions.map(({ intent }) => intent.seq)).toEqual([1n, 2n, 3n])
+})
+
+test('whether others wait for the next batch already is what the pace is told', async () => {
+  const published = vi.spyOn(Pace.prototype, 'published')
+  onTestFinished(() => published.mockRestore())
+  const { id } = await managed.models.create({ kind: 'sales' })
+  const upload = await managed.uploads.receive(Readable.from(Buffer.from('siteId,name\nS1,one\n')), {})
+  const submit = (fn: string, args: Record<string, unknown>) =>
+    managed.submitter.submit({ model: id, function: fn, arguments: args })
+  // Row writes share a batch; an import is one of its own, and holds up those behind it.
+  await submit('appendSales', orders('A'))
+  await submit('appendSales', orders('B'))
+  await submit('importSites', { mode: 'APPEND', source: { upload: { id: upload.id } } })
+  await submit('appendSales', orders('C'))
+  const last = await submit('appendSales', orders('D'))
+  await managed.startManager().hold(id)
+  expect(await managed.ended(last.id)).toMatchObject({ version: 3 })
+  expect(published.mock.calls.map(([{ intents, more }]) => ({ intents, more }))).toEqual([
+    { intents: 2, more: true },
+    { intents: 1, more: true },
+    { intents: 2, more: false },
+  ])
 })
 
 test('a version of a sales model starts refreshActuals in the goals models that read it', async () => {

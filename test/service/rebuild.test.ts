@@ -1,9 +1,12 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import type { Engine } from '../../src/engine/engine.ts'
 import { listContent } from '../../src/jobs/content.ts'
 import { letGo } from '../../src/jobs/let-go.ts'
-import { pinVersion } from '../../src/jobs/pins.ts'
+import { markLost } from '../../src/jobs/lost.ts'
+import { pinVersion, releaseVersion } from '../../src/jobs/pins.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { type Losable, openLosable } from '../support/lost-disk.ts'
 import { nobodysStore } from '../support/object-stores.ts'
@@ -242,4 +245,83 @@ test('a version whose files go while its model is held is made again for who ask
   await expect(jobs.rows(source, { version: 1 }, 0)).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
   await jobs.startManager().hold(copy)
   expect((await jobs.rows(copy)).tables).toEqual(before[0]?.tables)
+})
+
+test('a version that is let go while it is made again leaves nothing behind', async () => {
+  await using jobs = await openLosable({ kindsDir: TRIAL_KINDS })
+  const { id } = await jobs.models.create({ kind: 'trial' })
+  const append = (entryId: string) => jobs.run(id, 'appendTrialEntries', { rows: [{ entryId, note: null }] })
+  const first = jobs.startManager()
+  await first.hold(id)
+  await append('A')
+  await jobs.archived(id)
+  await pinVersion(jobs.db, id, 1, 'audit')
+  for (const entry of ['B', 'C', 'D', 'E']) await append(entry)
+  await first.close()
+
+  const reached = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  const objects = new Proxy(jobs.objects, {
+    get(store, name) {
+      const value = Reflect.get(store, name)
+      if (name !== 'getFile') return typeof value === 'function' ? value.bind(store) : value
+      return async (...args: Parameters<typeof store.getFile>) => {
+        reached.resolve()
+        await gate.promise
+        return store.getFile(...args)
+      }
+    },
+  })
+  await jobs.startManager({ objects }).hold(id)
+  // It has its database open by now, and so has swept what was there before.
+  await append('F')
+  const version = await jobs.snapshots.find(id, { version: 1 }, 0)
+  await markLost(jobs.db, version)
+  await reached.promise
+  await releaseVersion(jobs.db, id, 1, null)
+  await letGo(jobs, id)
+  gate.resolve()
+  // Behind the version in the line.
+  await append('G')
+  const folders = await readdir(join(jobs.dataDir, 'models', id, 'versions'))
+  expect(folders.filter(name => name.startsWith('1-'))).toEqual([])
+  await expect(jobs.rows(id, { version: 1 }, 0)).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
+})
+
+test('what is read of another model while a version is made again stays to be read, whatever becomes of it there', async () => {
+  await using jobs = await openLosable({ kindsDir: TRIAL_KINDS })
+  const { id: source } = await jobs.models.create({ kind: 'trial' })
+  const { id: follower } = await jobs.models.create({ kind: 'trial', reads: [source] })
+  const first = jobs.startManager()
+  for (const model of [source, follower]) await first.hold(model)
+  await jobs.run(source, 'appendTrialEntries', { rows: [{ entryId: 'A', note: null }] })
+  const hasFollowed = async () => (await jobs.models.get(follower))?.version === 1
+  expect(await jobs.completions.until(follower, hasFollowed, 20_000)).toBe(true)
+  await jobs.archived(follower)
+  await first.close()
+  const before = await jobs.rows(follower)
+  // Of the ledger alone, then; and as it is archived, nothing of the source is kept for it.
+  await jobs.db.query('DELETE FROM archive WHERE model = $1', [follower])
+  await rm(join(jobs.dataDir, 'models', follower), { recursive: true })
+
+  let applied = 0
+  const lettingGo = (engine: Engine): Engine => ({
+    ...engine,
+    async openWriter(options) {
+      const writer = await engine.openWriter(options)
+      const apply = writer.apply.bind(writer)
+      writer.apply = async (...work) => {
+        applied += 1
+        await jobs.db.query('UPDATE goal_model SET version = 9 WHERE id = $1', [source])
+        await letGo(jobs, source)
+        expect(await readdir(join(jobs.dataDir, 'models', source, 'versions'))).toEqual([])
+        return apply(...work)
+      }
+      return writer
+    },
+  })
+  const engines = new Map([...jobs.engines].map(([name, engine]) => [name, lettingGo(engine)]))
+  await jobs.startManager({ engines }).hold(follower)
+  expect(await jobs.rows(follower)).toEqual(before)
+  expect(applied).toBe(1)
 })

@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { letGo } from '../../src/jobs/let-go.ts'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { letGo, removeStrays } from '../../src/jobs/let-go.ts'
 import { pinVersion } from '../../src/jobs/pins.ts'
 import { pin } from '../../src/jobs/reads.ts'
 import { removeAbandoned } from '../../src/jobs/retention.ts'
@@ -9,6 +11,7 @@ import type { Transaction } from '../../src/platform/postgres.ts'
 import { untilWaiting } from '../support/locks.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
+import { mounted } from '../support/small-disk.ts'
 
 let managed: Managed
 beforeAll(async () => {
@@ -63,6 +66,27 @@ test('a version that an intent is about to read as versions are let go is kept',
   })
   await letGoBeside(model, tx => pin(tx, intent.id, [{ alias: 'source', model, version: 1 }]))
   expect(await kept(model)).toEqual([1])
+})
+
+test('a version whose files cannot be removed keeps no other, and its files go when they can', async ({ skip }) => {
+  const { id: model } = await managed.models.create({ kind: 'sales' })
+  const manager = managed.startManager()
+  await manager.hold(model)
+  for (const orderId of ['A', 'B', 'C']) await managed.run(model, 'appendSales', { rows: [sale({ orderId })] })
+  await manager.close()
+  const versions = join(managed.dataDir, 'models', model, 'versions')
+  const first = join(versions, '1-1')
+  if (!mounted(first, 'size=64k')) skip('this user cannot mount a disk')
+  const unmount = () => execFileSync('umount', [first])
+  onTestFinished(() => {
+    if (readFileSync('/proc/mounts', 'utf8').includes(first)) unmount()
+  })
+  await managed.db.query('UPDATE goal_model SET version = 9 WHERE id = $1', [model])
+  await expect(letGo(managed, model)).rejects.toMatchObject({ code: 'EBUSY' })
+  expect([await kept(model), await readdir(versions)]).toEqual([[], ['1-1']])
+  unmount()
+  await removeStrays(managed)
+  expect(await readdir(versions)).toEqual([])
 })
 
 test('a scenario begins with the version that it was made from, however many its source has published since', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { ALL } from '../../src/engine/plan.ts'
 import { letGo } from '../../src/jobs/let-go.ts'
 import { type OpenSnapshot, OpenVersions, type OpenVersionsDeps } from '../../src/jobs/open-versions.ts'
@@ -107,6 +107,22 @@ test('a process that was frozen past its lease is refused what it read of a vers
   await expect(open.check()).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
   open.release()
   await expect(versions.open(version)).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
+})
+
+test('a process on a machine that slept past its lease, its clock standing still, is refused what was let go meanwhile', async () => {
+  const { version, outdate } = await modelAtVersion1()
+  const { versions } = process()
+  const open = await versions.open(version)
+  await outdate()
+  await endLeases()
+  await letGo(managed, version.model)
+  expect(await isKept(version)).toBe(false)
+  // Only the clock on the wall has gone on.
+  const { now } = Date
+  const wall = vi.spyOn(Date, 'now').mockImplementation(() => now() + 9000)
+  onTestFinished(() => wall.mockRestore())
+  await expect(orders(open)).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
+  await expect(open.check()).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
 })
 
 test('a process that was frozen past its lease goes on with a version that is still kept, leased anew', async () => {
