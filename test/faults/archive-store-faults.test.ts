@@ -1,14 +1,13 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { readManifest } from '../../src/jobs/manifest.ts'
 import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
+import { startFailingServer } from '../support/failing-server.ts'
 import { type Losable, openLosable } from '../support/lost-disk.ts'
 import { environment, startManagerProcess } from '../support/manager-process.ts'
-import { sha256 as digest, keysOf, onS3, S3_URL, throughProxy } from '../support/object-stores.ts'
+import { sha256 as digest, keysOf, onS3, S3_URL, s3TestStore, throughProxy } from '../support/object-stores.ts'
 import { type Rule, startTcpProxy, type Verdict } from '../support/tcp-proxy.ts'
 
 const isPut = (request: string) => request.startsWith('PUT ')
@@ -33,83 +32,124 @@ async function expectWhole({ db, objects }: Losable, model: string): Promise<num
   return archives.map(({ version }) => version)
 }
 
-describe.runIf(S3_URL)(onS3('the archive over a bad line'), () => {
-  const faults: [string, (store: ObjectStore) => Rule][] = [
+/** The store as it is reached while `isFaulty`; where it is not, as it is. */
+type Faulty = (store: ObjectStore, isFaulty: () => boolean) => Promise<{ store: ObjectStore } & AsyncDisposable>
+
+const badLine =
+  (ruleFor: (store: ObjectStore) => Rule): Faulty =>
+  (store, isFaulty) => {
+    const rule = ruleFor(store)
+    return throughProxy(store.url, (...of) => (isFaulty() ? rule(...of) : 'pass'), PATIENCE)
+  }
+
+/** Fails half of the requests as one that breaks, and half as one that is overloaded. */
+const failing: Faulty = async (store, isFaulty) => {
+  let asked = 0
+  const status = () => (isFaulty() ? [500, 503][asked++ % 2] : undefined) ?? null
+  const stack = new AsyncDisposableStack()
+  const server = stack.use(await startFailingServer(`${process.env.AWS_ENDPOINT_URL_S3}`, status))
+  const env = { ...process.env, AWS_ENDPOINT_URL_S3: server.url }
+  const failing = stack.adopt(openObjectStore(store.url, env, PATIENCE), open => open.close())
+  return { store: failing, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
+
+const SMALL = [{ entryId: 'A', note: null }]
+/** More than goes to the store in one part, and cannot be compressed. */
+const large = () =>
+  Array.from({ length: 9 }, (_, order) => ({ entryId: `A${order}`, note: randomBytes(780_000).toString('base64') }))
+
+describe.runIf(S3_URL)(onS3('an archive store'), () => {
+  const faults: [what: string, faulty: Faulty, first?: typeof large][] = [
     [
       'cuts uploads',
-      () =>
-        (side, _chunk, { request }) =>
-          side === 'up' && isPut(request) ? 'cut' : 'pass',
+      badLine(
+        () =>
+          (side, _, { request }) =>
+            side === 'up' && isPut(request) ? 'cut' : 'pass',
+      ),
     ],
-    ['falls silent', () => side => (side === 'up' ? 'swallow' : 'pass')],
+    [
+      'cuts uploads in the middle',
+      badLine(
+        () =>
+          (side, _, { request, up }) =>
+            side === 'up' && isPut(request) && up > 2_000_000 ? 'cut' : 'pass',
+      ),
+      large,
+    ],
+    ['falls silent', badLine(() => side => (side === 'up' ? 'swallow' : 'pass'))],
     [
       'keeps less than it was sent',
-      store =>
-        async (side, _chunk, { request }): Promise<Verdict> => {
-          const [, key] = /^PUT \/[^/]+\/run\/[^/]+\/([^? ]+)/.exec(request) ?? []
-          if (side === 'down' && key) await store.put(decodeURIComponent(key), Buffer.from('cut short'))
-          return 'pass'
-        },
+      badLine(store => async (side, _, { request }): Promise<Verdict> => {
+        const [, key] = /^PUT \/[^/]+\/run\/[^/]+\/([^? ]+)/.exec(request) ?? []
+        if (side === 'down' && key) await store.put(decodeURIComponent(key), Buffer.from('cut short'))
+        return 'pass'
+      }),
     ],
+    ['answers 500 and 503', failing],
   ]
   test.for(faults)(
     'that %s marks nothing as archived, holds up no version, and is caught up with',
-    async ([, faulty]) => {
-      await using jobs = await openLosable({ kindsDir: TRIAL_KINDS, storeUrl: `${S3_URL}/${crypto.randomUUID()}` })
-      const rule = faulty(jobs.objects)
+    async ([, faulty, first]) => {
+      await using there = await s3TestStore()
+      await using jobs = await openLosable({ kindsDir: TRIAL_KINDS, storeUrl: there.url })
       let isFaulty = true
       let met = 0
-      await using proxied = await throughProxy(
-        jobs.objects.url,
-        (...of) => {
-          if (!isFaulty) return 'pass'
-          met += 1
-          return rule(...of)
-        },
-        PATIENCE,
-      )
+      await using reached = await faulty(jobs.objects, () => {
+        met += isFaulty ? 1 : 0
+        return isFaulty
+      })
       const { id } = await jobs.models.create({ kind: 'trial' })
-      await jobs.startManager({ objects: proxied.store, archiveRest: NO_REST }).hold(id)
-      for (const entryId of ['A', 'B', 'C'])
-        expect(await jobs.run(id, 'appendTrialEntries', { rows: [{ entryId, note: null }] })).toMatchObject({
-          status: 'PUBLISHED',
-        })
+      await jobs.startManager({ objects: reached.store, archiveRest: NO_REST }).hold(id)
+      for (const rows of [first?.() ?? SMALL, [{ entryId: 'B', note: null }], [{ entryId: 'C', note: null }]])
+        expect(await jobs.run(id, 'appendTrialEntries', { rows })).toMatchObject({ status: 'PUBLISHED' })
       expect(await jobs.completions.until(id, async () => met > 3, 20_000)).toBe(true)
       expect(await jobs.models.get(id)).toMatchObject({ version: 3, archivedVersion: 0, blocked: null })
       expect(await expectWhole(jobs, id)).toEqual([])
       expect(await keysOf(jobs.objects.list(`${id}/`))).not.toContainEqual(expect.stringContaining('manifest'))
       isFaulty = false
       await jobs.archived(id)
-      expect(await expectWhole(jobs, id)).toEqual([3])
+      expect((await expectWhole(jobs, id)).at(-1)).toBe(3)
+      expect(await there.unfinished()).toEqual([])
     },
   )
 
-  test('that answers 500 marks nothing as archived, and is caught up with', async () => {
-    await using jobs = await openLosable({ kindsDir: TRIAL_KINDS, storeUrl: `${S3_URL}/${crypto.randomUUID()}` })
-    let asked = 0
-    const server = createServer((request, response) => {
-      asked += 1
-      request.resume().on('end', () => response.writeHead(500).end())
+  test('that is slow holds up no version, is asked for nothing twice, and is caught up with', async () => {
+    await using there = await s3TestStore()
+    await using jobs = await openLosable({ kindsDir: TRIAL_KINDS, storeUrl: there.url })
+    const held: (() => void)[] = []
+    const puts: string[] = []
+    let isSlow = true
+    await using slow = await throughProxy(jobs.objects.url, async (side, _, { request }): Promise<Verdict> => {
+      if (!isPut(request)) return 'pass'
+      if (side === 'up') puts.push(request)
+      else if (isSlow) await new Promise<void>(resolve => held.push(resolve))
+      return 'pass'
     })
-    await once(server.listen(0, '127.0.0.1'), 'listening')
-    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    const broken = openObjectStore(jobs.objects.url, { ...process.env, AWS_ENDPOINT_URL_S3: address }, PATIENCE)
     const { id } = await jobs.models.create({ kind: 'trial' })
-    const manager = jobs.startManager({ objects: broken })
-    await manager.hold(id)
-    await jobs.run(id, 'appendTrialEntries', { rows: [{ entryId: 'A', note: null }] })
-    expect(await jobs.completions.until(id, async () => asked > 2, 20_000)).toBe(true)
-    await manager.close()
-    await broken.close()
-    server.close()
-    expect(await jobs.models.get(id)).toMatchObject({ version: 1, archivedVersion: 0 })
-    await jobs.startManager().hold(id)
+    await jobs.startManager({ objects: slow.store, archiveRest: NO_REST }).hold(id)
+    const append = (entryId: string) => jobs.run(id, 'appendTrialEntries', { rows: [{ entryId, note: null }] })
+    await append('A')
+    expect(await jobs.completions.until(id, async () => held.length === 1, 20_000)).toBe(true)
+    // It answers once for every third version.
+    const versions = 16
+    for (let version = 2; version <= versions; version++) {
+      expect(await append(`${version}`)).toMatchObject({ status: 'PUBLISHED', version })
+      expect(held.length).toBeLessThanOrEqual(1)
+      if (version % 3 === 0) held.shift()?.()
+    }
+    isSlow = false
+    for (const answer of held) answer()
     await jobs.archived(id)
-    expect(await expectWhole(jobs, id)).toEqual([1])
+    const archived = await expectWhole(jobs, id)
+    expect(archived.at(-1)).toBe(versions)
+    expect(archived.length).toBeLessThan(versions / 2)
+    expect(puts).toEqual([...new Set(puts)])
   })
 
   test('of a manager that is killed as it puts the manifest nothing is half visible, and the next one begins anew', async () => {
-    await using jobs = await openLosable({ kindsDir: TRIAL_KINDS, storeUrl: `${S3_URL}/${crypto.randomUUID()}` })
+    await using there = await s3TestStore()
+    await using jobs = await openLosable({ kindsDir: TRIAL_KINDS, storeUrl: there.url })
     const reached = Promise.withResolvers<void>()
     const rule: Rule = (side, _chunk, { request }) => {
       if (side !== 'up' || !isPut(request) || !request.includes('manifest.json')) return 'pass'

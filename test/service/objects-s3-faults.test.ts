@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { bytesOf, inChunks, onS3, S3_URL, s3TestStore, textOf, throughProxy } from '../support/object-stores.ts'
 import type { Rule, Verdict } from '../support/tcp-proxy.ts'
 
 const MB = 1024 * 1024
 const isPart = (request: string) => /^PUT .*partNumber=/.test(request)
+const isPut = (request: string) => request.startsWith('PUT ')
 const isBegin = (request: string) => /^POST .*\?uploads/.test(request)
 const isComplete = (request: string) => /^POST .*uploadId=/.test(request)
 const isRead = (request: string) =>
@@ -22,6 +24,27 @@ describe.runIf(S3_URL)(onS3('s3 store behind a bad line'), () => {
     expect(cuts).toBeGreaterThan(1)
     expect((await bytesOf(await t.store.get('up')))?.equals(bytes)).toBe(true)
     expect(await t.unfinished()).toEqual([])
+  })
+
+  test('does not take a line that is slow for one that is dead', async () => {
+    await using t = await s3TestStore()
+    const bytes = randomBytes(4 * MB)
+    let requests = 0
+    await using proxied = await throughProxy(
+      t.url,
+      async (side, chunk, { request }): Promise<Verdict> => {
+        if (side === 'up' && isPut(request)) {
+          if (chunk.includes(request)) requests += 1
+          // All of it is in the hands of the system long before it has gone out: nothing stirs meanwhile that we could see.
+          await wait((chunk.length / bytes.length) * 3_000)
+        }
+        return 'pass'
+      },
+      { stallMs: 1_500 },
+    )
+    expect(await proxied.store.put('up', bytes)).toMatchObject({ bytes: bytes.length })
+    expect(requests).toBe(1)
+    expect((await bytesOf(await t.store.get('up')))?.equals(bytes)).toBe(true)
   })
 
   test('shows nothing of an upload whose parts are always cut off', async () => {
@@ -118,7 +141,7 @@ describe.runIf(S3_URL)(onS3('s3 store behind a bad line'), () => {
       for (; given < 200; given++) yield randomBytes(MB)
     }
     const rule: Rule = (side, _chunk, { request }) => (side === 'up' && !isBegin(request) ? 'swallow' : 'pass')
-    await using proxied = await throughProxy(t.url, rule, { stallMs: 2_000, attempts: 2 })
+    await using proxied = await throughProxy(t.url, rule, { stallMs: 500, attempts: 2 })
     const calls = [
       proxied.store.put('small', Buffer.from('x')),
       proxied.store.put('large', body()),

@@ -5,9 +5,9 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   PutObjectCommand,
-  type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
+import type { S3Clients } from './s3-clients.ts'
 import { storeFault } from './s3-faults.ts'
 
 /** Where an object goes in S3, and as what. */
@@ -30,7 +30,7 @@ const ABANDON_MS = 15_000
  * with the error to throw, and so ends the other parts and the body that feeds them.
  */
 export class S3Parts {
-  readonly #client: S3Client
+  readonly #clients: S3Clients
   readonly #target: Target
   readonly #partBytes: number
   readonly #halt: AbortController
@@ -42,8 +42,8 @@ export class S3Parts {
   #uploadId: string | undefined
 
   /** `signal` is that of `halt`, and of the caller's own reasons to stop. */
-  constructor(client: S3Client, target: Target, partBytes: number, halt: AbortController, signal: AbortSignal) {
-    this.#client = client
+  constructor(clients: S3Clients, target: Target, partBytes: number, halt: AbortController, signal: AbortSignal) {
+    this.#clients = clients
     this.#target = target
     this.#partBytes = partBytes
     this.#halt = halt
@@ -70,8 +70,9 @@ export class S3Parts {
     const UploadId = this.#uploadId
     const PartNumber = this.#md5s.push(createHash('md5').update(part).digest())
     const command = new UploadPartCommand({ ...this.#place, UploadId, PartNumber, Body: part })
-    const sending: Promise<void> = this.#client
-      .send(command, { abortSignal: this.#signal })
+    const limits = { abortSignal: this.#signal, requestTimeout: this.#clients.sendingMs(part.byteLength) }
+    const sending: Promise<void> = this.#clients.sending
+      .send(command, limits)
       .then(
         ({ ETag }) => {
           this.#sent[PartNumber - 1] = { PartNumber, ETag }
@@ -87,7 +88,9 @@ export class S3Parts {
   async finish(last: Buffer): Promise<void> {
     if (this.#uploadId === undefined) {
       this.#md5s.push(createHash('md5').update(last).digest())
-      await this.#asked(this.#client.send(new PutObjectCommand({ ...this.#target, Body: last })))
+      const command = new PutObjectCommand({ ...this.#target, Body: last })
+      const limits = { requestTimeout: this.#clients.sendingMs(last.byteLength) }
+      await this.#asked(this.#clients.sending.send(command, limits))
       return
     }
     await this.send(last)
@@ -95,7 +98,7 @@ export class S3Parts {
     this.#signal.throwIfAborted()
     const MultipartUpload = { Parts: this.#sent }
     const command = { ...this.#place, UploadId: this.#uploadId, MultipartUpload }
-    await this.#asked(this.#client.send(new CompleteMultipartUploadCommand(command)))
+    await this.#asked(this.#clients.asking.send(new CompleteMultipartUploadCommand(command)))
   }
 
   /** Ends what is in flight and aborts the upload at the server. What cannot be told to it now is swept when it is a day old. */
@@ -104,7 +107,7 @@ export class S3Parts {
     await Promise.all(this.#inFlight)
     if (this.#uploadId === undefined) return
     const command = new AbortMultipartUploadCommand({ ...this.#place, UploadId: this.#uploadId })
-    await this.#client.send(command, { abortSignal: AbortSignal.timeout(ABANDON_MS) }).catch(() => {})
+    await this.#clients.asking.send(command, { abortSignal: AbortSignal.timeout(ABANDON_MS) }).catch(() => {})
   }
 
   get #place(): Target {
@@ -112,7 +115,9 @@ export class S3Parts {
   }
 
   async #begin(): Promise<string | undefined> {
-    const begun = this.#client.send(new CreateMultipartUploadCommand(this.#target), { abortSignal: this.#signal })
+    const begun = this.#clients.asking.send(new CreateMultipartUploadCommand(this.#target), {
+      abortSignal: this.#signal,
+    })
     return (await this.#asked(begun)).UploadId
   }
 

@@ -7,11 +7,12 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 /** How long a silent store is waited for, and how often a request is sent before it has failed. */
 export interface Patience {
-  /** Milliseconds without one byte either way. */
+  /** Milliseconds without one byte either way; what is sent has as long again for each MiB (s3-clients.ts). */
   stallMs?: number | undefined
   attempts?: number | undefined
 }
 
+export const STALL_MS = 30_000
 const MAX_PREFIX_BYTES = 200
 
 /** `s3://bucket/prefix` in its parts; the prefix is empty or ends in '/'. Anything else is a UsageError. */
@@ -50,7 +51,7 @@ function endpoint(
 }
 
 /** The client's settings from the environment. */
-export function clientSettings(env: Environment, { stallMs = 30_000, attempts = 5 }: Patience): S3ClientConfig {
+export function clientSettings(env: Environment, { stallMs = STALL_MS, attempts = 5 }: Patience): S3ClientConfig {
   const own = endpoint(env)
   const region = env.AWS_REGION || env.AWS_DEFAULT_REGION || (own.endpoint === undefined ? undefined : 'us-east-1')
   return {

@@ -7,16 +7,16 @@ import {
   type GetObjectCommandOutput,
   HeadObjectCommand,
   paginateListObjectsV2,
-  S3Client,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { checkedFolder, checkedKey, checkedPrefix, checkedRange, tempName } from './keys.ts'
 import { getLocalFile, putLocalFile } from './local-file.ts'
 import type { GetFileOptions, GetOptions, ObjectInfo, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
 import { ResumingBody } from './s3-body.ts'
+import { S3Clients } from './s3-clients.ts'
 import { isMissing, isPastEnd, storeFault } from './s3-faults.ts'
 import type { Target } from './s3-parts.ts'
-import { clientSettings, type Environment, type Patience, parseS3Url } from './s3-settings.ts'
+import { type Environment, type Patience, parseS3Url } from './s3-settings.ts'
 import { abortStrayUploads } from './s3-strays.ts'
 import { upload } from './s3-upload.ts'
 
@@ -45,7 +45,7 @@ function rangeOf(start: number, end: number): { Range?: string } {
  */
 export class S3Store implements ObjectStore {
   readonly url: string
-  readonly #client: S3Client
+  readonly #clients: S3Clients
   readonly #bucket: string
   readonly #prefix: string
   readonly #closing = new AbortController()
@@ -56,12 +56,12 @@ export class S3Store implements ObjectStore {
     this.url = url
     this.#bucket = bucket
     this.#prefix = prefix
-    this.#client = new S3Client(clientSettings(env, patience))
+    this.#clients = new S3Clients(env, patience)
     const before = new Date(Date.now() - STRAY_AFTER_MS)
     this.#swept = (
       prefix === ''
         ? Promise.resolve()
-        : abortStrayUploads(this.#client, { bucket, prefix, before }, this.#closing.signal)
+        : abortStrayUploads(this.#clients.asking, { bucket, prefix, before }, this.#closing.signal)
     ).catch(() => {}) // check() tells of a store that does not work
   }
 
@@ -72,7 +72,7 @@ export class S3Store implements ObjectStore {
   ): Promise<StoredObject> {
     const { contentType } = options
     const target = { ...this.#place(key), ...(contentType === undefined ? {} : { ContentType: contentType }) }
-    return { key, ...(await upload(this.#client, target, body, options)) }
+    return { key, ...(await upload(this.#clients, target, body, options)) }
   }
 
   putFile(key: string, path: string, options: PutOptions = {}): Promise<StoredObject> {
@@ -91,7 +91,7 @@ export class S3Store implements ObjectStore {
     const stop = start + (first.ContentLength ?? 0)
     const again = async (from: number, stopped: AbortSignal) => {
       const command = new GetObjectCommand({ ...place, ...rangeOf(from, stop), IfMatch: first.ETag })
-      return bodyOf(await this.#client.send(command, { abortSignal: stopped }))
+      return bodyOf(await this.#clients.asking.send(command, { abortSignal: stopped }))
     }
     const body = new ResumingBody(bodyOf(first), { at: start, end: stop }, again)
     return signal === undefined ? body : addAbortSignal(signal, body)
@@ -100,7 +100,7 @@ export class S3Store implements ObjectStore {
   async head(key: string): Promise<ObjectInfo | null> {
     const place = this.#place(key)
     try {
-      const found = await this.#client.send(new HeadObjectCommand(place))
+      const found = await this.#clients.asking.send(new HeadObjectCommand(place))
       return { key, bytes: found.ContentLength ?? 0 }
     } catch (error) {
       if (isMissing(error)) return null
@@ -115,7 +115,7 @@ export class S3Store implements ObjectStore {
   async *list(prefix: string): AsyncGenerator<ObjectInfo> {
     const input = { Bucket: this.#bucket, Prefix: this.#prefix + checkedPrefix(prefix) }
     try {
-      for await (const page of paginateListObjectsV2({ client: this.#client }, input)) {
+      for await (const page of paginateListObjectsV2({ client: this.#clients.asking }, input)) {
         for (const { Key = '', Size = 0 } of page.Contents ?? []) {
           // What ends in '/' are the empty objects by which some tools mark folders.
           if (!Key.endsWith('/')) yield { key: Key.slice(this.#prefix.length), bytes: Size }
@@ -129,7 +129,7 @@ export class S3Store implements ObjectStore {
   async delete(key: string): Promise<void> {
     const place = this.#place(key)
     try {
-      await this.#client.send(new DeleteObjectCommand(place))
+      await this.#clients.asking.send(new DeleteObjectCommand(place))
     } catch (error) {
       throw storeFault(error)
     }
@@ -153,7 +153,7 @@ export class S3Store implements ObjectStore {
     }
     const place = this.#place(key)
     try {
-      return await getSignedUrl(this.#client, new GetObjectCommand(place), { expiresIn: seconds })
+      return await getSignedUrl(this.#clients.asking, new GetObjectCommand(place), { expiresIn: seconds })
     } catch (error) {
       throw storeFault(error)
     }
@@ -169,8 +169,8 @@ export class S3Store implements ObjectStore {
     const place = { Bucket: this.#bucket, Key: this.#prefix + tempName() }
     const limit = { abortSignal: AbortSignal.timeout(CHECK_MS) }
     try {
-      const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(place), limit)
-      await this.#client.send(new AbortMultipartUploadCommand({ ...place, UploadId }), limit)
+      const { UploadId } = await this.#clients.asking.send(new CreateMultipartUploadCommand(place), limit)
+      await this.#clients.asking.send(new AbortMultipartUploadCommand({ ...place, UploadId }), limit)
     } catch (error) {
       throw storeFault(error)
     }
@@ -178,7 +178,7 @@ export class S3Store implements ObjectStore {
 
   async close(): Promise<void> {
     this.#closing.abort()
-    this.#client.destroy()
+    this.#clients.close()
     await this.#swept
   }
 
@@ -194,7 +194,7 @@ export class S3Store implements ObjectStore {
   ): Promise<GetObjectCommandOutput | 'past end' | null> {
     const command = new GetObjectCommand({ ...place, ...rangeOf(start, end) })
     try {
-      return await this.#client.send(command, signal === undefined ? {} : { abortSignal: signal })
+      return await this.#clients.asking.send(command, signal === undefined ? {} : { abortSignal: signal })
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       if (isMissing(error)) return null

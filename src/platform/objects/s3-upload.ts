@@ -2,6 +2,7 @@ import { DeleteObjectCommand, HeadObjectCommand, type HeadObjectCommandOutput, t
 import { TeatreeError } from '../errors.ts'
 import { Meter } from './meter.ts'
 import type { PutOptions, StoredObject } from './object-store.ts'
+import type { S3Clients } from './s3-clients.ts'
 import { isMissing, storeFault } from './s3-faults.ts'
 import { S3Parts, type Target } from './s3-parts.ts'
 
@@ -58,7 +59,7 @@ async function sendAll(parts: S3Parts, chunks: AsyncIterable<Uint8Array>): Promi
  * `ObjectStore.put`.
  */
 export async function upload(
-  client: S3Client,
+  clients: S3Clients,
   target: Target,
   body: AsyncIterable<Uint8Array> | Uint8Array,
   options: PutOptions,
@@ -67,7 +68,7 @@ export async function upload(
   const signal = options.signal === undefined ? halt.signal : AbortSignal.any([options.signal, halt.signal])
   const meter = new Meter({ ...options, signal })
   const known = body instanceof Uint8Array ? body.byteLength : options.expect?.bytes
-  const parts = new S3Parts(client, target, partBytes(known, options.maxBytes), halt, signal)
+  const parts = new S3Parts(clients, target, partBytes(known, options.maxBytes), halt, signal)
   let fault: { error: unknown } | null = null
   try {
     await sendAll(parts, meter.read(body))
@@ -78,13 +79,13 @@ export async function upload(
   }
 
   // Also after a fault: the store may have completed the object and the answer have been lost.
-  const seen = await look(client, target).catch(error => {
+  const seen = await look(clients.asking, target).catch(error => {
     throw fault === null ? error : fault.error
   })
   const { bytes, sha256 } = meter.measured()
   if (isWhatWasSent(seen, bytes, parts.etag)) return { bytes, sha256 }
   if (fault !== null) throw fault.error
-  await client.send(new DeleteObjectCommand({ Bucket: target.Bucket, Key: target.Key })).catch(() => {})
+  await clients.asking.send(new DeleteObjectCommand({ Bucket: target.Bucket, Key: target.Key })).catch(() => {})
   const message = `The object store kept ${seen?.ContentLength ?? 'none'} of the ${bytes} bytes it was sent, or other bytes.`
   throw new TeatreeError('UNAVAILABLE', message)
 }
