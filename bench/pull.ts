@@ -75,7 +75,7 @@ export async function run(args: string[]): Promise<void> {
       [
         line('download, file not made yet', downloads, downloads),
         line(`pull after ${APPENDED} appended rows`, changed, downloads),
-        line('first pull', [first], [whole]),
+        line('first pull', [first], downloads),
         line('download, file made', [whole], [whole]),
         line('pull, nothing changed', [again], [whole]),
       ],
