@@ -36,7 +36,8 @@ test('while the store is away publishing goes on, and the archive catches up by 
   await rm(store)
   for (const model of models) {
     await until(model, async () => (await lag(managed, model)) === 0)
-    const content = await listContent(managed.db, { model, form: 'PARQUET' }, { limit: 10 })
+    // One that was on its way as the store came back may be there, too.
+    const content = await listContent(managed.db, { model, version: 3, form: 'PARQUET' }, { limit: 10 })
     expect(content.map(({ version, table }) => [version, table])).toEqual([
       [3, 'entries'],
       [3, 'seen'],

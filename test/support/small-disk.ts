@@ -4,7 +4,7 @@ import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll } from 'vitest'
+import { afterAll, afterEach } from 'vitest'
 import { type Managed, type ManagedOptions, openManaged } from './managed.ts'
 
 /** A small disk for the tests of one file; it goes when they are over. */
@@ -18,6 +18,8 @@ export interface SmallDisk {
 export function smallDisk(mebibytes: number): SmallDisk | null {
   const dir = mkdtempSync(join(tmpdir(), 'teatree-disk-'))
   const isMounted = mounted(dir, `size=${mebibytes}m`)
+  // What a test that failed has left full is not in the way of the next.
+  afterEach(() => rm(fillerIn(dir), { force: true }))
   afterAll(() => {
     if (isMounted) execFileSync('umount', ['--lazy', dir])
     rmSync(dir, { recursive: true, force: true })
@@ -52,8 +54,10 @@ export function mounted(dir: string, options: string): boolean {
   }
 }
 
+const fillerIn = (dir: string): string => join(dir, 'filler')
+
 async function fill(dir: string, left: number): Promise<() => Promise<void>> {
-  const filler = join(dir, 'filler')
+  const filler = fillerIn(dir)
   await rm(filler, { force: true })
   const { bsize, bavail } = await statfs(dir)
   // Others may take room at the same time: then there is less left.
