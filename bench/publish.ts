@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duckdbEngine } from '../src/engine/duckdb/index.ts'
@@ -32,7 +32,7 @@ const readings = checkKind(
           ...Object.fromEntries(Array.from({ length: 7 }, (_, n) => [`value${n}`, 'DOUBLE' as const])),
         },
         key: ['reading'],
-        writes: ['append'],
+        writes: ['append', 'update'],
       },
     },
     functions: {
@@ -55,7 +55,8 @@ const readings = checkKind(
 /** What is changed, and how; answers with the milliseconds of applying it. `n` makes each round another. */
 const CHANGES: Record<string, (model: Model, n: number) => Promise<number>> = {
   'append 10 rows': model => model.append(10),
-  'update 500 rows': (model, n) =>
+  'update 500 rows': (model, n) => model.update(500, n),
+  '… in SQL of a function': (model, n) =>
     model.change(`UPDATE readings SET value0 = random()
       WHERE reading IN (SELECT (hash(i * 1000 + ${n}) % ${model.appended})::BIGINT FROM range(500) r (i))`),
   'delete 1 %': (model, n) => model.change(`DELETE FROM readings WHERE reading % 100 = ${n}`),
@@ -99,6 +100,12 @@ class Model implements AsyncDisposable {
       return { reading: String(this.appended++), ...Object.fromEntries(values) }
     })
     return this.#apply({ is: 'append', table: 'readings', rows })
+  }
+
+  update(count: number, n: number): Promise<number> {
+    const values = Array.from({ length: count }, (_, i) => String((i * 7919_7919 + n * 104_729) % this.appended))
+    const where = { is: 'in' as const, column: 'reading', values, negated: false }
+    return this.#apply({ is: 'update', table: 'readings', where, set: { value0: Math.random() } })
   }
 
   change(statement: string): Promise<number> {
@@ -161,12 +168,17 @@ async function bytesWritten(): Promise<number> {
   return Number(/^wchar: (\d+)/m.exec(io)?.[1] ?? Number.NaN)
 }
 
-async function copied({ path }: { path: string }, to: string): Promise<number> {
+/** Milliseconds of copying the file, and of that and having the copy on disk, as a version has to be. */
+async function copied({ path }: { path: string }, to: string): Promise<{ copy: number; synced: number }> {
   const started = performance.now()
   await copyFile(path, to)
-  const time = performance.now() - started
+  const copy = performance.now() - started
+  const file = await open(to)
+  await file.sync()
+  const synced = performance.now() - started
+  await file.close()
   await rm(to)
-  return time
+  return { copy, synced }
 }
 
 /**
@@ -209,8 +221,10 @@ export async function run(args: string[]): Promise<void> {
         'and opened',
         'MB written',
         'copyFile ms',
+        'and synced',
         'copy / publish',
         'copy / opened',
+        'synced / opened',
       ],
       changes,
     )}\n${IN_A_ROW} appends of 10 rows in a row: publish and open, new bases among them\n\n${table(
@@ -231,11 +245,12 @@ async function rounds(
     opened: [] as number[],
     bytes: [] as number[],
     copy: [] as number[],
+    synced: [] as number[],
   }
   for (let round = 0; round <= ROUNDS; round++) {
     const apply = await change(model, round)
     const { files, open, bytes } = await model.publish()
-    const copy = await copied(await model.file(), join(dir, 'copy'))
+    const { copy, synced } = await copied(await model.file(), join(dir, 'copy'))
     // The first round warms up.
     if (round === 0) continue
     found.apply.push(apply)
@@ -243,14 +258,16 @@ async function rounds(
     found.opened.push(files + open)
     found.bytes.push(bytes)
     found.copy.push(copy)
+    found.synced.push(synced)
   }
-  const { apply, files, opened, bytes, copy } = found
+  const { apply, files, opened, bytes, copy, synced } = found
   return [
     ...[apply, files, opened].map(times => ms(median(times))),
     (median(bytes) / 1e6).toFixed(2),
-    ms(median(copy)),
+    ...[copy, synced].map(times => ms(median(times))),
     ratio(median(copy), median(files)),
     ratio(median(copy), median(opened)),
+    ratio(median(synced), median(opened)),
   ]
 }
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { manifestDigest } from '../../src/engine/blocks.ts'
 import { Bases } from '../../src/engine/duckdb/bases.ts'
 import { databaseOf, type ModelDatabase, openDatabase } from '../../src/engine/duckdb/database.ts'
-import { blockChecksums } from '../../src/engine/duckdb/database-blocks.ts'
+import { blockChecksums, blocksInUse } from '../../src/engine/duckdb/database-blocks.ts'
 import { blockManifest } from '../../src/engine/duckdb/snapshot-files.ts'
 import { querySnapshot } from './writer-model.ts'
 
@@ -15,7 +15,7 @@ let bases: Bases
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'teatree-bases-'))
   db = await openDatabase(dir, null, { threads: 1 })
-  bases = await Bases.open({ dir: join(dir, 'bases'), database: db.path, from: null, sql: db.sql })
+  bases = await Bases.open({ dir: join(dir, 'bases'), database: db.path, from: null })
 })
 afterEach(async () => {
   db.close()
@@ -56,6 +56,46 @@ test('a block whose words change places is told from what it was, though its che
   expect(sums.some((_, at) => at >= 4 && data(at).intersection(data(at - 4)).size > 0)).toBe(true)
 })
 
+/** The blocks that the catalog knows of, by what DuckDB says of its segments and its metadata. */
+async function blocksOfCatalog() {
+  const tables = await db.sql.all('SELECT table_name AS name FROM duckdb_tables()')
+  const all = new Set<number>()
+  const add = (rows: Record<string, unknown>[]) => {
+    for (const { block } of rows) if (Number(block) >= 0) all.add(Number(block))
+  }
+  for (const { name } of tables) {
+    const segments = `(SELECT * FROM pragma_storage_info('${name}') WHERE persistent)`
+    add(await db.sql.all(`SELECT block_id AS block FROM ${segments}`))
+    add(await db.sql.all(`SELECT unnest(additional_block_ids) AS block FROM ${segments}`))
+  }
+  const metadata = await db.sql.all('SELECT block_id AS block FROM pragma_metadata_info()')
+  add(metadata)
+  return { all, metadata: new Set(metadata.map(({ block }) => Number(block))) }
+}
+
+test('which blocks hold something is what DuckDB says, whatever has become of the file', async () => {
+  const long = `repeat('tea ', 20000) || i`
+  const changes = [
+    'CREATE TABLE t AS SELECT i, random() AS weight FROM range(300000) r (i)',
+    'UPDATE t SET weight = random() WHERE i % 1000 = 1',
+    'DELETE FROM t WHERE i > 100000 AND i % 3 > 0',
+    'INSERT INTO t SELECT i + 300000, random() FROM range(200000) r (i)',
+    `CREATE TABLE long AS SELECT i, ${long} AS text FROM range(500) r (i)`,
+    'ALTER TABLE t ADD COLUMN label VARCHAR',
+    'UPDATE t SET label = hash(i)::VARCHAR',
+    'DELETE FROM long WHERE i % 2 = 0',
+    'DROP TABLE long',
+    'DELETE FROM t WHERE i % 2 = 0',
+    'INSERT INTO t BY NAME SELECT i + 900000 AS i FROM range(10) r (i)',
+    'DELETE FROM t',
+  ]
+  for (const change of changes) {
+    await db.sql.run(change)
+    await db.sql.run('CHECKPOINT')
+    expect(await blocksInUse(db.path), change).toEqual(await blocksOfCatalog())
+  }
+})
+
 test('what a large append wrote past the WAL needs a new base; what a small one wrote does not', async () => {
   await db.sql.run('CREATE TABLE t (i BIGINT)')
   await bases.renew(db.sql)
@@ -93,7 +133,6 @@ test('what a writer begins with is patched from the first new base on, once ther
     dir: join(next, 'bases'),
     database: other.path,
     from: databaseOf(files),
-    sql: other.sql,
   })
   try {
     await other.sql.run('UPDATE t SET weight = random() WHERE i % 20 = 3')

@@ -15,9 +15,10 @@ export const SUBMITTED_AT = '2013-01-31T09:00:00.000000Z'
 
 /** A model under a writer, in a folder of its own that is removed with it. */
 export class WriterModel implements AsyncDisposable {
-  readonly kind: Kind
+  kind: Kind
   readonly path: string
   writer: DuckDBWriter
+  readonly #options: DuckDBWriterOptions
   /** Steps of the last batch, as `onStep` was told them. */
   steps: string[] = []
   /** What the log was told: ids of faults of the kind. */
@@ -25,8 +26,14 @@ export class WriterModel implements AsyncDisposable {
   #seq = 0n
   #snapshots = 0
 
-  private constructor(kind: Kind, path: string, writer: DuckDBWriter, logged: { id: string; err: unknown }[]) {
-    this.kind = kind
+  private constructor(
+    options: DuckDBWriterOptions,
+    path: string,
+    writer: DuckDBWriter,
+    logged: { id: string; err: unknown }[],
+  ) {
+    this.#options = options
+    this.kind = options.kind
     this.logged = logged
     this.path = path
     this.writer = writer
@@ -43,11 +50,19 @@ export class WriterModel implements AsyncDisposable {
     const kinds = new Map([kind, ...(more.readsKinds ?? [])].map(each => [each.name, each]))
     const options = { kind, kinds, dir, from: null, threads: 2, memoryBytes: 2 ** 30, log, ...more }
     try {
-      return new WriterModel(kind, path, await openDuckDBWriter(options), logged)
+      return new WriterModel(options, path, await openDuckDBWriter(options), logged)
     } catch (error) {
       await rm(path, { recursive: true })
       throw error
     }
+  }
+
+  /** Closes the writer and opens another, from the files of a version, with the kind as it is by then. */
+  async reopen(from: SnapshotFiles, kind: Kind = this.kind): Promise<void> {
+    await this.writer.close()
+    this.kind = kind
+    const dir = await mkdtemp(join(this.path, 'scratch-'))
+    this.writer = await openDuckDBWriter({ ...this.#options, kind, dir, from })
   }
 
   work(change: Change, more: Partial<Work> = {}): Work {

@@ -17,6 +17,7 @@ import {
 } from './snapshot-files.ts'
 import type { DuckDBSql } from './sql.ts'
 import { isUntouched, markUntouched } from './untouched.ts'
+import { type ReadersWal, walForReaders } from './wal.ts'
 
 /** The state of the database at a checkpoint, in a file that versions are links to and nothing writes to. */
 interface Base {
@@ -27,14 +28,14 @@ interface Base {
   outdated: Set<number> | null
 }
 
-/** What replaying a WAL costs its readers, measured: by its bytes, and by the versions that are in it. */
-const REPLAY_MS = { byte: 80 / 2 ** 20, version: 0.3 }
-/** What a base costs to make where none has been made yet. */
-const COPY_MS_PER_BYTE = 2e-6
+/** What a base costs to make where none has been made yet: a checkpoint, its syncs, and a copy. */
+const BASE_MS = { least: 30, byte: 2e-6 }
 /** A reader opens a version in a tenth of a second, even where a new base would be dear. */
+const MOST_REPLAY_MS = 100
+/** What a WAL of more would cost its readers is not looked at. */
 const MOST_WAL_BYTES = 1 << 20
 /** With less than this, a new base is not worth its making even while nobody waits. */
-const LEAST_WAL_BYTES = 64 << 10
+const LEAST_REPLAY_MS = 5
 
 /**
  * Publishes the states of a database at the price of what has changed. A version is a link to a base and a copy of the
@@ -63,7 +64,8 @@ export class Bases {
   /** What the last base cost to make, and what the versions since have cost their readers. */
   #costMs = 0
   #replayMs = 0
-  #versions = 0
+  /** The WAL as readers get it, as of the size that it had then. */
+  #read: (ReadersWal & { size: number }) | null = null
 
   private constructor(dir: string, database: string) {
     this.#dir = dir
@@ -75,11 +77,11 @@ export class Bases {
    * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too. It belongs to
    * a version that is kept, so nobody can take it for retired while it gets another name.
    */
-  static async open(of: { dir: string; database: string; from: string | null; sql: DuckDBSql }): Promise<Bases> {
+  static async open(of: { dir: string; database: string; from: string | null }): Promise<Bases> {
     const bases = new Bases(of.dir, of.database)
     if (of.from !== null) {
       // Before anything is written: what is in use now is what is in that file.
-      bases.#used = await blocksInUse(of.sql)
+      bases.#used = await blocksInUse(of.database)
       await mkdir(of.dir, { recursive: true })
       bases.#first = bases.#nextPath()
       await linkOrCopy(of.from, bases.#first)
@@ -90,14 +92,16 @@ export class Bases {
   /** Whether the present state must be published with a new base. */
   async isDue(): Promise<boolean> {
     await this.#takeFirst()
-    const wal = await this.#walBytes()
-    return wal > MOST_WAL_BYTES || this.#replayMs > this.#costMs || !(await this.#isUntouched())
+    if ((await this.#walBytes()) > MOST_WAL_BYTES || !(await this.#isUntouched())) return true
+    const { replayMs } = await this.#wal()
+    return replayMs > MOST_REPLAY_MS || this.#replayMs + replayMs > this.#costMs
   }
 
   /** Whether a new base is worth its making while nobody waits. */
   async isWorthwhile(): Promise<boolean> {
-    if (!(await this.#isUntouched())) return true
-    if ((await this.#walBytes()) < LEAST_WAL_BYTES) return false
+    if ((await this.#walBytes()) > MOST_WAL_BYTES || !(await this.#isUntouched())) return true
+    const { replayMs } = await this.#wal()
+    if (replayMs < LEAST_REPLAY_MS) return false
     return this.#replayMs > this.#costMs || (await this.#retired()).length > 0
   }
 
@@ -107,7 +111,7 @@ export class Bases {
     if (path === null) return
     const [manifest, checksums] = [await blockManifest(path), await blockChecksums(path)]
     this.#current = { path, manifest, checksums, outdated: this.#used && new Set() }
-    this.#costMs = manifest.bytes * COPY_MS_PER_BYTE
+    this.#costMs = BASE_MS.least + manifest.bytes * BASE_MS.byte
     this.#first = null
   }
 
@@ -120,7 +124,7 @@ export class Bases {
   async renew(sql: DuckDBSql): Promise<void> {
     const started = performance.now()
     await sql.run('CHECKPOINT')
-    const used = await blocksInUse(sql)
+    const used = await blocksInUse(this.#database)
     const written = used && this.#used && writtenBetween(this.#used, used)
     for (const base of this.#all()) base.outdated = written && (base.outdated?.union(written) ?? null)
     this.#used = used
@@ -140,7 +144,7 @@ export class Bases {
     await markUntouched(this.#database)
     this.#costMs = performance.now() - started
     this.#replayMs = 0
-    this.#versions = 0
+    this.#read = null
   }
 
   /** Writes the present state into `dir`, synced. */
@@ -150,15 +154,15 @@ export class Bases {
     const base = { bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) }
     const [, ...more] = await this.#retired()
     await this.#remove(more)
-    const wal = await readFile(walOf(this.#database)).catch(absent)
-    if (!wal || wal.length === 0) {
+    const { bytes: wal, replayMs } = await this.#wal()
+    this.#read = null
+    if (wal.length === 0) {
       await linkOrCopy(path, join(dir, DATABASE))
       await syncPath(dir)
       return [{ name: DATABASE, ...base }]
     }
-    this.#versions += 1
-    this.#replayMs += wal.length * REPLAY_MS.byte + this.#versions * REPLAY_MS.version
-    if (wal.length > LEAST_WAL_BYTES / 2 || this.#replayMs > this.#costMs / 4) this.#makeSpare()
+    this.#replayMs += replayMs
+    if (replayMs > LEAST_REPLAY_MS / 2 || this.#replayMs > this.#costMs / 4) this.#makeSpare()
     await linkOrCopy(path, join(dir, BASE))
     await using copy = await open(join(dir, BASE_WAL), 'w')
     await copy.writeFile(wal)
@@ -226,6 +230,15 @@ export class Bases {
     const manifest = await patchWithManifest(this.#database, retired.path, retired.manifest, changed)
     await rename(retired.path, path)
     return manifest
+  }
+
+  async #wal(): Promise<ReadersWal> {
+    const size = await this.#walBytes()
+    if (this.#read?.size !== size) {
+      const wal = size === 0 ? Buffer.alloc(0) : await readFile(walOf(this.#database))
+      this.#read = { size, ...walForReaders(wal) }
+    }
+    return this.#read
   }
 
   async #walBytes(): Promise<number> {

@@ -51,7 +51,6 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
         dir: join(dir, BASES),
         database: db.path,
         from: from && databaseOf(from),
-        sql: db.sql,
       }),
       counts: new TableCounts(db.sql, [...kind.tables.keys()]),
       state,

@@ -7,7 +7,7 @@ import { databaseOf } from './database.ts'
 import { DuckDBSnapshotReader } from './snapshot-reader.ts'
 import { dropViews, emptyTables, snapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, literal, quoted } from './sql.ts'
-import { readState } from './state.ts'
+import { type State, selectState, stateOf } from './state.ts'
 
 /**
  * The readers of this process, for the DuckDB engine:
@@ -53,13 +53,12 @@ export class DuckDBReaders implements Readers {
     const isEmpty = Object.keys(files).length === 0
     const release = async (sql: DuckDBSql) => {
       await dropViews(sql, alias)
-      if (!isEmpty) await sql.run(`DETACH ${quoted(alias)}`)
+      if (!isEmpty) await sql.run(`DETACH DATABASE IF EXISTS ${quoted(alias)}`)
     }
     const { state, tables } = await this.#connections.use(async sql => {
-      if (!isEmpty) await attach(sql, files, alias)
       try {
         if (isEmpty) return { state: { version: 0, lastSeq: 0n }, tables: await emptyTables(sql, kind, alias) }
-        const state = await readState(sql, alias)
+        const state = await attach(sql, files, alias)
         return { state, tables: await snapshotTables(sql, kind, alias, state.shape) }
       } catch (error) {
         await release(sql)
@@ -88,26 +87,23 @@ export class DuckDBReaders implements Readers {
   }
 }
 
-async function attach(sql: DuckDBSql, files: SnapshotFiles, alias: string): Promise<void> {
-  const path = databaseOf(files)
+/** What it holds. Where this throws, it may be attached. */
+async function attach(sql: DuckDBSql, files: SnapshotFiles, alias: string): Promise<State> {
+  const attaching = `ATTACH ${literal(databaseOf(files))} AS ${quoted(alias)} (READ_ONLY, TYPE duckdb)`
   try {
-    await sql.run(`ATTACH ${literal(path)} AS ${quoted(alias)} (READ_ONLY, TYPE duckdb)`)
+    const rows = await sql.script(`${attaching}; ${selectState(alias)}`)
+    // A WAL that is gone would leave an older version behind, and no error.
+    await allThere(files)
+    return stateOf(rows)
   } catch (cause) {
     await allThere(files, cause)
     throw cause
-  }
-  try {
-    // A WAL that is gone would leave an older version behind, and no error.
-    await allThere(files)
-  } catch (error) {
-    await sql.run(`DETACH ${quoted(alias)}`)
-    throw error
   }
 }
 
 /** @throws SnapshotMissing where a file is not there. */
 async function allThere(files: SnapshotFiles, cause?: unknown): Promise<void> {
-  for (const [name, path] of Object.entries(files)) {
+  const missing = async ([name, path]: [string, string]) => {
     try {
       await stat(path)
     } catch (error) {
@@ -115,4 +111,5 @@ async function allThere(files: SnapshotFiles, cause?: unknown): Promise<void> {
       throw new SnapshotMissing(`the version's file ${name} is gone`, { cause })
     }
   }
+  await Promise.all(Object.entries(files).map(missing))
 }

@@ -90,13 +90,13 @@ export async function upsertStage(sql: DuckDBSql, table: Table, intents: number)
        WHERE nth > 1)`,
     )
   }
-  if (found > 0) await sql.run(`DELETE FROM ${quoted(table.name)} WHERE rowid IN (SELECT _found FROM ${FOUND})`)
+  if (found > 0) await deleteFound(sql, table)
   await insertStage(sql, table)
   await sql.run(`DROP TABLE ${FOUND}`)
   return counts
 }
 
-/** Rows of the table that an upsert takes the place of. */
+/** Rows of the table that others take the place of. */
 const FOUND = 'temp.main."found rows"'
 
 /** An intent inserts the keys that neither the table nor an intent before it has, and updates its others. */
@@ -121,7 +121,13 @@ export async function replaceStage(sql: DuckDBSql, table: Table): Promise<RowCou
   return { inserted: await insertStage(sql, table), updated: 0, deleted }
 }
 
-/** Sets the columns of `set` in the rows that the filter selects. */
+/** So many rows are few: an update in place makes a reader that replays it read the blocks of each. */
+const FEW_ROWS = 5000
+
+/**
+ * Sets the columns of `set` in the rows that the filter selects. Few are put in anew, as by an upsert: in place, all of the
+ * row groups that they are in would be written again with the next checkpoint, too.
+ */
 export async function updateRows(
   sql: DuckDBSql,
   kind: Kind,
@@ -129,17 +135,45 @@ export async function updateRows(
   { where, set }: { where: Filter; set: Row },
 ): Promise<RowCounts> {
   const params = new ParameterSink()
-  const values = [...table.columns.values()]
-    .filter(({ name }) => set[name] !== undefined)
-    .map(({ name, type }) => {
-      const value = set[name] ?? null
-      return `${quoted(name)} = ${value === null ? 'NULL' : params.value(value, type)}`
-    })
-  if (values.length === 0) throw new Error('an update sets at least one column')
+  const values = new Map(
+    [...table.columns.values()]
+      .filter(({ name }) => set[name] !== undefined)
+      .map(({ name, type }) => {
+        const value = set[name] ?? null
+        return [name, value === null ? `CAST(NULL AS ${type})` : params.value(value, type)]
+      }),
+  )
+  if (values.size === 0) throw new Error('an update sets at least one column')
   const filter = compileFilter(table, kind, where, OWN_TABLES, params)
-  const text = `UPDATE ${quoted(table.name)} SET ${values.join(', ')} WHERE ${filter}`
-  return { ...NONE, updated: await changed(sql, text, params) }
+  const columns = [...table.columns.keys()].map(name => `${values.get(name) ?? quoted(name)} AS ${quoted(name)}`)
+  const found = await changed(
+    sql,
+    `CREATE OR REPLACE TEMP TABLE ${FOUND} AS SELECT rowid AS _found, ${columns.join(', ')}
+       FROM ${quoted(table.name)} WHERE ${filter} LIMIT ${FEW_ROWS + 1}`,
+    params,
+  )
+  const updated = found > FEW_ROWS ? await updateInPlace(sql, table, values, filter, params) : found
+  if (found > 0 && found <= FEW_ROWS) {
+    await deleteFound(sql, table)
+    await insertFrom(sql, table, FOUND)
+  }
+  await sql.run(`DROP TABLE ${FOUND}`)
+  return { ...NONE, updated }
 }
+
+function updateInPlace(
+  sql: DuckDBSql,
+  table: Table,
+  values: ReadonlyMap<string, string>,
+  filter: string,
+  params: ParameterSink,
+): Promise<number> {
+  const list = [...values].map(([name, value]) => `${quoted(name)} = ${value}`)
+  return changed(sql, `UPDATE ${quoted(table.name)} SET ${list.join(', ')} WHERE ${filter}`, params)
+}
+
+const deleteFound = (sql: DuckDBSql, table: Table): Promise<void> =>
+  sql.run(`DELETE FROM ${quoted(table.name)} WHERE rowid IN (SELECT _found FROM ${FOUND})`)
 
 /** Deletes the rows that the filter selects. */
 export async function deleteRows(sql: DuckDBSql, kind: Kind, table: Table, where: Filter): Promise<RowCounts> {
@@ -153,9 +187,13 @@ export const OWN_TABLES = { table: quoted }
 
 /** @param without numbers of intents whose rows stay out */
 function insertStage(sql: DuckDBSql, table: Table, without: readonly number[] = []): Promise<number> {
-  const columns = [...table.columns.keys()].map(quoted).join(', ')
   const where = without.length > 0 ? ` WHERE _intent NOT IN (${without.join(', ')})` : ''
-  return changed(sql, `INSERT INTO ${quoted(table.name)} (${columns}) SELECT ${columns} FROM ${STAGE}${where}`)
+  return insertFrom(sql, table, `${STAGE}${where}`)
+}
+
+function insertFrom(sql: DuckDBSql, table: Table, source: string): Promise<number> {
+  const columns = [...table.columns.keys()].map(quoted).join(', ')
+  return changed(sql, `INSERT INTO ${quoted(table.name)} (${columns}) SELECT ${columns} FROM ${source}`)
 }
 
 /** Runs a statement that changes rows, and says how many. */

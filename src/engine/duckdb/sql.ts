@@ -3,6 +3,7 @@ import {
   DuckDBListValue,
   type DuckDBPreparedStatement,
   type DuckDBResult,
+  type DuckDBResultReader,
   type DuckDBType,
   DuckDBTypeId,
   type DuckDBValue,
@@ -23,22 +24,26 @@ export const literal = (text: string): string => `'${text.replaceAll("'", "''")}
 /** SQL over one connection: parameters by name, rows in canonical form. One statement at a time is the caller's care. */
 export class DuckDBSql implements Sql {
   readonly #connection: DuckDBConnection
-  readonly #admit: (type: StatementType) => void
+  readonly #admit: ((type: StatementType) => void) | undefined
 
   /** @param admit called before a statement is run; throws where its type may not be */
-  constructor(connection: DuckDBConnection, admit: (type: StatementType) => void = () => {}) {
+  constructor(connection: DuckDBConnection, admit?: (type: StatementType) => void) {
     this.#connection = connection
     this.#admit = admit
   }
 
-  async run(text: string, params: Parameters = {}): Promise<void> {
-    await this.#each(text, params, async prepared => {
-      await prepared.run()
-    })
+  async run(text: string, params?: Parameters): Promise<void> {
+    if (this.#goesAtOnce(params)) await this.#connection.run(text)
+    else
+      await this.#each(text, params ?? {}, async prepared => {
+        await prepared.run()
+      })
   }
 
   async all(text: string, params: Parameters = {}): Promise<Row[]> {
-    return this.#use(await this.#connection.prepare(text), params, rowsOf)
+    return this.#use(await this.#connection.prepare(text), params, async prepared =>
+      rowsOf(await prepared.runAndReadAll()),
+    )
   }
 
   /** The result of one statement, whose rows are computed as they are fetched. */
@@ -47,13 +52,19 @@ export class DuckDBSql implements Sql {
   }
 
   /** Runs one or more statements, and answers with the rows of the last. */
-  async script(text: string, params: Parameters = {}): Promise<Row[]> {
+  async script(text: string, params?: Parameters): Promise<Row[]> {
+    if (this.#goesAtOnce(params)) return rowsOf(await this.#connection.runAndReadAll(text))
     let rows: Row[] = []
-    await this.#each(text, params, async (prepared, isLast) => {
-      if (isLast) rows = await rowsOf(prepared)
+    await this.#each(text, params ?? {}, async (prepared, isLast) => {
+      if (isLast) rows = await rowsOf(await prepared.runAndReadAll())
       else await prepared.run()
     })
     return rows
+  }
+
+  /** Taking statements apart, preparing and running each is a way through the thread pool and back every time. */
+  #goesAtOnce(params: Parameters | undefined): params is undefined {
+    return params === undefined && this.#admit === undefined
   }
 
   async #each(
@@ -74,7 +85,7 @@ export class DuckDBSql implements Sql {
     run: (prepared: DuckDBPreparedStatement) => Promise<T>,
   ): Promise<T> {
     try {
-      this.#admit(prepared.statementType)
+      this.#admit?.(prepared.statementType)
       bind(prepared, params)
       return await run(prepared)
     } finally {
@@ -83,8 +94,7 @@ export class DuckDBSql implements Sql {
   }
 }
 
-async function rowsOf(prepared: DuckDBPreparedStatement): Promise<Row[]> {
-  const reader = await prepared.runAndReadAll()
+function rowsOf(reader: DuckDBResultReader): Row[] {
   const names = reader.deduplicatedColumnNames()
   const columns = reader.getColumnsJson().map((column, index) => canonicalColumn(column, reader.columnTypeId(index)))
   return Array.from({ length: reader.currentRowCount }, (_, row) =>

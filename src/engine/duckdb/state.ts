@@ -1,4 +1,5 @@
 import type { KindShape } from '../../kinds/kind.ts'
+import type { Row } from '../../kinds/types.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 
 /** What the database says of itself, in the one row of `_teatree.state`; written in the transaction of each batch. */
@@ -23,9 +24,14 @@ export async function createState(sql: DuckDBSql, shape: KindShape): Promise<voi
 }
 
 /** Of the database that is open, or of the one attached as `alias`. */
-export async function readState(sql: DuckDBSql, alias?: string): Promise<State> {
-  const schema = alias === undefined ? '_teatree' : `${quoted(alias)}._teatree`
-  const [row, more] = await sql.all(`SELECT version, last_seq, shape FROM ${schema}.state`)
+export const readState = async (sql: DuckDBSql, alias?: string): Promise<State> =>
+  stateOf(await sql.all(selectState(alias)))
+
+/** The statement whose rows say it. */
+export const selectState = (alias?: string): string =>
+  `SELECT version, last_seq, shape FROM ${alias === undefined ? '' : `${quoted(alias)}.`}_teatree.state`
+
+export function stateOf([row, more]: readonly Row[]): State {
   if (!row || more) throw new Error('the database does not say what it holds')
   return { version: Number(row.version), lastSeq: BigInt(String(row.last_seq)), shape: JSON.parse(String(row.shape)) }
 }
