@@ -1,8 +1,7 @@
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
-import type { ArchivedTable } from './archives.ts'
-import { manifestKey, versionOfKey } from './manifest.ts'
+import { type ArchivedTable, archiveObject } from './archives.ts'
 import { neededBetween } from './needed.ts'
 
 /** How many archives of a model are kept where nothing else is said. */
@@ -23,8 +22,8 @@ interface Of {
 
 /**
  * Lets archives of a model go: all but the newest ones, and those from which a version that is needed would be made again.
- * The manifest goes first, and then the objects that no other archive refers to; until the last of them is gone the
- * archive is GOING, so that whoever comes after a crash goes on with it.
+ * The manifest goes first, and then the objects that no other archive refers to, also those which tries that were broken
+ * off have left; until the last of them is gone the archive is GOING, so that whoever comes after a crash goes on with it.
  */
 export async function letArchivesGo(deps: Deps, of: Of): Promise<void> {
   const { db, objects, log } = deps
@@ -36,9 +35,13 @@ export async function letArchivesGo(deps: Deps, of: Of): Promise<void> {
   const kept = new Set(archives.flatMap(({ going, tables }) => (going ? [] : tables.map(({ key }) => key))))
   for (const { version, going, tables } of archives) {
     if (!going) continue
-    if (!deps.safe(of.model)) return
-    await objects.delete(manifestKey(of.model, version))
-    for (const { key } of tables) if (!kept.has(key)) await objects.delete(key)
+    const found = (await objectsBelow(objects, `${of.model}/${version}/`, of.model)).get(version)
+    const keys = [...(found?.manifests ?? []), ...(found?.tables ?? []), ...tables.map(({ key }) => key)]
+    for (const key of new Set(keys)) {
+      if (kept.has(key)) continue
+      if (!deps.safe(of.model)) return
+      await objects.delete(key)
+    }
     await db.query(`DELETE FROM archive WHERE model = $1 AND version = $2 AND state = 'GOING'`, [of.model, version])
     log.debug({ model: of.model, version }, 'an archive was let go')
   }
@@ -71,35 +74,56 @@ async function markGoing(db: Database, { model, epoch, keep }: Of): Promise<void
 }
 
 /**
- * Removes what lies in a model's folder of the store and belongs to no archive: left by archives that were begun and never
- * marked. Only below the newest archive, and of no version that might be archived yet.
+ * Removes what lies in a model's folders of the store and belongs to no archive: left by tries that were broken off. Only
+ * below the newest archive, and of no version that may be archived at this moment.
  */
 export async function sweepArchives({ db, objects, safe }: Deps, model: string): Promise<void> {
-  const strays = new Map<number, string[]>()
-  for await (const { key } of objects.list(`${model}/`)) {
-    const version = versionOfKey(key, model)
-    if (version !== null) strays.set(version, [...(strays.get(version) ?? []), key])
-  }
-  const known = await db.query<{ version: number; tables: ArchivedTable[] }>(
-    'SELECT version, tables FROM archive WHERE model = $1',
+  const found = await objectsBelow(objects, `${model}/`, model)
+  // Asked after they were found: what is put from here on is not among them.
+  const archives = await db.query<{ version: number; there: boolean; tables: ArchivedTable[] }>(
+    `SELECT version, state = 'THERE' AS there, tables FROM archive WHERE model = $1 ORDER BY version`,
     [model],
   )
-  const [{ newest } = { newest: 0 }] = await db.query<{ newest: number }>(
-    `SELECT coalesce(max(version), 0) AS newest FROM archive WHERE model = $1 AND state = 'THERE'`,
-    [model],
-  )
-  const keys = new Set(known.flatMap(({ tables }) => tables.map(({ key }) => key)))
-  const versions = new Set(known.map(({ version }) => version))
-  const possible = await db.query<{ version: number }>('SELECT version FROM model_version WHERE model = $1 AND kept', [
+  const kept = await db.query<{ version: number }>('SELECT version FROM model_version WHERE model = $1 AND kept', [
     model,
   ])
-  for (const { version } of possible) versions.add(version)
-  for (const [version, found] of strays) {
-    if (version >= newest || versions.has(version)) continue
-    for (const key of [manifestKey(model, version), ...found]) {
-      if (keys.has(key)) continue
+  const newest = archives.findLast(({ there }) => there)?.version ?? 0
+  const referred = new Set(archives.flatMap(({ tables }) => tables.map(({ key }) => key)))
+  const archived = new Set(archives.flatMap(({ version, there }) => (there ? [version] : [])))
+  const atWork = new Set([...archives, ...kept].map(({ version }) => version)).difference(archived)
+  for (const [version, { manifests, tables }] of found) {
+    if (version >= newest || atWork.has(version)) continue
+    // The one that counts is that of the newest manager, and last.
+    const strays = [...(archived.has(version) ? manifests.slice(0, -1) : manifests), ...tables]
+    for (const key of strays) {
+      if (referred.has(key)) continue
       if (!safe(model)) return
       await objects.delete(key)
     }
   }
+}
+
+interface Found {
+  /** By the epochs of those who wrote them. */
+  manifests: string[]
+  tables: string[]
+}
+
+/** What lies below `prefix` of a model's archives, by version. */
+async function objectsBelow(objects: ObjectStore, prefix: string, model: string): Promise<Map<number, Found>> {
+  const found = new Map<number, { manifests: { key: string; epoch: number }[]; tables: string[] }>()
+  for await (const { key } of objects.list(prefix)) {
+    const object = archiveObject(key, model)
+    if (!object) continue
+    const of = found.get(object.version) ?? { manifests: [], tables: [] }
+    found.set(object.version, of)
+    if (object.is === 'manifest') of.manifests.push({ key, epoch: object.epoch })
+    else of.tables.push(key)
+  }
+  return new Map(
+    [...found].map(([version, { manifests, tables }]) => [
+      version,
+      { manifests: manifests.sort((a, b) => a.epoch - b.epoch).map(({ key }) => key), tables },
+    ]),
+  )
 }

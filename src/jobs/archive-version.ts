@@ -9,10 +9,10 @@ import type { Kind } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
-import { type Archive, type ArchivedTable, archiveKey, archivesUpTo } from './archives.ts'
+import { type Archive, type ArchivedTable, archivesUpTo, manifestKey, tableKey } from './archives.ts'
 import { notifyModel } from './channel.ts'
 import { hasUnarchivedPin } from './chores.ts'
-import { manifestKey, manifestText } from './manifest.ts'
+import { manifestText } from './manifest.ts'
 import { ModelFiles } from './model-files.ts'
 import { Fenced } from './publish.ts'
 import { columns, type Version } from './records.ts'
@@ -59,9 +59,9 @@ interface Archiving {
 }
 
 /**
- * Brings a version into the archive: the Parquet of every table that changed to MODEL/VERSION/TABLE.parquet, then a manifest
- * that names them, and for the others the objects of an earlier archive; each is read back or looked at before the
- * version is marked as archived. Done again it puts the same rows, and not always the same bytes; only `epoch` can mark it.
+ * Brings a version into the archive: the Parquet of every table that changed, then a manifest that names them, and for the
+ * others the objects of an earlier archive; each is read back or looked at before the version is marked as archived. Done
+ * again it puts the same rows, and not always the same bytes, which then have another name; only `epoch` can mark it.
  */
 export async function archiveVersion(deps: Deps, of: Archiving): Promise<void> {
   const { version, kind, epoch } = of
@@ -86,7 +86,7 @@ export async function archiveVersion(deps: Deps, of: Archiving): Promise<void> {
 /** Puts a table, unless it turns out to be byte for byte what an earlier archive has. */
 async function put(
   deps: Deps,
-  { version, reader, signal }: Archiving,
+  { version, reader, epoch, signal }: Archiving,
   of: { table: string; folder: string; earlier: ArchivedTable | undefined },
 ): Promise<ArchivedTable> {
   const { table, folder, earlier } = of
@@ -96,7 +96,7 @@ async function put(
     const sha256 = await digest(createReadStream(path))
     const isSame = earlier?.sha256 === sha256 && earlier.bytes === bytes && earlier.rows === rows
     if (isSame && (await isThere(deps, earlier))) return earlier
-    const key = archiveKey(version.model, version.version, `${table}.parquet`)
+    const key = tableKey(version.model, version.version, { table, epoch, sha256 })
     checkSafe(deps, version)
     await deps.objects.putFile(key, path, { expect: { bytes, sha256 }, signal })
     const kept = await deps.objects.get(key, { signal })
@@ -117,28 +117,32 @@ async function digest(bytes: AsyncIterable<Uint8Array>): Promise<string> {
   return hash.digest('hex')
 }
 
-async function putManifest(deps: Deps, { version, kind, signal }: Archiving, tables: ArchivedTable[]): Promise<void> {
-  const { model, epoch, lastSeq, publishedAt, engine } = version
+async function putManifest(
+  deps: Deps,
+  { version, kind, epoch, signal }: Archiving,
+  tables: ArchivedTable[],
+): Promise<void> {
+  const { model, lastSeq, publishedAt, engine } = version
   const text = manifestText({
     format: 2,
     model,
     kind: kind.name,
     engine,
     version: version.version,
-    epoch,
+    epoch: version.epoch,
     lastSeq: String(lastSeq),
     publishedAt,
     shape: kind.shape,
     tables,
   })
-  const key = manifestKey(model, version.version)
+  const key = manifestKey(model, version.version, epoch)
   checkSafe(deps, version)
   await deps.objects.put(key, text, { contentType: 'application/json', signal })
   const kept = await deps.objects.get(key, { signal })
   if (!kept || !(await buffer(kept)).equals(text)) throw notKept(key)
 }
 
-/** A manager that was frozen may have a successor by now, whose objects have the same names. */
+/** A manager that was frozen may have a successor by now: what it would put is nobody's. */
 function checkSafe({ safe }: Deps, { model }: Version): void {
   if (!safe(model)) throw new Fenced(`the lease of ${model} is about to end`)
 }
@@ -161,13 +165,14 @@ async function mark(
     const refers = tables.some(({ key }) => earlier?.tables.some(table => table.key === key))
     if (earlier && refers && !(await isStillThere(tx, earlier)))
       throw new Error(`the archive of version ${earlier.version} that this one refers to is no longer sound`)
-    await tx.query(
+    const [marked] = await tx.query(
       `INSERT INTO archive AS a (model, version, shape, tables) VALUES ($1, $2, $3, $4)
        ON CONFLICT (model, version) DO UPDATE
           SET state = 'THERE', shape = excluded.shape, tables = excluded.tables, archived_at = clock_timestamp()
-        WHERE a.state <> 'GOING'`,
+        WHERE a.state <> 'GOING' RETURNING version`,
       [model, version, JSON.stringify(kind.shape), JSON.stringify(tables)],
     )
+    if (!marked) throw new Error(`the archive of version ${version} is being removed`)
     await tx.query('UPDATE goal_model SET archived_version = greatest(archived_version, $2) WHERE id = $1', [
       model,
       version,

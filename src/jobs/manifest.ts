@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import type { KindShape } from '../kinds/kind.ts'
-import { type ArchivedTable, archiveKey, MANIFEST } from './archives.ts'
+import { type ArchivedTable, archiveObject } from './archives.ts'
 
 /**
- * What an archive says of itself, at MODEL/VERSION/manifest.json: all that is needed to make the version again where there
+ * What an archive says of itself, in its folder of the store: all that is needed to make the version again where there
  * is no database any more. It is written last, so where it is, the rest is.
  */
 export interface Manifest {
@@ -70,18 +70,7 @@ export function readManifest(bytes: Uint8Array, model: string, version: number):
   const tables = data.tables.map(({ table }) => table)
   const isWhole = new Set(tables).size === tables.length && Object.keys(data.shape).every(name => tables.includes(name))
   if (!isWhole) throw new Error('its manifest does not name each table once')
-  if (!data.tables.every(({ key }) => isArchiveKey(key, model)))
+  if (!data.tables.every(({ key }) => archiveObject(key, model)?.is === 'table'))
     throw new Error('its manifest names an object of something else')
   return data
 }
-
-/** Whether the key is of an object of the model's archives. */
-export const isArchiveKey = (key: string, model: string): boolean => versionOfKey(key, model) !== null
-
-/** The version in whose folder the object is; null where it is no object of the model's archives. */
-export function versionOfKey(key: string, model: string): number | null {
-  const [, id, version] = /^([a-z][a-z0-9-]*)\/([1-9]\d{0,9})\/[^/]+$/.exec(key) ?? []
-  return id === model && version !== undefined ? Number(version) : null
-}
-
-export const manifestKey = (model: string, version: number): string => archiveKey(model, version, MANIFEST)

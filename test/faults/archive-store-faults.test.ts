@@ -1,36 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { buffer } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
-import { readManifest } from '../../src/jobs/manifest.ts'
 import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
+import { expectWhole, namesOf } from '../support/archives.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { startFailingServer } from '../support/failing-server.ts'
-import { type Losable, openLosable } from '../support/lost-disk.ts'
+import { openLosable } from '../support/lost-disk.ts'
 import { environment, startManagerProcess } from '../support/manager-process.ts'
-import { sha256 as digest, keysOf, onS3, S3_URL, s3TestStore, throughProxy } from '../support/object-stores.ts'
+import { keysOf, onS3, S3_URL, s3TestStore, throughProxy } from '../support/object-stores.ts'
 import { type Rule, startTcpProxy, type Verdict } from '../support/tcp-proxy.ts'
 
 const isPut = (request: string) => request.startsWith('PUT ')
 const NO_REST = { ms: 0, times: 0 }
 const PATIENCE = { stallMs: 1000, attempts: 1 }
-
-/** Every archive that PostgreSQL knows is whole in the store, and what it says there is the same. */
-async function expectWhole({ db, objects }: Losable, model: string): Promise<number[]> {
-  const archives = await db.query<{ version: number; tables: { key: string; bytes: number; sha256: string }[] }>(
-    'SELECT version, tables FROM archive WHERE model = $1 ORDER BY version',
-    [model],
-  )
-  for (const { version, tables } of archives) {
-    const manifest = await objects.get(`${model}/${version}/manifest.json`)
-    expect(readManifest(manifest ? await buffer(manifest) : Buffer.of(), model, version).tables).toEqual(tables)
-    for (const { key, bytes, sha256 } of tables) {
-      const body = await objects.get(key)
-      const kept = body ? await buffer(body) : Buffer.of()
-      expect([kept.length, digest(kept)], key).toEqual([bytes, sha256])
-    }
-  }
-  return archives.map(({ version }) => version)
-}
 
 /** The store as it is reached while `isFaulty`; where it is not, as it is. */
 type Faulty = (store: ObjectStore, isFaulty: () => boolean) => Promise<{ store: ObjectStore } & AsyncDisposable>
@@ -152,7 +133,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
     await using jobs = await openLosable({ kindsDir: TRIAL_KINDS, storeUrl: there.url })
     const reached = Promise.withResolvers<void>()
     const rule: Rule = (side, _chunk, { request }) => {
-      if (side !== 'up' || !isPut(request) || !request.includes('manifest.json')) return 'pass'
+      if (side !== 'up' || !isPut(request) || !request.includes('manifest')) return 'pass'
       reached.resolve()
       return 'swallow'
     }
@@ -172,7 +153,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
       await reached.promise
     }
     expect(await jobs.models.get(id)).toMatchObject({ version: 1, archivedVersion: 0 })
-    expect(await keysOf(jobs.objects.list(`${id}/`))).toEqual([`${id}/1/entries.parquet`, `${id}/1/seen.parquet`])
+    expect(await namesOf(jobs, id)).toEqual([`${id}/1/entries.parquet`, `${id}/1/seen.parquet`])
     await jobs.db.query('DELETE FROM model_lease')
     await jobs.startManager().hold(id)
     await jobs.archived(id)

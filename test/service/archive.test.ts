@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { json } from 'node:stream/consumers'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { expect, test } from 'vitest'
 import { listContent } from '../../src/jobs/content.ts'
+import { manifestOf } from '../support/archives.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
 
@@ -41,9 +41,7 @@ for (const [name, storeUrl] of stores)
         ['sites', 1n],
       ])
       await holdAgainstSnapshot(managed, id, content)
-      const manifest = await managed.objects.get(`${id}/3/manifest.json`)
-      if (!manifest) throw new Error('no manifest')
-      expect(await json(manifest)).toMatchObject({
+      expect(await manifestOf(managed, id, 3)).toMatchObject({
         model: id,
         kind: 'sales',
         version: 3,
@@ -65,9 +63,11 @@ async function holdAgainstSnapshot(
   const connection = await instance.connect()
   try {
     await connection.run(`ATTACH '${file?.uri.slice('file://'.length)}' AS snapshot (READ_ONLY)`)
+    const tables = (await manifestOf(managed, model, 3))?.tables ?? []
+    const keys = new Map(tables.map(({ table, key }) => [table, key]))
     for (const { table, sha256 } of content) {
       const path = join(folder, `${table}.parquet`)
-      await managed.objects.getFile(`${model}/3/${table}.parquet`, path, { expect: { sha256 } })
+      await managed.objects.getFile(keys.get(`${table}`) ?? '', path, { expect: { sha256 } })
       const archived = `SELECT * FROM read_parquet('${path}')`
       const served = `SELECT * FROM snapshot.main."${table}"`
       const differ = await connection.runAndReadAll(

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
+import { manifestOf } from '../support/archives.ts'
 import { quiet } from '../support/control.ts'
 import { type Losable, openLosable } from '../support/lost-disk.ts'
 import { onS3, S3_URL } from '../support/object-stores.ts'
@@ -82,9 +83,9 @@ describe.each(STORES.filter(({ there }) => there))('restore from $name', ({ opti
 
   test('one line says what cannot be had, and nothing is left half done', async () => {
     await writeFile(join(dir, 'file'), '')
-    const key = (version: number, name: string) => `${model}/${version}/${name}`
     // A version whose manifest is there and an object of which is not, and one with an object that is another.
-    const { bytes = 0 } = (await jobs.objects.head(key(2, 'sites.parquet'))) ?? {}
+    const tables = (await manifestOf(jobs, model, 2))?.tables ?? []
+    const { key = '', bytes = 0 } = tables.find(({ table }) => table === 'sites') ?? {}
     const cases: [string, string, string][] = [
       ['nowhere', 'none', 'the store has no archive of a model nowhere; look at TEATREE_STORE_URL'],
       [`${model}@9`, 'none', `the store has no archive of ${model}@9; there are 3, 2, 1`],
@@ -95,11 +96,11 @@ describe.each(STORES.filter(({ there }) => there))('restore from $name', ({ opti
       const { code, stderr } = await restore(which, to)
       expect([code, stderr.trim().split('\n').length, stderr]).toEqual([1, 1, expect.stringContaining(line)])
     }
-    await jobs.objects.put(key(2, 'sites.parquet'), Buffer.alloc(bytes, 'x'))
+    await jobs.objects.put(key, Buffer.alloc(bytes, 'x'))
     const damaged = await restore(model, 'damaged')
     expect(damaged.code).toBe(1)
     expect(damaged.stderr).toMatch(/archive of version 3 .* is damaged: the object of table sites .*\w@2\n$/)
-    await jobs.objects.delete(key(2, 'sites.parquet'))
+    await jobs.objects.delete(key)
     const incomplete = await restore(`${model}@3`, 'damaged')
     expect(incomplete.stderr).toContain('3, the object of table sites is gone or of another length')
     expect(await readdir(join(dir, 'damaged'))).toEqual([])

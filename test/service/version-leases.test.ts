@@ -4,6 +4,7 @@ import { letGo } from '../../src/jobs/let-go.ts'
 import { type OpenSnapshot, OpenVersions, type OpenVersionsDeps } from '../../src/jobs/open-versions.ts'
 import type { Version } from '../../src/jobs/records.ts'
 import { Database } from '../../src/platform/postgres.ts'
+import { manifestOf } from '../support/archives.ts'
 import { quiet } from '../support/control.ts'
 import { untilWaiting } from '../support/locks.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
@@ -227,5 +228,5 @@ test('a version that is being archived is kept until that is done, however many 
   await expect.poll(kept, { timeout: 20_000 }).toEqual([5, 4, 3, 1])
   gate.resolve()
   await expect.poll(kept, { timeout: 20_000 }).toEqual([5, 4, 3])
-  expect(await managed.objects.head(`${id}/1/manifest.json`)).not.toBeNull()
+  expect(await manifestOf(managed, id, 1)).not.toBeNull()
 })
