@@ -1,11 +1,13 @@
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
+import { clearStore, removeDeleted } from './deleted-models.ts'
 import { Keeper } from './keeper.ts'
 import { modelsToLetGo, removeStrays } from './let-go.ts'
-import { removeAbandoned, removeDeleted, removeUploads } from './retention.ts'
+import { removeAbandoned, removeUploads } from './retention.ts'
 
 const DELETED_MS = 2000
+const STORE_MS = 60_000
 const LET_GO_MS = 2000
 const STRAYS_MS = 10 * 60_000
 const UPLOADS_MS = 10 * 60_000
@@ -36,6 +38,7 @@ export class Housekeeper {
 
   start(): void {
     this.#every(DELETED_MS, 'the files of deleted models', () => removeDeleted(this.#deps))
+    this.#every(STORE_MS, 'what the store holds of deleted models', () => clearStore(this.#deps))
     // A manager does so when it publishes; this is for versions whose time runs out, or whose reader dies, meanwhile.
     this.#every(LET_GO_MS, 'old versions', () => this.#letGo())
     this.#every(STRAYS_MS, 'files of versions that were let go', () => removeStrays(this.#deps))

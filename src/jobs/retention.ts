@@ -2,20 +2,8 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
-import { ModelFiles } from './model-files.ts'
 import { neededBetween, nextArchive } from './needed.ts'
 import { describedDir } from './uploads.ts'
-
-/** Removes the files of deleted models. Their managers have lost them: what one still has open lives until it closes. */
-export async function removeDeleted({ db, dataDir }: { db: Database; dataDir: string }): Promise<void> {
-  const folders = await readdir(join(dataDir, 'models')).catch(() => [])
-  if (folders.length === 0) return
-  const deleted = await db.query<{ id: string }>(
-    'SELECT id FROM goal_model WHERE id = ANY($1) AND deleted_at < clock_timestamp() - make_interval(secs => 10)',
-    [folders],
-  )
-  for (const { id } of deleted) await new ModelFiles(dataDir, id).removeAll()
-}
 
 /**
  * Removes uploads that nobody has asked for this long: those that no intent imports, and those whose rows an archive

@@ -6,6 +6,7 @@ import { findChores } from '../../src/jobs/chores.ts'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { listContent } from '../../src/jobs/content.ts'
+import { clearStore } from '../../src/jobs/deleted-models.ts'
 import { Dispatcher } from '../../src/jobs/dispatcher.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Leases } from '../../src/jobs/lease.ts'
@@ -73,6 +74,7 @@ async function fill({ db }: Control): Promise<void> {
     `INSERT INTO version_reader (id, expires_at) SELECT gen_random_uuid(), now() + interval '1 hour' FROM generate_series(1, 3)`,
     `INSERT INTO version_lease (id, reader, model, version)
      SELECT gen_random_uuid(), r.id, v.model, v.version FROM version_reader r, model_version v WHERE v.version > 1220`,
+    `UPDATE goal_model SET deleted_at = now() - interval '1 hour' WHERE id IN ('m1', 'm2')`,
     // Some versions are paged at, and one is due.
     `UPDATE model_version SET kept = true, paged_at = now() WHERE version BETWEEN 1100 AND 1110`,
     `UPDATE model_version SET kept = true WHERE version = 1000`,
@@ -166,6 +168,7 @@ test('what is asked for all the time reads no table that grows from end to end',
     'let archives go': () =>
       letArchivesGo({ db, objects, log: quiet, safe: () => false }, { model: 'source', epoch, keep: 3 }),
     'remove uploads': () => removeUploads({ db, objects, dataDir: '/nowhere' }, 0),
+    'clear the store of deleted models': () => clearStore({ db, objects }),
     'pin a read': () => db.transaction(tx => pin(tx, one.id, [{ alias: 'source', model: 'source', version: null }])),
     'renew leases': () => leases.renew(),
     'read the log': () => completions.read('source', 1000n, 100),
