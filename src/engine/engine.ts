@@ -165,8 +165,8 @@ export interface Readers {
   /**
    * Opens a version; costs milliseconds. The reader stays right until closed as long as the version is kept: files that
    * no version needs any more may be written over, so whoever opens one leases it (jobs/version-leases.ts). Rejects with
-   * SnapshotMissing where a file is not there (any more), and with KIND_CHANGED where the kind has since given a
-   * column another type. Without files it is version 0, the empty model.
+   * SnapshotMissing where a file is not there (any more), with SnapshotDamaged, as reads do, where one is found to be
+   * damaged, and with KIND_CHANGED where the kind has since given a column another type. Without files it is version 0, the empty model.
    */
   open(options: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader>
   /** Closes what is still open, too. */

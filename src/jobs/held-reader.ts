@@ -2,17 +2,21 @@ import type { DiffRow, QueryPage, QueryRows, SnapshotReader, StreamFormat, Table
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../engine/plan.ts'
 import type { Row, Value } from '../kinds/types.ts'
 
-/**
- * A reader whose every answer is checked before it is handed on: `check` rejects where the version may have been let go
- * meanwhile, and what was read may be bytes of another. An error of the read may come of that, too.
- */
+export interface Checks {
+  /** Rejects where the version may have been let go meanwhile, and what was read may be bytes of another. */
+  check(): Promise<void>
+  /** What is told of an error of the read, where that is not what it came of. */
+  told(error: unknown): Promise<unknown>
+}
+
+/** A reader whose every answer is checked before it is handed on; an error of the read may come of the same, too. */
 export class HeldReader implements SnapshotReader {
   readonly #reader: SnapshotReader
-  readonly #check: () => Promise<void>
+  readonly #checks: Checks
 
-  constructor(reader: SnapshotReader, check: () => Promise<void>) {
+  constructor(reader: SnapshotReader, checks: Checks) {
     this.#reader = reader
-    this.#check = check
+    this.#checks = checks
   }
 
   get version(): number {
@@ -90,9 +94,12 @@ export class HeldReader implements SnapshotReader {
 
   async #checked<T>(reading: Promise<T>): Promise<T> {
     try {
-      return await reading
-    } finally {
-      await this.#check()
+      const answer = await reading
+      await this.#checks.check()
+      return answer
+    } catch (error) {
+      await this.#checks.check()
+      throw await this.#checks.told(error)
     }
   }
 }

@@ -162,7 +162,11 @@ export class Line {
   /** One lost version made again, and one batch ended: neither waits until all of the other is done. False where there is neither. */
   async #step(): Promise<boolean> {
     const made = await this.#lost.next()
-    if (made) this.#deps.onPublished(this.model)
+    if (made) {
+      // The next versions would be links to what the lost one was one to.
+      await this.#writer.close()
+      this.#deps.onPublished(this.model)
+    }
     return (await this.#batch()) || made
   }
 

@@ -1,18 +1,7 @@
-import { stat } from 'node:fs/promises'
-import { setTimeout as wait } from 'node:timers/promises'
-import type { Engine, Readers, SnapshotFiles, SnapshotReader } from '../engine/engine.ts'
-import { SnapshotMissing } from '../engine/snapshot-missing.ts'
-import type { Kinds } from '../kinds/kind.ts'
-import { TeatreeError } from '../platform/errors.ts'
-import type { Log } from '../platform/log.ts'
-import type { Database } from '../platform/postgres.ts'
-import { checkAsPublished } from './as-published.ts'
-import { HeldReader } from './held-reader.ts'
+import type { SnapshotReader } from '../engine/engine.ts'
+import { type LeasedReader, LeasedReaders, type LeasedReadersDeps } from './leased-readers.ts'
 import { KEPT_VERSIONS } from './let-go.ts'
-import { markLost, VersionLost } from './lost.ts'
-import { ModelFiles } from './model-files.ts'
 import type { Version } from './records.ts'
-import { type Leased, type VersionLease, VersionLeases, versionGone } from './version-leases.ts'
 
 /** A version that is held open for one reader; nothing that is published meanwhile touches it. Release it when done. */
 export interface OpenSnapshot {
@@ -29,18 +18,11 @@ export interface OpenSnapshot {
 
 interface Entry {
   readonly version: Version
-  readonly opened: Promise<Opened>
+  readonly opened: Promise<LeasedReader>
   holders: number
   usedAt: number
   /** Not to be given to anybody any more: it is closed with its last holder. */
   retired: boolean
-}
-
-interface Opened {
-  lease: VersionLease
-  files: SnapshotFiles
-  reader: SnapshotReader
-  check(): Promise<void>
 }
 
 /** Versions among the newest that nobody holds are kept open this long, and at most so many of them. */
@@ -50,33 +32,23 @@ const MAX_IDLE = 256
 const OLD_IDLE_MS = 1000
 const MAX_OLD_IDLE = 8
 const SWEEP_MS = 250
-/** So long the database may take to say whether a lease is held that has not been renewed in time. */
-const PROOF_MS = 1000
 
-export interface OpenVersionsDeps {
-  db: Database
-  kinds: Kinds
-  engines: ReadonlyMap<string, Engine>
-  dataDir: string
-  log: Log
+export interface OpenVersionsDeps extends LeasedReadersDeps {
   /** How long versions that nobody holds are kept open; a minute where left out. */
   idleMs?: number
-  /** Milliseconds of a monotonic clock. */
-  now?: () => number
 }
 
 /**
- * The versions that this process has open, each leased (version-leases.ts) and opened once for all who hold it.
+ * The versions that this process has open, each leased and opened once for all who hold it (leased-readers.ts).
  *
  *   open ─▶ lease ─▶ attach ─▶ held … released ─▶ idle ─┬─ held again
  *                                                       └─ too long, or too old ─▶ detached ─▶ lease given back
  */
 export class OpenVersions {
-  readonly #deps: OpenVersionsDeps
+  readonly #log: OpenVersionsDeps['log']
   readonly #now: () => number
   readonly #idleMs: number
-  readonly #leases: VersionLeases
-  readonly #readers = new Map<string, Promise<Readers>>()
+  readonly #readers: LeasedReaders
   readonly #open = new Map<string, Entry>()
   /** The newest version that is known of each model, and when it was last asked for. */
   readonly #newest = new Map<string, { version: number; usedAt: number }>()
@@ -84,10 +56,10 @@ export class OpenVersions {
   readonly #timer: NodeJS.Timeout
 
   constructor(deps: OpenVersionsDeps) {
-    this.#deps = deps
+    this.#log = deps.log
     this.#now = deps.now ?? (() => performance.now())
     this.#idleMs = deps.idleMs ?? IDLE_MS
-    this.#leases = new VersionLeases({ ...deps, now: this.#now })
+    this.#readers = new LeasedReaders({ ...deps, now: this.#now })
     this.#timer = setInterval(() => this.#closeIdle(), SWEEP_MS)
     this.#timer.unref()
   }
@@ -146,82 +118,19 @@ export class OpenVersions {
     } catch (error) {
       this.#retire(entry)
       release()
-      throw error instanceof SnapshotMissing ? versionGone(version) : error
+      throw error
     }
   }
 
   #begin(version: Version): Entry {
     const entry: Entry = {
       version,
-      opened: this.#openReader(version, () => this.#retire(entry)),
+      opened: this.#readers.open(version, () => this.#retire(entry)),
       holders: 0,
       usedAt: 0,
       retired: false,
     }
     return entry
-  }
-
-  async #openReader(version: Version, onGone: () => void): Promise<Opened> {
-    const leased = await this.#leases.take(version)
-    if (!leased) throw versionGone(version)
-    try {
-      const { lease } = leased
-      const files = new ModelFiles(this.#deps.dataDir, version.model).snapshotFiles(lease.version, leased.files)
-      const reader = await this.#attach(lease.version, leased, files)
-      const check = async () => {
-        if (this.#leases.isSafe(lease) || (await this.#isStillThere(lease, files))) return
-        onGone()
-        throw versionGone(version)
-      }
-      return { lease, files, reader: new HeldReader(reader, check), check }
-    } catch (error) {
-      this.#leases.giveBack(leased.lease)
-      throw error
-    }
-  }
-
-  async #attach(version: Version, leased: Leased, files: SnapshotFiles): Promise<SnapshotReader> {
-    const kind = this.#deps.kinds.get(leased.kind)
-    const engine = this.#deps.engines.get(leased.engine)
-    if (!kind || !engine)
-      throw new TeatreeError('UNKNOWN_KIND', `Model ${version.model} is of a kind that this server does not know.`)
-    const readers = await this.#readersOf(engine)
-    let reader: SnapshotReader | undefined
-    try {
-      reader = await readers.open({ kind, files })
-      checkAsPublished(reader, version)
-      return reader
-    } catch (error) {
-      await reader?.close()
-      // Files that are not there, or not what was published.
-      if (!reader && !(error instanceof SnapshotMissing)) throw error
-      this.#deps.log.error({ model: version.model, version: version.version, err: error }, 'a version is not read')
-      throw (await markLost(this.#deps.db, version)) ? new VersionLost(version) : error
-    }
-  }
-
-  /**
-   * Where the database cannot say whether a lease was held, the files can: who lets a version go removes their names
-   * before anything else is done with what they name. So while it is away, what is open is served.
-   */
-  async #isStillThere(lease: VersionLease, files: SnapshotFiles): Promise<boolean> {
-    const told = await Promise.race([
-      this.#leases.held(lease).catch(error => {
-        if (error instanceof TeatreeError && error.code === 'UNAVAILABLE') return null
-        throw error
-      }),
-      wait(PROOF_MS, null, { ref: false }),
-    ])
-    return told ?? (await allThere(files))
-  }
-
-  #readersOf(engine: Engine): Promise<Readers> {
-    const there = this.#readers.get(engine.name)
-    if (there) return there
-    const opening = engine.openReaders()
-    this.#readers.set(engine.name, opening)
-    opening.catch(() => this.#readers.delete(engine.name))
-    return opening
   }
 
   #closeIdle(): void {
@@ -253,15 +162,13 @@ export class OpenVersions {
   #close({ version, opened }: Entry): void {
     const closing = opened
       .then(
-        async ({ reader, lease }) => {
-          await reader.close().finally(() => this.#leases.giveBack(lease))
-        },
+        leased => leased.close(),
         // It did not come to be open.
         () => {},
       )
       .catch(error => {
         const { model, version: number } = version
-        this.#deps.log.warn({ model, version: number, err: error }, 'a version was not closed')
+        this.#log.warn({ model, version: number, err: error }, 'a version was not closed')
       })
       .finally(() => this.#closing.delete(closing))
     this.#closing.add(closing)
@@ -276,18 +183,6 @@ export class OpenVersions {
     }
     this.#open.clear()
     await Promise.all(this.#closing)
-    for (const readers of this.#readers.values()) await (await readers).close()
-    await this.#leases.close()
+    await this.#readers.close()
   }
-}
-
-async function allThere(files: SnapshotFiles): Promise<boolean> {
-  for (const path of Object.values(files)) {
-    const there = await stat(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null
-      throw error
-    })
-    if (!there) return false
-  }
-  return true
 }

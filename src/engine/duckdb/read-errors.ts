@@ -1,7 +1,14 @@
 import { TeatreeError } from '../../platform/errors.ts'
+import { SnapshotDamaged } from '../snapshot-damaged.ts'
 
-/** What a client is told of an error that DuckDB gave while reading; whatever is not here is ours and stays as it is. */
-const TOLD: readonly { pattern: RegExp; error: (cause: unknown) => TeatreeError }[] = [
+/** What is made of an error that DuckDB gave while reading; whatever is not here is ours and stays as it is. */
+const TOLD: readonly { pattern: RegExp; error: (cause: unknown) => Error }[] = [
+  {
+    // DuckDB holds every block that it reads, and every entry of a WAL, against its checksum.
+    pattern:
+      /^IO Error: .*(Corrupt database file|Corrupt WAL file|Could not read enough bytes|is not a valid DuckDB database)/s,
+    error: cause => new SnapshotDamaged("the version's files are damaged", { cause }),
+  },
   {
     pattern: /^Out of Range Error: Overflow/,
     error: cause => new TeatreeError('BAD_VALUE', 'a sum is out of range: it has more than 38 digits', { cause }),
