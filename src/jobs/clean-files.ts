@@ -159,9 +159,9 @@ export class CleanFiles implements Downloads {
           WHERE content_index.role = 'CLEAN'`,
         [model, version, DATABASE_FILE, `file://${path}`, bytes, sha256],
       )
-      // One that had to be made anew is another: the store gets it too.
+      // One that had to be made anew is another: the store gets it in place of what it has.
       await tx.query(
-        `UPDATE content_index SET role = 'COMING' WHERE model = $1 AND version = $2 AND role = 'STORED' AND sha256 <> $3`,
+        `UPDATE content_index SET role = 'GOING' WHERE model = $1 AND version = $2 AND role = 'STORED' AND sha256 <> $3`,
         [model, version, sha256],
       )
       return true

@@ -25,16 +25,21 @@ export interface ContentIndex {
 
 /** The version as one file, as /content calls it. */
 export const DATABASE_FILE = 'model.duckdb'
-/** Where a pinned version's file is in the object store. */
-export const storedKey = ({ model, version }: Pick<Content, 'model' | 'version'>, name = DATABASE_FILE): string =>
-  `${model}/${version}/${name}`
+/**
+ * Where a pinned version's file is in the object store, and its blocks. Each row of the index has names of its own: what
+ * one puts or removes late, who was frozen over it, is not what another has put there since.
+ */
+export const storedKeys = ({ model, version, id }: Pick<Content, 'model' | 'version' | 'id'>) => ({
+  file: `${model}/${version}/model-${id}.duckdb`,
+  blocks: `${model}/${version}/blocks-${id}.json`,
+})
 
 /** Long enough for a download to begin; one that breaks off later asks for another. */
 const STORE_URL_SECONDS = 15 * 60
 
 export const contentIndex = ({ db, objects }: { db: Queryable; objects: ObjectStore }): ContentIndex => ({
   list: (where, page) => listContent(db, where, page),
-  storeUrl: async file => (file.role === 'STORED' ? objects.presign(storedKey(file), STORE_URL_SECONDS) : null),
+  storeUrl: async file => (file.role === 'STORED' ? objects.presign(storedKeys(file).file, STORE_URL_SECONDS) : null),
 })
 
 /** See ContentIndex.list. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { blockDigest, blocksOf } from '../engine/blocks.ts'
@@ -6,17 +7,16 @@ import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { CleanFile, Downloads } from './clean-files.ts'
-import { DATABASE_FILE, storedKey } from './content.ts'
-import { columns, type Version } from './records.ts'
+import { DATABASE_FILE, storedKeys } from './content.ts'
+import { type Content, columns, type Version } from './records.ts'
 
 const LOOK_MS = 2000
 /** Between two tries of a version whose file could not be stored: at first, and doubled from then on up to the second. */
 const RETRY_MS = { first: 1000, most: 60_000 }
-/** Looked at in one go. */
+/** Asked for in one go. */
 const MAX_VERSIONS = 100
 /** What the index calls it, beside the file of the same version on disk. */
 const NAME = `store/${DATABASE_FILE}`
-const MANIFEST = 'blocks.json'
 
 interface Deps {
   db: Database
@@ -28,7 +28,7 @@ interface Deps {
 
 /**
  * Keeps the files of pinned versions in the object store too, for as long as they are pinned, so that who fetches one can
- * be sent there. Any number of processes may be at it: each puts the same bytes under the same name.
+ * be sent there. Any number of processes may be at it: who has the same row puts the same bytes.
  *
  *   pinned ─▶ COMING ─▶ put, read back ─▶ STORED ─ last label released ─▶ GOING ─▶ removed
  */
@@ -36,7 +36,7 @@ export class PinnedFiles {
   readonly #deps: Deps
   readonly #stop = new AbortController()
   /** Versions whose file could not be stored: until when they are left alone, and how often in a row that was. */
-  readonly #pauses = new Map<string, { until: number; failures: number }>()
+  readonly #pauses = new Map<string, { model: string; version: number; until: number; failures: number }>()
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | null = null
 
@@ -61,28 +61,35 @@ export class PinnedFiles {
 
   async #look(): Promise<void> {
     await this.#removeReleased()
-    const now = performance.now()
-    for (const version of await this.#toStore()) {
-      const key = storedKey(version)
-      const failures = this.#pauses.get(key)?.failures ?? 0
-      if (this.#stop.signal.aborted) return
-      if ((this.#pauses.get(key)?.until ?? 0) > now) continue
-      try {
-        await this.#store(version)
-        this.#pauses.delete(key)
-      } catch (error) {
+    for (let found = await this.#toStore(); found.length > 0; found = await this.#toStore()) {
+      for (const version of found) {
         if (this.#stop.signal.aborted) return
-        const { model, version: number } = version
-        this.#deps.log.warn({ model, version: number, err: error }, 'a pinned version is not in the store; tried again')
-        const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
-        this.#pauses.set(key, { until: performance.now() + pause, failures: failures + 1 })
+        await this.#attempt(version)
       }
     }
   }
 
-  /** One that is being removed is stored again when it is gone. */
+  /** One that cannot be stored is left alone for a while, and holds up no other. */
+  async #attempt(version: Version): Promise<void> {
+    const { model, version: number } = version
+    const key = `${model}@${number}`
+    try {
+      await this.#store(version)
+      this.#pauses.delete(key)
+    } catch (error) {
+      if (this.#stop.signal.aborted) return
+      this.#deps.log.warn({ model, version: number, err: error }, 'a pinned version is not in the store; tried again')
+      const failures = this.#pauses.get(key)?.failures ?? 0
+      const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
+      this.#pauses.set(key, { model, version: number, until: performance.now() + pause, failures: failures + 1 })
+    }
+  }
+
+  /** Those that are not left alone. One that is being removed is stored again when it is gone. */
   #toStore(): Promise<Version[]> {
     const engines = [...this.#deps.engines.values()].flatMap(({ name, exportFile }) => (exportFile ? [name] : []))
+    const now = performance.now()
+    const paused = [...this.#pauses.values()].filter(({ until }) => until > now)
     return this.#deps.db.query<Version>(
       `SELECT ${columns.version('v')} FROM (SELECT DISTINCT model, version FROM version_pin) p
          JOIN model_version v ON v.model = p.model AND v.version = p.version
@@ -90,8 +97,10 @@ export class PinnedFiles {
         WHERE v.kept AND v.version > 0 AND m.deleted_at IS NULL AND m.engine = ANY($1)
           AND NOT EXISTS (SELECT FROM content_index c WHERE c.model = v.model AND c.version = v.version
                              AND c.role IN ('STORED', 'GOING'))
-        ORDER BY v.model, v.version LIMIT $2`,
-      [engines, MAX_VERSIONS],
+          AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::integer[]) AS a (model, version)
+                           WHERE a.model = v.model AND a.version = v.version)
+        ORDER BY v.model, v.version LIMIT $4`,
+      [engines, paused.map(({ model }) => model), paused.map(({ version }) => version), MAX_VERSIONS],
     )
   }
 
@@ -100,30 +109,42 @@ export class PinnedFiles {
     const { signal } = this.#stop
     // What is being made is made for others too, and nobody who stops waits for it.
     const file = await Promise.race([downloads.of(version), aborted(signal)])
-    const key = storedKey(version)
-    // Before its first byte is in the store: whatever becomes of us, somebody knows of it and removes it.
-    await db.query(
-      `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256, role)
-       VALUES ($1, $2, 'DUCKDB', $3, $4, $5, $6, 'COMING')
-       ON CONFLICT (model, version, form, name) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256
-        WHERE content_index.role = 'COMING'`,
-      [version.model, version.version, NAME, objects.uri(key), file.bytes, file.sha256],
-    )
-    await objects.putFile(key, file.path, { signal, contentType: 'application/vnd.duckdb' })
-    await checkStored(await objects.get(key, { signal }), file)
-    await objects.putFile(storedKey(version, MANIFEST), file.manifestPath, { signal, contentType: 'application/json' })
+    const row = await this.#coming(version, file)
+    if (!row) return
+    const keys = storedKeys(row)
+    await objects.putFile(keys.file, file.path, { signal, contentType: 'application/vnd.duckdb' })
+    await checkStored(await objects.get(keys.file, { signal }), file)
+    await objects.putFile(keys.blocks, file.manifestPath, { signal, contentType: 'application/json' })
     const stored = await db.query(
-      `UPDATE content_index SET role = 'STORED'
-        WHERE model = $1 AND version = $2 AND name = $3 AND role IN ('COMING', 'STORED') AND sha256 = $4 RETURNING id`,
-      [version.model, version.version, NAME, file.sha256],
+      `UPDATE content_index SET role = 'STORED' WHERE id = $1 AND role IN ('COMING', 'STORED') RETURNING id`,
+      [row.id],
     )
     // Released and removed meanwhile: nobody else knows that it is there again.
-    if (stored.length === 0) await this.#remove(version)
+    if (stored.length === 0) await this.#remove(row)
+  }
+
+  /**
+   * Writes down that it is on its way, before its first byte is in the store: whatever becomes of us, somebody knows of it
+   * and removes it. Null where it is not to be put (yet): another file of the version has to go first.
+   */
+  async #coming({ model, version }: Version, file: CleanFile): Promise<Stored | null> {
+    const { db, objects } = this.#deps
+    const id = randomUUID()
+    const uri = objects.uri(storedKeys({ model, version, id }).file)
+    const [row] = await db.query<Stored & { sha256: string }>(
+      `INSERT INTO content_index AS c (id, model, version, form, name, uri, bytes, sha256, role)
+       VALUES ($1, $2, $3, 'DUCKDB', $4, $5, $6, $7, 'COMING')
+       ON CONFLICT (model, version, form, name) DO UPDATE
+          SET role = CASE WHEN c.sha256 = excluded.sha256 THEN 'COMING' ELSE 'GOING' END WHERE c.role = 'COMING'
+       RETURNING c.id, c.model, c.version, c.sha256`,
+      [id, model, version, NAME, uri, file.bytes, file.sha256],
+    )
+    return row?.sha256 === file.sha256 ? row : null
   }
 
   async #removeReleased(): Promise<void> {
-    const { db } = this.#deps
-    const going = await db.query<{ id: string; model: string; version: number }>(
+    const { db, log } = this.#deps
+    const going = await db.query<Stored>(
       `UPDATE content_index c SET role = 'GOING'
         WHERE c.role IN ('COMING', 'STORED', 'GOING')
           AND (c.role = 'GOING'
@@ -131,14 +152,18 @@ export class PinnedFiles {
                OR EXISTS (SELECT FROM goal_model m WHERE m.id = c.model AND m.deleted_at IS NOT NULL))
        RETURNING c.id, c.model, c.version`,
     )
-    for (const { id, ...version } of going) {
-      await this.#remove(version)
-      await db.query(`DELETE FROM content_index WHERE id = $1 AND role = 'GOING'`, [id])
+    for (const row of going) {
+      try {
+        await this.#remove(row)
+        await db.query(`DELETE FROM content_index WHERE id = $1 AND role = 'GOING'`, [row.id])
+      } catch (error) {
+        log.warn({ ...row, err: error }, 'a file in the store was not removed; tried again')
+      }
     }
   }
 
-  async #remove(version: Pick<Version, 'model' | 'version'>): Promise<void> {
-    for (const name of [DATABASE_FILE, MANIFEST]) await this.#deps.objects.delete(storedKey(version, name))
+  async #remove(row: Stored): Promise<void> {
+    for (const key of Object.values(storedKeys(row))) await this.#deps.objects.delete(key)
   }
 
   /** Stops what is under way: it is begun anew by the next process. */
@@ -148,6 +173,9 @@ export class PinnedFiles {
     await this.#looking
   }
 }
+
+/** What is, or is to be, in the store. */
+type Stored = Pick<Content, 'id' | 'model' | 'version'>
 
 /** Rejects when the signal aborts. */
 const aborted = (signal: AbortSignal): Promise<never> =>

@@ -77,7 +77,8 @@ test('of a damaged base that several versions have, each is found damaged when i
   expect((await stat(base)).ino).toBe((await stat(others['base.duckdb'] ?? '')).ino)
   await damage(base)
 
-  for (const version of [2, 3]) await expect(jobs.rows(id, { version }, 0)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  for (const version of [2, 3])
+    await expect(jobs.rows(id, { version }, 0)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   const lost = await jobs.db.query<{ version: number }>(
     'SELECT version FROM model_version WHERE model = $1 AND lost ORDER BY version',
     [id],

@@ -44,7 +44,10 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       return rows.map(({ role }) => role)
     }
     const withoutTables = (keys: string[]) => keys.filter(key => !/\.parquet$|manifest/.test(key))
-    const files = async (model: string) => withoutTables(await stored(model))
+    const keys = async (model: string) => withoutTables(await stored(model))
+    const files = async (model: string) => (await keys(model)).map(key => key.replace(/-[0-9a-f-]{36}\./, '.'))
+    const keyOf = async (model: string, name: string) =>
+      (await keys(model)).find(key => key.includes(`/${name}-`)) ?? ''
 
     test('are there as long as a label is, with their blocks', async () => {
       const model = await newModel()
@@ -54,9 +57,9 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       await pinned.look()
       expect(await files(model)).toEqual([`${model}/2/blocks.json`, `${model}/2/model.duckdb`])
       const whole = (await send(`${server.url}/content/${model}/2/model.duckdb?from=server`)).body
-      expect((await bytesOf(await server.objects.get(`${model}/2/model.duckdb`)))?.equals(whole)).toBe(true)
+      expect((await bytesOf(await server.objects.get(await keyOf(model, 'model'))))?.equals(whole)).toBe(true)
       const blocks = (await send(`${server.url}/content/${model}/2/blocks`)).body
-      expect((await bytesOf(await server.objects.get(`${model}/2/blocks.json`)))?.equals(blocks)).toBe(true)
+      expect((await bytesOf(await server.objects.get(await keyOf(model, 'blocks'))))?.equals(blocks)).toBe(true)
       expect(await roles(model)).toEqual(['STORED'])
 
       await releaseVersion(server.db, model, 2, 'audit')
@@ -103,7 +106,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       await pinned.look()
       const query = `{ model(id: "${model}") { snapshot(at: { version: 2 }) { content { form uri url sha256 bytes } } } }`
       const { content } = (await server.answer(query)).data.model.snapshot
-      const uri = server.objects.uri(`${model}/2/model.duckdb`)
+      const uri = server.objects.uri(await keyOf(model, 'model'))
       const inStore = content.find((file: { uri: string }) => file.uri === uri)
       const direct = content.find(({ url }: { url: string | null }) => url?.startsWith(server.url))
       expect(inStore).toMatchObject({ sha256: direct.sha256, bytes: direct.bytes })
@@ -144,12 +147,66 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       await rm(to, { recursive: true })
     })
 
+    test('that cannot be put, however many they are, hold up no other', async () => {
+      const model = await newModel()
+      const archived = async () => (await server.models.managers([model]))[0]?.archiveLag === 0
+      expect(await server.completions.until(model, archived, 30_000)).toBe(true)
+      // More than are asked for in one go, before it in the order of the models, and without files.
+      for (const statement of [
+        `INSERT INTO goal_model (id, name, kind, shape, engine, size, version)
+         SELECT 'a' || n, 'a' || n, 'sales', '{}', 'DUCKDB', 'SMALL', 1 FROM generate_series(1, 130) n`,
+        `INSERT INTO model_version (model, version, epoch, last_seq, completions, tables)
+         SELECT 'a' || n, 1, 1, 0, 0, '[]' FROM generate_series(1, 130) n`,
+        `INSERT INTO version_pin (model, version, label) SELECT 'a' || n, 1, 'audit' FROM generate_series(1, 130) n`,
+      ])
+        await server.db.query(statement)
+      await pinVersion(server.db, model, 2, 'audit')
+      await pinned.look()
+      expect(await roles(model)).toEqual(['STORED'])
+      await server.db.query(`DELETE FROM version_pin WHERE model ~ '^a[0-9]+$'`)
+    })
+
+    test('that were put by one who was frozen over it are not what another has put there since', async () => {
+      const model = await newModel()
+      await pinVersion(server.db, model, 2, 'audit')
+      const reached = Promise.withResolvers<void>()
+      const gate = Promise.withResolvers<void>()
+      const store = new Proxy(server.objects, {
+        get(of, name) {
+          const value = Reflect.get(of, name)
+          if (name !== 'putFile') return typeof value === 'function' ? value.bind(of) : value
+          return async (...[key, path, options]: Parameters<typeof of.putFile>) => {
+            const bytes = await readFile(path)
+            reached.resolve()
+            await gate.promise
+            return of.put(key, bytes, options)
+          }
+        },
+      })
+      const frozen = new PinnedFiles({ ...server, objects: store, downloads: server.services.downloads, log: quiet })
+      const looking = frozen.look()
+      await reached.promise
+      // The file is lost, and made anew: it holds the same, and is another.
+      await rm(join(server.dataDir, 'models', model, 'clean'), { recursive: true })
+      await server.db.query(`UPDATE content_index SET sha256 = repeat('0', 64) WHERE model = $1 AND role = 'COMING'`, [
+        model,
+      ])
+      while ((await roles(model))[0] !== 'STORED') await pinned.look()
+      gate.resolve()
+      await looking
+      await frozen.close()
+      const whole = (await send(`${server.url}/content/${model}/2/model.duckdb?from=server`)).body
+      expect(await roles(model)).toEqual(['STORED'])
+      expect((await keys(model)).length).toBe(2)
+      expect((await bytesOf(await server.objects.get(await keyOf(model, 'model'))))?.equals(whole)).toBe(true)
+    })
+
     test.skipIf(storeUrl)('come there when the store works again', async () => {
       const model = await newModel()
       const archived = async () => (await server.models.managers([model]))[0]?.archiveLag === 0
       expect(await server.completions.until(model, archived, 30_000)).toBe(true)
       // the folder of the version's objects cannot be made
-      const inTheWay = fileURLToPath(server.objects.uri(`${model}/2/model.duckdb`)).replace(/\/model\.duckdb$/, '')
+      const inTheWay = fileURLToPath(server.objects.uri(`${model}/2/any`)).replace(/\/any$/, '')
       await rm(inTheWay, { recursive: true, force: true })
       await writeFile(inTheWay, '')
       await pinVersion(server.db, model, 2, 'audit')
