@@ -21,16 +21,18 @@ export interface Engine {
    * lastSeq. Its kind need not be known. BAD_FILE where a Parquet is not what the archive says.
    */
   restore(archived: ArchivedVersion, dir: string, options?: RestoreOptions): Promise<MadeSnapshot>
-  /** The checksum of a snapshot file, as SnapshotFile.sha256 says it. */
-  fileDigest(path: string): Promise<string>
   /** What an uploaded file holds; BAD_FILE where it cannot be read. */
   describeFile(path: string, format: ImportFormat): Promise<FileDescription>
   /**
    * A version as one file at `to` (not there yet, in a folder of its own), which is whole, synced, and opens without this
-   * platform; and its blocks. Rejects with SnapshotMissing where the version's files are gone. An engine whose versions
-   * are no single files offers none.
+   * platform; and its blocks. Rejects with SnapshotMissing where the version's files are gone, with SnapshotDamaged where
+   * they are not what their checksums say. It takes a while, which is bounded. An engine whose versions are no single
+   * files offers none.
    */
-  exportFile?(of: { version: number; files: SnapshotFiles }, to: string): Promise<BlockManifest>
+  exportFile?(
+    of: { version: number; files: SnapshotFiles; checksums?: Checksums | undefined },
+    to: string,
+  ): Promise<BlockManifest>
 }
 
 /** Sha256 (hex) of each block of `blockSize` bytes; the first is the file's headers, the last may be shorter. */
@@ -52,6 +54,8 @@ export interface WriterOptions {
   dir: string
   /** The newest published version to begin from, null for the empty model. */
   from: SnapshotFiles | null
+  /** Of its files. Where one is another, the writer does not open, and rejects with SnapshotDamaged. */
+  checksums?: Checksums | undefined
 }
 
 /** A version as its archive has it. */
@@ -77,6 +81,9 @@ export interface MadeSnapshot {
 
 /** The files of one version, as absolute paths by name. */
 export type SnapshotFiles = Readonly<Record<string, string>>
+
+/** Of the files of a version by name, each as SnapshotFile.sha256. */
+export type Checksums = Readonly<Record<string, string>>
 
 /** A version of another model, for functions and imports that read it. */
 export interface SnapshotRef {

@@ -2,15 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { manifestDigest } from '../engine/blocks.ts'
-import type { BlockManifest, Engine, SnapshotFiles } from '../engine/engine.ts'
+import type { BlockManifest, Checksums, Engine } from '../engine/engine.ts'
+import { SnapshotDamaged } from '../engine/snapshot-damaged.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Database } from '../platform/postgres.ts'
 import { DATABASE_FILE } from './content.ts'
+import { markLost, VersionLost } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
 import { Places } from './places.ts'
-import type { Version } from './records.ts'
+import { columns, type Version } from './records.ts'
 import { machineFault } from './surroundings.ts'
+import { versionGone } from './version-leases.ts'
 
 /** A version as one file, and its block manifest beside it. Nobody writes to either. */
 export interface CleanFile {
@@ -64,7 +67,9 @@ export class CleanFiles implements Downloads {
       return await making
     } catch (error) {
       // Whatever was met on the way, where the files were taken away under us: that says why.
-      throw error instanceof SnapshotMissing || !(await this.#isKept(version)) ? gone(version) : error
+      if (error instanceof SnapshotMissing || !(await this.#isKept(version))) throw versionGone(version)
+      if (!(error instanceof SnapshotDamaged)) throw error
+      throw (await markLost(this.#db, version)) ? new VersionLost(version) : versionGone(version)
     }
   }
 
@@ -93,10 +98,9 @@ export class CleanFiles implements Downloads {
   }
 
   async #make(version: Version, dir: string): Promise<CleanFile> {
-    const [found] = await this.#db.query<{ engine: string; files: { name: string; sha256: string }[] | null }>(
-      `SELECT m.engine, (SELECT json_agg(json_build_object('name', f.name, 'sha256', f.sha256)) FROM content_index f
-          WHERE f.model = m.id AND f.version = $2 AND f.form = m.engine AND f.role = 'PUBLISHED') AS files
-         FROM goal_model m WHERE m.id = $1`,
+    const [found] = await this.#db.query<{ engine: string; checksums: Checksums }>(
+      `SELECT m.engine, ${columns.checksums('v', 'm')}
+         FROM goal_model m JOIN model_version v ON v.model = m.id WHERE m.id = $1 AND v.version = $2`,
       [version.model, version.version],
     )
     const engine = this.#engines.get(found?.engine ?? '')
@@ -105,32 +109,24 @@ export class CleanFiles implements Downloads {
         'NOT_FOUND',
         `Version ${version.version} of model ${version.model} has no ${DATABASE_FILE}.`,
       )
-    const published = found?.files ?? []
-    const names = published.map(({ name }) => name)
-    const files = new ModelFiles(this.#dataDir, version.model).snapshotFiles(version, names)
-    // Of one file, it is the file that was published; what is made of several has no checksum before it is there.
-    const expected = published.length === 1 ? published[0]?.sha256 : undefined
-    const manifest = (await manifestIn(dir)) ?? (await this.#fill(dir, engine, { version, files, expected }))
+    const manifest = (await manifestIn(dir)) ?? (await this.#fill(dir, engine, version, found?.checksums ?? {}))
     const file = fileIn(dir, { bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) })
     if (await this.#register(version, file)) return file
     // Let go meanwhile, by one who may have looked before the folder had its name.
     await rm(dir, { recursive: true, force: true })
-    throw gone(version)
+    throw versionGone(version)
   }
 
   /** Where another process was faster, its file is the one. */
-  async #fill(
-    dir: string,
-    engine: Engine,
-    { version, files, expected }: { version: Version; files: SnapshotFiles; expected: string | undefined },
-  ): Promise<BlockManifest> {
+  async #fill(dir: string, engine: Engine, version: Version, checksums: Checksums): Promise<BlockManifest> {
     await removeStale(dir)
     const temporary = `${dir}.${randomUUID()}.tmp`
     try {
       await mkdir(temporary, { recursive: true })
-      const manifest = await engine.exportFile?.({ version: version.version, files }, join(temporary, DATABASE_FILE))
-      if (!manifest || (expected !== undefined && manifestDigest(manifest.blocks) !== expected))
-        throw new Error(`the files of version ${version.version} of model ${version.model} are not as published`)
+      const files = new ModelFiles(this.#dataDir, version.model).snapshotFiles(version, Object.keys(checksums))
+      const of = { version: version.version, files, checksums }
+      const manifest = await engine.exportFile?.(of, join(temporary, DATABASE_FILE))
+      if (!manifest) throw new Error('the engine has no single files')
       await writeSynced(join(temporary, MANIFEST), JSON.stringify({ version: version.version, ...manifest }))
       await syncFolder(temporary)
       await rename(temporary, dir)
@@ -214,6 +210,3 @@ const isThere = (path: string): Promise<boolean> =>
   )
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | null)?.code
-
-const gone = ({ model, version }: Version) =>
-  new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is no longer kept; read the newest.`)

@@ -80,7 +80,7 @@ export class Line {
     this.#epoch = epoch
     this.#writer = new ModelWriter({ ...deps, files: this.#files, kind, engine, model: model.id, epoch })
     this.#lost = new LostVersions(
-      { ...deps, files: this.#files, engine, signal: this.#stop.signal },
+      { ...deps, files: this.#files, signal: this.#stop.signal },
       { model: model.id, epoch },
     )
     this.#work = forTheLine(deps)
@@ -293,8 +293,8 @@ export class Line {
     // What the database holds now is not known, and a batch that is stopped has left a part of itself in it.
     await this.#writer.close()
     if (this.#closing.signal.aborted) return
-    // It may be the files of the newest version that are at fault.
-    this.#lost.lookClosely()
+    // It may be that files of the newest version are not there, or are found not to be what was published.
+    this.#lost.lookForFiles()
     log.error({ model: this.model, err: error }, 'the model is blocked')
     const retryMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.most)
     this.#isBlocked = true

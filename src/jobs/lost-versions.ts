@@ -12,6 +12,7 @@ import type { ModelFiles } from './model-files.ts'
 import { Fenced } from './publish.ts'
 import { Rebuild } from './rebuild.ts'
 import { markDamaged, publishRebuilt } from './rebuilt.ts'
+import { columns } from './records.ts'
 
 interface Deps {
   db: Database
@@ -21,8 +22,6 @@ interface Deps {
   dataDir: string
   log: Log
   files: ModelFiles
-  /** The model's own. */
-  engine: Engine
   signal: AbortSignal
 }
 
@@ -46,7 +45,7 @@ export class LostVersions {
   readonly #epoch: number
   readonly #pauses = new Map<number, { until: number; failures: number }>()
   #isToLook = true
-  #isToLookClosely = true
+  #isToLookForFiles = true
 
   constructor(deps: Deps, { model, epoch }: { model: string; epoch: number }) {
     this.#deps = deps
@@ -59,17 +58,17 @@ export class LostVersions {
     this.#isToLook = true
   }
 
-  /** And the files of the newest version may not be what was published. */
-  lookClosely(): void {
+  /** And files of versions that are not known to be lost may not be there. */
+  lookForFiles(): void {
     this.#isToLook = true
-    this.#isToLookClosely = true
+    this.#isToLookForFiles = true
   }
 
   /** Makes one version again; false where none is lost, or those that are have to wait. Throws where the newest cannot be made. */
   async next(): Promise<boolean> {
     if (!this.#isToLook) return false
-    if (this.#isToLookClosely) await this.#lookAtFiles()
-    this.#isToLookClosely = false
+    if (this.#isToLookForFiles) await this.#lookForFiles()
+    this.#isToLookForFiles = false
     const lost = (await this.#needed()).find(
       ({ version }) => (this.#pauses.get(version)?.until ?? 0) <= performance.now(),
     )
@@ -92,29 +91,19 @@ export class LostVersions {
     }
   }
 
-  /** What is not there, or in the newest version not what was published, is lost. */
-  async #lookAtFiles(): Promise<void> {
-    const { db, engine, files, log } = this.#deps
-    const kept = await db.query<{
-      version: number
-      epoch: number
-      newest: boolean
-      files: { name: string; sha256: string }[]
-    }>(
-      `SELECT v.version, v.epoch, v.version = m.version AS newest,
-              coalesce((SELECT json_agg(json_build_object('name', f.name, 'sha256', f.sha256)) FROM content_index f
-                         WHERE f.model = v.model AND f.version = v.version AND f.form = m.engine AND f.role = 'PUBLISHED'), '[]') AS files
+  /** What is not there is lost. Whether it is what was published shows when it is read, or written on (model-writer.ts). */
+  async #lookForFiles(): Promise<void> {
+    const { db, files, log } = this.#deps
+    const kept = await db.query<{ version: number; epoch: number; files: string[] }>(
+      `SELECT v.version, v.epoch, ${columns.files('v', 'm')}
          FROM goal_model m JOIN model_version v ON v.model = m.id AND v.kept
         WHERE m.id = $1 AND m.epoch = $2 AND NOT v.lost AND v.version > 0`,
       [this.#model, this.#epoch],
     )
     for (const version of kept) {
       const dir = files.versionDir(version.version, version.epoch)
-      let isSound = version.files.length > 0 && (await areThere(version.files.map(({ name }) => `${dir}/${name}`)))
-      if (isSound && version.newest)
-        for (const { name, sha256 } of version.files) isSound &&= (await engine.fileDigest(`${dir}/${name}`)) === sha256
-      if (isSound) continue
-      log.error({ model: this.#model, version: version.version }, 'the files of a version are not what was published')
+      if (version.files.length > 0 && (await areThere(version.files.map(name => `${dir}/${name}`)))) continue
+      log.error({ model: this.#model, version: version.version }, 'files of a version are not there')
       await markLost(db, { model: this.#model, ...version })
     }
   }

@@ -1,8 +1,10 @@
-import type { Engine, Writer } from '../engine/engine.ts'
+import type { Checksums, Engine, Writer } from '../engine/engine.ts'
+import { SnapshotDamaged } from '../engine/snapshot-damaged.ts'
 import type { Kind, Kinds } from '../kinds/kind.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { checkAsPublished } from './as-published.ts'
+import { markLost, VersionLost } from './lost.ts'
 import type { ModelFiles } from './model-files.ts'
 import { Fenced } from './publish.ts'
 import { columns, type Version } from './records.ts'
@@ -29,8 +31,8 @@ export class ModelWriter {
   }
 
   /**
-   * The newest published version, as of the writer's opening. Throws Fenced where the epoch is over, and INTERNAL where
-   * the files are not what was published: nothing may be built on them.
+   * The newest published version, as of the writer's opening. Throws Fenced where the epoch is over, and VersionLost where
+   * the files are not what was published: nothing may be built on them, and they are made again.
    */
   async opened(): Promise<{ writer: Writer; version: number }> {
     this.#writer ??= await this.#open()
@@ -54,8 +56,8 @@ export class ModelWriter {
 
   async #open(): Promise<Writer> {
     const { db, files, kind, kinds, engine, model, epoch } = this.#deps
-    const kept = await db.query<Version & { files: string[]; newest: boolean }>(
-      `SELECT ${columns.version('v')}, ${columns.files('v', 'm')}, v.version = m.version AS newest
+    const kept = await db.query<Version & { checksums: Checksums; newest: boolean }>(
+      `SELECT ${columns.version('v')}, ${columns.checksums('v', 'm')}, v.version = m.version AS newest
          FROM goal_model m JOIN model_version v ON v.model = m.id AND (v.kept OR v.version = m.version)
         WHERE m.id = $1 AND m.epoch = $2`,
       [model, epoch],
@@ -64,14 +66,18 @@ export class ModelWriter {
     if (!newest) throw new Fenced(`model ${model} is no longer held by epoch ${epoch}`)
     this.#version = newest.version
     await files.sweep(epoch, kept)
-    const from = newest.version === 0 ? null : files.snapshotFiles(newest, newest.files)
-    const writer = await engine.openWriter({ kind, kinds, dir: await files.scratch(epoch), from })
+    const { checksums } = newest
+    const from = newest.version === 0 ? null : files.snapshotFiles(newest, Object.keys(checksums))
+    let writer: Writer | undefined
     try {
+      writer = await engine.openWriter({ kind, kinds, dir: await files.scratch(epoch), from, checksums })
       checkAsPublished(writer, newest)
       return writer
     } catch (error) {
-      await writer.close()
-      throw error
+      await writer?.close()
+      if (!writer && !(error instanceof SnapshotDamaged)) throw error
+      this.#deps.log.error({ model, version: newest.version, err: error }, 'a version is not written on')
+      throw (await markLost(db, newest)) ? new VersionLost(newest) : error
     }
   }
 

@@ -100,6 +100,10 @@ export const columns = {
   files: (v: string, m: string) => `coalesce((SELECT json_agg(f.name) FROM content_index f
     WHERE f.model = ${v}.model AND f.version = ${v}.version AND f.form = ${m}.engine AND f.role = 'PUBLISHED'),
     '[]') AS files`,
+  /** Their checksums by name. */
+  checksums: (v: string, m: string) => `coalesce((SELECT json_object_agg(f.name, f.sha256) FROM content_index f
+    WHERE f.model = ${v}.model AND f.version = ${v}.version AND f.form = ${m}.engine AND f.role = 'PUBLISHED'),
+    '{}') AS checksums`,
   model: (
     t: string,
   ) => `${t}.id, ${t}.name, ${t}.kind, ${t}.shape, ${t}.engine, ${t}.size, ${t}.created_at AS "createdAt",

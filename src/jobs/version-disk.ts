@@ -12,7 +12,7 @@ interface OnDisk {
   pagedOnly: boolean
 }
 
-/** Measures versions on disk, each once: they never change. */
+/** Measures versions on disk. */
 export class VersionDisk {
   readonly #uses = new Map<string, Map<string, Use>>()
 
@@ -21,8 +21,9 @@ export class VersionDisk {
    * others is at most `times` what the newest has. `versions`: all that are kept, oldest first.
    */
   async past(files: ModelFiles, model: string, versions: readonly OnDisk[], times: number): Promise<number[]> {
-    const uses = await this.#measure(files, model, versions)
-    const newest = uses.at(-1)
+    const measured = await this.#measure(files, model, versions)
+    const newest = measured.at(-1)?.own
+    const uses = measured.map(({ all }) => all)
     // One that cannot be found says nothing about how much is much.
     if (!newest || newest.size === 0) return []
     const needed = new Set(uses.flatMap((use, index) => (versions[index]?.pagedOnly ? [] : [...use.keys()])))
@@ -52,17 +53,20 @@ export class VersionDisk {
     return going
   }
 
-  async #measure(files: ModelFiles, model: string, versions: readonly OnDisk[]): Promise<Use[]> {
+  /** What the versions' own files take, which never change, and with it what was made of them for who fetches one. */
+  async #measure(files: ModelFiles, model: string, versions: readonly OnDisk[]): Promise<{ own: Use; all: Use }[]> {
     const known = this.#uses.get(model)
     const now = new Map<string, Use>()
+    const uses: { own: Use; all: Use }[] = []
     for (const { version, epoch } of versions) {
       const dir = files.versionDir(version, epoch)
-      const use = known?.get(dir) ?? (await useOf(dir))
+      const own = known?.get(dir) ?? (await useOf(dir))
       // One whose files are not there may yet get them.
-      if (use.size > 0) now.set(dir, use)
+      if (own.size > 0) now.set(dir, own)
+      uses.push({ own, all: new Map([...own, ...(await useOf(files.cleanDir(version, epoch)))]) })
     }
     this.#uses.set(model, now)
-    return versions.map(({ version, epoch }) => now.get(files.versionDir(version, epoch)) ?? new Map())
+    return uses
   }
 
   forget(model: string): void {

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { manifestDigest } from '../../src/engine/blocks.ts'
 import { exportFile } from '../../src/engine/duckdb/clean-file.ts'
 import { blockManifest } from '../../src/engine/duckdb/snapshot-files.ts'
 import type { BlockManifest } from '../../src/engine/engine.ts'
+import { SnapshotDamaged } from '../../src/engine/snapshot-damaged.ts'
 import { SnapshotMissing } from '../../src/engine/snapshot-missing.ts'
 import { openWalDatabase, type WalDatabase } from '../support/base-and-wal.ts'
 
@@ -123,4 +125,26 @@ test('files that are gone, and a WAL that cannot be read, are told apart, and en
   await expect(clean(files, 'broken')).rejects.toThrow('the file could not be made')
   await writeFile(wal, 'no WAL at all')
   await expect(clean(files, 'broken2')).rejects.toThrow('the file could not be made')
+})
+
+test('files that are not what their checksums say are not taken, and it does not take for ever', async () => {
+  using database = await open(10_000)
+  const files = await database.publish(await folder('v2'), rows(10_000, 10_100), version(2))
+  const { blocks } = await blockManifest(files['base.duckdb'] ?? '')
+  const checksums = { 'base.duckdb': manifestDigest(blocks) }
+  const to = async (name: string) => join(await folder(name), 'model.duckdb')
+  await exportFile({ version: 2, files, checksums }, await to('sound'))
+  await expect(exportFile({ version: 2, files, checksums }, await to('late'), { least: 0, byte: 0 })).rejects.toThrow(
+    'could not be made',
+  )
+  const wrong = { ...checksums, 'base.duckdb.wal': manifestDigest([]) }
+  await expect(exportFile({ version: 2, files, checksums: wrong }, await to('wal'))).rejects.toThrow(SnapshotDamaged)
+  const bytes = await readFile(files['base.duckdb'] ?? '')
+  bytes.writeUInt8(bytes.readUInt8(20_000) ^ 1, 20_000)
+  await writeFile(files['base.duckdb'] ?? '', bytes)
+  await expect(exportFile({ version: 2, files, checksums }, await to('base'))).rejects.toThrow(SnapshotDamaged)
+  const single = { 'model.duckdb': files['base.duckdb'] ?? '' }
+  await expect(
+    exportFile({ version: 2, files: single, checksums: { 'model.duckdb': manifestDigest(blocks) } }, await to('one')),
+  ).rejects.toThrow(SnapshotDamaged)
 })

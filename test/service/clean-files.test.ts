@@ -123,7 +123,7 @@ test('a file that is not what was published is not handed out', async () => {
   }
   for (const name of ['blocks', 'model.duckdb']) {
     const answer = await at(`${model}/1/${name}`)
-    expect([answer.status, answer.json().error.code]).toEqual([500, 'INTERNAL'])
+    expect([answer.status, answer.json().error.code]).toEqual([503, 'UNAVAILABLE'])
   }
   expect(await cleanOnes(model)).toEqual([])
 })

@@ -54,3 +54,13 @@ test('a model whose newest version cannot be measured loses nothing by it', asyn
   await version(1, { 'model.duckdb': 64 * KB })
   expect(await new VersionDisk().past(files, 'model', kept(2, 1), 0)).toEqual([])
 })
+
+test('what was made of a version for who fetches it counts with it', async () => {
+  const { files, version } = await modelFiles()
+  for (const number of [1, 2, 3]) await version(number, { 'model.duckdb': 64 * KB })
+  const disk = new VersionDisk()
+  expect(await disk.past(files, 'model', kept(3, 2), 2)).toEqual([])
+  await mkdir(files.cleanDir(1, 1), { recursive: true })
+  await writeFile(join(files.cleanDir(1, 1), 'model.duckdb'), Buffer.alloc(64 * KB, 1))
+  expect(await disk.past(files, 'model', kept(3, 2), 2)).toEqual([1])
+})

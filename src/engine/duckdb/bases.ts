@@ -53,8 +53,9 @@ const LEAST_REPLAY_MS = 5
 export class Bases {
   readonly #dir: string
   readonly #database: string
-  /** The file that is yet to be taken as the first base. */
+  /** The file that is yet to be taken as the first base, and its manifest, where that is known. */
   #first: string | null = null
+  #firstManifest: BlockManifest | null = null
   #current: Base | null = null
   /** Those before it, the newest first. */
   #older: Base[] = []
@@ -77,13 +78,19 @@ export class Bases {
    * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too. It belongs to
    * a version that is kept, so nobody can take it for retired while it gets another name.
    */
-  static async open(of: { dir: string; database: string; from: string | null }): Promise<Bases> {
+  static async open(of: {
+    dir: string
+    database: string
+    from: string | null
+    manifest?: BlockManifest | null
+  }): Promise<Bases> {
     const bases = new Bases(of.dir, of.database)
     if (of.from !== null) {
       // Before anything is written: what is in use now is what is in that file.
       bases.#used = await blocksInUse(of.database)
       await mkdir(of.dir, { recursive: true })
       bases.#first = bases.#nextPath()
+      bases.#firstManifest = of.manifest ?? null
       await linkOrCopy(of.from, bases.#first)
     }
     return bases
@@ -109,10 +116,12 @@ export class Bases {
   async #takeFirst(): Promise<void> {
     const path = this.#first
     if (path === null) return
-    const [manifest, checksums] = [await blockManifest(path), await blockChecksums(path)]
+    const manifest = this.#firstManifest ?? (await blockManifest(path))
+    const checksums = await blockChecksums(path)
     this.#current = { path, manifest, checksums, outdated: this.#used && new Set() }
     this.#costMs = BASE_MS.least + manifest.bytes * BASE_MS.byte
     this.#first = null
+    this.#firstManifest = null
   }
 
   #nextPath(): string {

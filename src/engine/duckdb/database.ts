@@ -1,8 +1,8 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import type { SnapshotFiles } from '../engine.ts'
-import { copyForUse } from './snapshot-files.ts'
+import type { BlockManifest, Checksums, SnapshotFiles } from '../engine.ts'
+import { copyChecked, copyWalChecked } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
 import { markUntouched } from './untouched.ts'
 
@@ -43,23 +43,30 @@ export interface ModelConnection {
 /** A model's database, open for writing through the one connection; `close` closes all of it. */
 export interface ModelDatabase extends ModelConnection {
   path: string
+  /** Of the file that it was begun as a copy of. */
+  manifest: BlockManifest | null
   /** Another connection, for what must leave no TEMP tables behind. Only one of them may be in a transaction. */
   another(): Promise<ModelConnection>
 }
 
-/** Opens the database in `dir`, which is begun as a copy of `from`; the published files themselves are never opened. */
+/**
+ * Opens the database in `dir`, which is begun as a copy of `from`; the published files themselves are never opened.
+ * @throws SnapshotDamaged where they are not what their checksums say
+ */
 export async function openDatabase(
   dir: string,
   from: SnapshotFiles | null,
-  { threads, memoryBytes }: WriterResources,
+  { threads, memoryBytes, checksums }: WriterResources & { checksums?: Checksums | undefined },
 ): Promise<ModelDatabase> {
   const path = join(dir, DATABASE)
+  let manifest: BlockManifest | null = null
   if (from) {
-    await copyForUse(databaseOf(from), path)
+    const name = DATABASE in from ? DATABASE : BASE
+    manifest = await copyChecked(databaseOf(from), path, checksums?.[name])
     await markUntouched(path)
   }
   const wal = from?.[BASE_WAL]
-  if (wal !== undefined) await copyForUse(wal, walOf(path))
+  if (wal !== undefined) await copyWalChecked(wal, walOf(path), checksums?.[BASE_WAL])
   const instance = await DuckDBInstance.create(path, {
     threads: String(threads ?? Math.max(1, Math.floor(availableParallelism() / 2))),
     memory_limit: `${Math.ceil((memoryBytes ?? machineMemory() / 4) / 1024)}KiB`,
@@ -75,7 +82,7 @@ export async function openDatabase(
       first.close()
       instance.closeSync()
     }
-    return { ...first, path, close, another: () => connect(instance) }
+    return { ...first, path, manifest, close, another: () => connect(instance) }
   } catch (error) {
     instance.closeSync()
     throw error

@@ -5,7 +5,6 @@ import { exportFile } from './clean-file.ts'
 import { describeFile } from './imports/index.ts'
 import { DuckDBReaders } from './readers.ts'
 import { restoreModel } from './restore.ts'
-import { fileDigest } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
 import { openDuckDBWriter } from './writer.ts'
 
@@ -16,8 +15,7 @@ export function duckdbEngine({ log }: { log: Pick<Log, 'error'> }): Engine {
     openWriter: options => openDuckDBWriter({ ...options, log }),
     openReaders: () => DuckDBReaders.start(),
     restore: restoreModel,
-    fileDigest,
-    exportFile,
+    exportFile: (of, to) => exportFile(of, to),
     async describeFile(path, format) {
       const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
       const connection = await instance.connect()

@@ -4,7 +4,8 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import type { Kind } from '../../kinds/kind.ts'
 import { type Addition, shapeDifference } from '../../kinds/shape.ts'
 import { TeatreeError } from '../../platform/errors.ts'
-import type { SnapshotFiles } from '../engine.ts'
+import type { Checksums, SnapshotFiles } from '../engine.ts'
+import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { transaction } from './apply-batch.ts'
 import { Bases } from './bases.ts'
 import { DATABASE, databaseOf, type ModelDatabase, openDatabase, type WriterResources, walOf } from './database.ts'
@@ -30,11 +31,14 @@ const BASES = 'bases'
 export interface OpenModelOptions extends WriterResources {
   kind: Kind
   dir: string
+  /** Of the files that it is begun as a copy of. */
+  checksums?: Checksums | undefined
 }
 
 /**
  * Opens the database in `dir`, begun as a copy of `from`, or empty.
  * @throws TeatreeError KIND_CHANGED where it was made with a shape of the kind that this one cannot take up
+ * @throws SnapshotDamaged where `from` is not what its checksums say
  * @throws SurroundingsError
  */
 export async function openModel(options: OpenModelOptions, from: SnapshotFiles | null): Promise<OpenModel> {
@@ -51,6 +55,7 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
         dir: join(dir, BASES),
         database: db.path,
         from: from && databaseOf(from),
+        manifest: db.manifest,
       }),
       counts: new TableCounts(db.sql, [...kind.tables.keys()]),
       state,
@@ -59,7 +64,8 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
   } catch (error) {
     db?.close()
     await clear(dir)
-    throw error instanceof TeatreeError ? error : new SurroundingsError('the model could not be opened', error)
+    if (error instanceof TeatreeError || error instanceof SnapshotDamaged) throw error
+    throw new SurroundingsError('the model could not be opened', error)
   }
 }
 

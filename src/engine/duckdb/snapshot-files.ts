@@ -1,18 +1,34 @@
 import { hash } from 'node:crypto'
-import { constants, copyFile, type FileHandle, link, open, readFile } from 'node:fs/promises'
+import { constants, copyFile, type FileHandle, link, open, readFile, writeFile } from 'node:fs/promises'
 import { HEADER_BYTES, manifestDigest } from '../blocks.ts'
 import type { BlockManifest } from '../engine.ts'
+import { SnapshotDamaged } from '../snapshot-damaged.ts'
 
 /** DuckDB's, of every block but the headers. */
 export const BLOCK_BYTES = 256 * 1024
 /** Blocks that are read at once. */
 const READ_BLOCKS = 16
 
-/** What the content index says of a version's file: of a database the digest of its manifest, of a WAL that of its bytes. */
-export async function fileDigest(path: string): Promise<string> {
-  return path.endsWith('.wal')
-    ? hash('sha256', await readFile(path), 'hex')
-    : manifestDigest((await blockManifest(path)).blocks)
+/**
+ * Copies a database for one's own use, reading it once: as a clone, where the file system can. Nothing is synced.
+ * @throws SnapshotDamaged where it is not what its checksum says
+ */
+export async function copyChecked(from: string, to: string, sha256: string | undefined): Promise<BlockManifest> {
+  const manifest = (await cloned(from, to)) ? await blockManifest(to) : await copyReading(from, to)
+  checkManifest(manifest, sha256)
+  return manifest
+}
+
+/** The same of a WAL, whose checksum is that of its bytes. */
+export async function copyWalChecked(from: string, to: string, sha256: string | undefined): Promise<void> {
+  const bytes = await readFile(from)
+  if (sha256 !== undefined && hash('sha256', bytes, 'hex') !== sha256) throw new SnapshotDamaged('a WAL is damaged')
+  await writeFile(to, bytes)
+}
+
+/** @throws SnapshotDamaged */
+export function checkManifest({ blocks }: BlockManifest, sha256: string | undefined): void {
+  if (sha256 !== undefined && manifestDigest(blocks) !== sha256) throw new SnapshotDamaged('a database is damaged')
 }
 
 /** Reads the file at `path`. */
@@ -31,13 +47,15 @@ export async function copyWithManifest(from: string, to: string): Promise<BlockM
     await syncPath(to)
     return manifest
   }
+  const manifest = await copyReading(from, to)
+  await syncPath(to)
+  return manifest
+}
+
+async function copyReading(from: string, to: string): Promise<BlockManifest> {
   await using source = await open(from, 'r')
   await using target = await open(to, 'w')
-  const manifest = await read(source, async (bytes, position) => {
-    await writeWhole(target, bytes, position)
-  })
-  await target.sync()
-  return manifest
+  return await read(source, (bytes, position) => writeWhole(target, bytes, position))
 }
 
 /** Gives a file that nothing writes to another name; a copy where the file system has but one for each. */
