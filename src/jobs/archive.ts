@@ -27,6 +27,8 @@ interface Deps {
 const RETRY_MS = { first: 1000, most: 60_000 }
 /** A tenth of the time for archives. */
 const REST = { ms: 1000, times: 9 }
+/** So many models at once: one that is large, or whose store is slow, holds up no other. */
+const PLACES = 2
 
 /**
  * Brings the newest versions of the models that a manager holds into the archive, and those that are pinned, and lets older
@@ -43,8 +45,8 @@ export class Archiver {
   /** Models whose folders in the store hold nothing that a broken off archive has left. */
   readonly #swept = new Set<string>()
   readonly #stop = new AbortController()
-  #current: string | null = null
-  #run: Promise<void> | null = null
+  /** What is under way, by model. */
+  readonly #running = new Map<string, Promise<void>>()
   #alarm: NodeJS.Timeout | undefined
 
   constructor(deps: Deps) {
@@ -57,12 +59,12 @@ export class Archiver {
   request(model: string, epoch: number): void {
     if (this.#stop.signal.aborted) return
     this.#behind.set(model, epoch)
-    this.#run ??= this.#drain()
+    this.#begin()
   }
 
   /** Whether there is something to be done yet for the model. */
   isBehind(model: string): boolean {
-    return this.#current === model || this.#behind.has(model)
+    return this.#running.has(model) || this.#behind.has(model)
   }
 
   /** The model is no longer held: its next manager sees to it. */
@@ -72,29 +74,31 @@ export class Archiver {
     this.#swept.delete(model)
   }
 
-  async #drain(): Promise<void> {
-    // Behind the caller, who has yet to note down that this run is under way.
-    await null
+  /** Begins as many as there are places for; each that ends begins the next. */
+  #begin(): void {
     clearTimeout(this.#alarm)
-    try {
-      for (let next = this.#next(); next && !this.#stop.signal.aborted; next = this.#next()) {
-        const [model, epoch] = next
-        // What is published from here on is requested anew.
-        this.#behind.delete(model)
-        this.#current = model
-        await this.#attempt(model, epoch)
-        this.#current = null
-      }
-    } finally {
-      this.#run = null
+    if (this.#stop.signal.aborted) return
+    for (let next = this.#next(); next && this.#running.size < PLACES; next = this.#next()) {
+      const [model, epoch] = next
+      // What is published from here on is requested anew.
+      this.#behind.delete(model)
+      const run = this.#attempt(model, epoch).finally(() => {
+        this.#running.delete(model)
+        this.#begin()
+      })
+      this.#running.set(model, run)
     }
     this.#setAlarm()
   }
 
-  /** The one that was asked for first and is not left alone. */
+  /** The one that was asked for first, is not under way, and is not left alone. */
   #next(): [string, number] | undefined {
     const now = performance.now()
-    return this.#behind.entries().find(([model]) => this.#until(model) <= now)
+    return this.#waiting().find(([model]) => this.#until(model) <= now)
+  }
+
+  #waiting(): [string, number][] {
+    return [...this.#behind].filter(([model]) => !this.#running.has(model))
   }
 
   #until(model: string): number {
@@ -102,14 +106,11 @@ export class Archiver {
   }
 
   #setAlarm(): void {
-    if (this.#behind.size === 0 || this.#stop.signal.aborted) return
-    const next = Math.min(...this.#behind.keys().map(model => this.#until(model)))
-    this.#alarm = setTimeout(
-      () => {
-        this.#run ??= this.#drain()
-      },
-      Math.max(1, next - performance.now()),
-    ).unref()
+    const waiting = this.#waiting()
+    // Where there is no place, who ends begins the next.
+    if (waiting.length === 0 || this.#running.size === PLACES) return
+    const next = Math.min(...waiting.map(([model]) => this.#until(model)))
+    this.#alarm = setTimeout(() => this.#begin(), Math.max(1, next - performance.now())).unref()
   }
 
   async #attempt(model: string, epoch: number): Promise<void> {
@@ -161,7 +162,7 @@ export class Archiver {
   async close(): Promise<void> {
     this.#stop.abort(new Error('the manager stops'))
     clearTimeout(this.#alarm)
-    await this.#run
+    await Promise.all(this.#running.values())
     await this.#versions.close()
   }
 }

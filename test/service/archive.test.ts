@@ -52,6 +52,39 @@ for (const [name, storeUrl] of stores)
     },
   )
 
+test('a model whose archive takes long holds up no other', async () => {
+  await using managed = await openManaged()
+  const [slow, other] = [await managed.models.create({ kind: 'sales' }), await managed.models.create({ kind: 'sales' })]
+  const reached = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  const objects = new Proxy(managed.objects, {
+    get(store, name) {
+      const value = Reflect.get(store, name)
+      if (name !== 'putFile') return typeof value === 'function' ? value.bind(store) : value
+      return async (...args: Parameters<typeof store.putFile>) => {
+        if (args[0].startsWith(`${slow.id}/`)) {
+          reached.resolve()
+          await gate.promise
+        }
+        return store.putFile(...args)
+      }
+    },
+  })
+  const manager = managed.startManager({ objects, archiveRest: { ms: 0, times: 0 } })
+  for (const { id } of [slow, other]) await manager.hold(id)
+  await managed.run(slow.id, 'appendSales', { rows: [sale({ orderId: 'A' })] })
+  await reached.promise
+  const lag = async (model: string) => (await managed.models.managers([model]))[0]?.archiveLag
+  for (const orderId of ['A', 'B']) {
+    await managed.run(other.id, 'appendSales', { rows: [sale({ orderId })] })
+    const isArchived = async () => (await lag(other.id)) === 0
+    expect(await managed.completions.until(other.id, isArchived, 30_000)).toBe(true)
+  }
+  expect(await lag(slow.id)).toBe(1)
+  gate.resolve()
+  expect(await managed.completions.until(slow.id, async () => (await lag(slow.id)) === 0, 30_000)).toBe(true)
+})
+
 async function holdAgainstSnapshot(
   managed: Managed,
   model: string,
