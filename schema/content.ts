@@ -14,7 +14,8 @@ export function addContent(builder: Builder, enums: Enums, { content }: Resolver
       uri: t.exposeString('uri', { description: 'Where it is kept.' }),
       url: t.string({
         nullable: true,
-        description: 'Where to fetch it over HTTP; it stops working after a while, ask again then.',
+        description:
+          'Where to fetch it over HTTP; it stops working after a while, ask again then. Null of what is a part of a version alone.',
         resolve: (file, _, context) => content.url(file, context),
       }),
       bytes: t.expose('bytes', { type: 'BigInt', description: 'Its size.' }),

@@ -64,14 +64,14 @@ export function addModels(builder: Builder, enums: Enums, { models, snapshots, c
         type: contentConnection,
         nullable: true,
         description:
-          'Everything published for this model: snapshot files, Parquet archives, Arrow files, results of query runs.',
+          'Everything published for this model: snapshot files, Parquet archives, Arrow files, results of query runs. Who asks for the url of what one version has finds its one file there.',
         args: {
           version: t.arg.int({ description: 'Of this version alone.' }),
           table: t.arg.string({ description: 'Of this table alone.' }),
           form: t.arg({ type: enums.contentForm, description: 'In this form alone.' }),
           ...forward(t.arg),
         },
-        resolve: (model, args, context) => content.index(model, args, context),
+        resolve: (model, args, context, info) => content.index(model, args, context, info),
       }),
       intents: t.field({
         type: intentConnection,

@@ -68,8 +68,9 @@ export interface ContentResolvers {
     model: Model,
     args: PageArguments & { version?: Maybe<number>; table?: Maybe<string>; form?: Maybe<ContentForm> },
     context: Context,
+    info: GraphQLResolveInfo,
   ): Page<Content>
-  ofSnapshot(snapshot: SnapshotSource, context: Context): Promise<Content[]>
+  ofSnapshot(snapshot: SnapshotSource, context: Context, info: GraphQLResolveInfo): Promise<Content[]>
   url(content: Content, context: Context): Promise<string | null>
   upload(id: string, context: Context): Promise<UploadSource | null>
 }

@@ -57,8 +57,9 @@ export function addSnapshots(builder: Builder, enums: Enums, { snapshots, conten
       content: t.field({
         type: ['Content'],
         nullable: true,
-        description: 'The files published for it so far.',
-        resolve: (snapshot, _, context) => content.ofSnapshot(snapshot, context),
+        description:
+          'The files published for it so far. Who asks for their url finds its one file there, which is made for him where there is none yet.',
+        resolve: (snapshot, _, context, info) => content.ofSnapshot(snapshot, context, info),
       }),
       sql: t.field({
         type: 'SqlResult',

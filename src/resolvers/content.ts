@@ -1,8 +1,11 @@
 import type { ContentResolvers } from '../../schema/resolvers.ts'
 import { type ContentPosition, DATABASE_FILE } from '../jobs/content.ts'
-import type { Content } from '../jobs/records.ts'
+import type { Content, Version } from '../jobs/records.ts'
+import { TeatreeError } from '../platform/errors.ts'
+import type { OperationContext } from './context.ts'
 import { decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
+import { selected, selectedNodes } from './selection.ts'
 
 const POSITION: PositionPart[] = [
   { type: 'INTEGER', nullable: false },
@@ -13,13 +16,17 @@ const POSITION: PositionPart[] = [
 const MAX_FILES = 10_000
 
 export const content: ContentResolvers = {
-  index(model, { version, table, form, ...args }, { services }) {
+  index(model, { version, table, form, ...args }, context, info) {
+    const { services } = context
     const request = pageRequest(args)
     const scope = `content ${model.id}`
     const where = { model: model.id, version: version ?? null, table: table ?? null, form: form ?? null }
     const position = request.after === null ? {} : { after: positionOf(scope, request.after) }
     return pageOf(request, {
       async read(limit) {
+        const isForFile = version != null && table == null && (form ?? 'DUCKDB') === 'DUCKDB'
+        if (isForFile && selectedNodes(info).has('url'))
+          await makeFile(await keptVersion(model.id, version, context), context)
         const found = await services.content.list(where, { limit, ...position })
         return found.map(file => ({
           node: file,
@@ -29,8 +36,10 @@ export const content: ContentResolvers = {
     })
   },
 
-  ofSnapshot: ({ version: { model, version } }, { services }) =>
-    services.content.list({ model, version }, { limit: MAX_FILES }),
+  async ofSnapshot({ version }, context, info) {
+    if (selected(info).has('url')) await makeFile(version, context)
+    return context.services.content.list({ model: version.model, version: version.version }, { limit: MAX_FILES })
+  },
 
   async url(file, { services }) {
     if (file.role === 'STORED') return file.kept ? services.content.storeUrl(file) : null
@@ -42,6 +51,28 @@ export const content: ContentResolvers = {
     const upload = await services.uploads.get(id)
     return upload && { ...upload, description: once(() => services.uploads.describe(upload)) }
   },
+}
+
+/**
+ * A version that is a base and a WAL has nothing that can be fetched before it is made into one file: for who asks where,
+ * it is. A version that has no such file, or is let go meanwhile, has what it has.
+ */
+async function makeFile(version: Version | null, { services }: OperationContext): Promise<void> {
+  if (!version || version.version === 0) return
+  await services.downloads.of(version).catch(error => {
+    if (!(error instanceof TeatreeError) || !['NOT_FOUND', 'SNAPSHOT_GONE', 'UNAVAILABLE'].includes(error.code))
+      throw error
+  })
+}
+
+/** Null where it cannot be read. */
+async function keptVersion(model: string, version: number, { services }: OperationContext): Promise<Version | null> {
+  try {
+    return await services.snapshots.find(model, { version }, 0)
+  } catch (error) {
+    if (error instanceof TeatreeError) return null
+    throw error
+  }
 }
 
 /** What the file is called below /content; null where it cannot be fetched there, as all there is made from snapshots. */

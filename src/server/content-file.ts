@@ -28,7 +28,10 @@ export async function answerDatabase(exchange: Exchange, deps: ContentDeps, publ
   }
 }
 
-/** Its block manifest, by which a pull knows what to fetch: `{version, bytes, blockSize, blocks}`. */
+/**
+ * Its block manifest, by which a pull knows what to fetch: `{version, bytes, blockSize, blocks}`. It is of the file as it is now: one that
+ * was kept would be asked for blocks that are not there any more, so it is asked again whether it is still the same.
+ */
 export async function answerBlocks(
   exchange: Exchange,
   { services }: ContentDeps,
@@ -37,7 +40,7 @@ export async function answerBlocks(
   const open = await services.snapshots.open(version)
   try {
     const { manifestPath, sha256 } = await services.downloads.of(version)
-    const headers = { ...IMMUTABLE, 'content-type': 'application/json; charset=utf-8' }
+    const headers = { 'cache-control': 'no-cache', 'content-type': 'application/json; charset=utf-8' }
     if (!(await answerFile(exchange, { path: manifestPath, tag: `"${sha256}"`, headers }))) throw versionGone(version)
   } finally {
     open.release()

@@ -9,7 +9,11 @@ export interface ContentDeps {
   line: Admission
 }
 
-/** A version stays as it is, and no model gets the id of another: what is below its number may be kept for ever. */
+/**
+ * A version stays as it is, and no model gets the id of another: what is below its number may be kept for ever. The bytes are
+ * others where a disk was lost and the version made again, and hold the same: by its ETag such a file is told from the
+ * one before, so that parts of the two never mix, and whoever has either has the version.
+ */
 export const IMMUTABLE = { 'cache-control': 'public, max-age=31536000, immutable' }
 
 /** A version of a model, as a request named it. */

@@ -55,13 +55,28 @@ describe('a version that is a base and a WAL', () => {
 
   test('has an address for the one file alone, with its checksum', async () => {
     const model = await walModel()
-    const query = `{ salesModel(id: "${model}") { contentIndex(version: 2, form: DUCKDB) { nodes { uri url sha256 } } } }`
-    const files = async () => (await server.answer(query)).data.salesModel.contentIndex.nodes
-    expect((await files()).map(({ url }: { url: string | null }) => url)).toEqual([null, null])
-    const { headers } = await at(`${model}/2/model.duckdb`, { method: 'HEAD' })
-    const fetched = (await files()).filter(({ url }: { url: string | null }) => url !== null)
-    expect(fetched).toMatchObject([{ url: `${server.url}/content/${model}/2/model.duckdb` }])
-    expect(headers.etag).toBe(`"${fetched[0].sha256}"`)
+    const asked = [
+      `{ model(id: "${model}") { contentIndex(version: 2, form: DUCKDB) { nodes { form url sha256 bytes } } } }`,
+      `{ model(id: "${model}") { snapshot(at: { version: 2 }) { content { form url sha256 bytes } } } }`,
+    ]
+    const fetched = async (query: string) => {
+      const { contentIndex, snapshot } = (await server.answer(query)).data.model
+      return (contentIndex?.nodes ?? snapshot.content).filter(
+        ({ form, url }: { form: string; url: string | null }) => form === 'DUCKDB' && url !== null,
+      )
+    }
+    // Who does not ask where it is to be had has nothing made for him.
+    await server.answer(`{ model(id: "${model}") { snapshot(at: { version: 2 }) { content { uri sha256 } } } }`)
+    expect(await cleanOnes(model)).toEqual([])
+    for (const query of asked) {
+      const [file, ...more] = await fetched(query)
+      expect(more).toEqual([])
+      expect(file.url).toBe(`${server.url}/content/${model}/2/model.duckdb`)
+      const { headers } = await send(file.url, { method: 'HEAD' })
+      expect([headers.etag, headers['content-length']]).toEqual([`"${file.sha256}"`, file.bytes])
+      await rm(cleanDir(model), { recursive: true })
+      await server.db.query(`DELETE FROM content_index WHERE model = $1 AND role = 'CLEAN'`, [model])
+    }
   })
 
   test('is the same file for processes that make it at once', async () => {
@@ -111,6 +126,21 @@ describe('a version that is a base and a WAL', () => {
     expect((await at(`${model}/2/model.duckdb`)).headers.etag).toBe(`"${again.sha256}"`)
     expect(sha256).toMatch(/^[0-9a-f]{64}$/)
   })
+})
+
+test('its blocks are asked for again, since a file that was made anew has others, and the file itself may be kept for ever', async () => {
+  const model = await walModel()
+  const first = await at(`${model}/2/blocks`)
+  expect(first.headers['cache-control']).toBe('no-cache')
+  expect((await at(`${model}/2/model.duckdb`)).headers['cache-control']).toContain('immutable')
+  const known = { headers: { 'if-none-match': `${first.headers.etag}` } }
+  expect((await at(`${model}/2/blocks`, known)).status).toBe(304)
+  await server.db.query(`UPDATE content_index SET sha256 = repeat('0', 64) WHERE model = $1 AND role = 'CLEAN'`, [
+    model,
+  ])
+  await rm(cleanDir(model), { recursive: true })
+  const again = await at(`${model}/2/blocks`, { headers: { 'if-none-match': `"${'0'.repeat(64)}"` } })
+  expect([again.status, again.headers.etag]).toEqual([200, `"${digest(again.json().blocks.join('\n'))}"`])
 })
 
 test('a file that is not what was published is not handed out', async () => {

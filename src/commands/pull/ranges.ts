@@ -86,7 +86,8 @@ export class Ranges {
   /** Follows by hand: what `fetch` follows it follows with the headers that it was given. */
   async #askServer(range: string, signal: AbortSignal): Promise<Response> {
     const from = this.#storeFailures >= 2 ? '?from=server' : ''
-    const headers = { ...authorization(this.#server), range, 'if-range': this.#tag }
+    // Whoever keeps a copy on the way asks the server whether it is still the file before he gives a part of it.
+    const headers = { ...authorization(this.#server), range, 'if-range': this.#tag, 'cache-control': 'no-cache' }
     const response = await fetch(this.#url + from, { headers, redirect: 'manual', signal })
     const location = response.headers.get('location')
     if (response.status < 300 || response.status >= 400 || location === null) return response
