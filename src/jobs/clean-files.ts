@@ -5,10 +5,12 @@ import { manifestDigest } from '../engine/blocks.ts'
 import type { BlockManifest, Checksums, Engine } from '../engine/engine.ts'
 import { SnapshotDamaged } from '../engine/snapshot-damaged.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
+import { errno } from '../platform/errno.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Database } from '../platform/postgres.ts'
+import { syncPath } from '../platform/sync-path.ts'
 import { DATABASE_FILE } from './content.ts'
-import { markLost, VersionLost } from './lost.ts'
+import { areThere, markLost, VersionLost } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
 import { Places } from './places.ts'
 import { columns, type Version } from './records.ts'
@@ -94,7 +96,7 @@ export class CleanFiles implements Downloads {
       [version.model, version.version, DATABASE_FILE],
     )
     const file = row && fileIn(dir, { bytes: Number(row.bytes), sha256: row.sha256 })
-    return file && (await isThere(file.manifestPath)) && (await isThere(file.path)) ? file : null
+    return file && (await areThere([file.manifestPath, file.path])) ? file : null
   }
 
   async #make(version: Version, dir: string): Promise<CleanFile> {
@@ -128,13 +130,13 @@ export class CleanFiles implements Downloads {
       const manifest = await engine.exportFile?.(of, join(temporary, DATABASE_FILE))
       if (!manifest) throw new Error('the engine has no single files')
       await writeSynced(join(temporary, MANIFEST), JSON.stringify({ version: version.version, ...manifest }))
-      await syncFolder(temporary)
+      await syncPath(temporary)
       await rename(temporary, dir)
-      await syncFolder(dirname(dir))
+      await syncPath(dirname(dir))
       return manifest
     } catch (error) {
       await rm(temporary, { recursive: true, force: true })
-      const won = ['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '') ? await manifestIn(dir) : null
+      const won = ['ENOTEMPTY', 'EEXIST'].includes(errno(error) ?? '') ? await manifestIn(dir) : null
       if (won) return won
       throw machineFault(error) ?? error
     }
@@ -177,7 +179,7 @@ async function manifestIn(dir: string): Promise<BlockManifest | null> {
   try {
     return JSON.parse(await readFile(join(dir, MANIFEST), 'utf8'))
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null
+    if (errno(error) === 'ENOENT') return null
     throw error
   }
 }
@@ -197,16 +199,3 @@ async function writeSynced(path: string, text: string): Promise<void> {
   await file.writeFile(text)
   await file.sync()
 }
-
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path)
-  await folder.sync()
-}
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | null)?.code

@@ -1,7 +1,8 @@
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotFiles } from '../engine/engine.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
+import { syncPath } from '../platform/sync-path.ts'
 
 /**
  * Where a model's files are. Ids are never given twice and epochs never go back, so no two managers ever write to the
@@ -72,7 +73,7 @@ export class ModelFiles {
     await remove()
     try {
       await mkdir(dir, { recursive: true })
-      const [result] = await Promise.all([write(dir), syncFolder(join(this.#root, 'versions'))])
+      const [result] = await Promise.all([write(dir), syncPath(join(this.#root, 'versions'))])
       return result
     } catch (error) {
       // A disk that is full must not stay so for what came of it.
@@ -113,14 +114,5 @@ export class ModelFiles {
     const parent = join(this.#root, folder)
     for (const name of await readdir(parent).catch(() => []))
       if (isOurs(name)) await rm(join(parent, name), { recursive: true, force: true })
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path)
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

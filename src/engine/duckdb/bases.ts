@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { syncPath } from '../../platform/sync-path.ts'
 import { manifestDigest } from '../blocks.ts'
 import type { BlockManifest, SnapshotFile } from '../engine.ts'
 import { BASE, BASE_WAL, DATABASE, walOf } from './database.ts'
@@ -12,7 +13,6 @@ import {
   copyWithManifest,
   linkOrCopy,
   patchWithManifest,
-  syncPath,
   updatedManifest,
 } from './snapshot-files.ts'
 import type { DuckDBSql } from './sql.ts'

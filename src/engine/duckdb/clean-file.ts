@@ -3,12 +3,14 @@ import { once } from 'node:events'
 import { access } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { errno } from '../../platform/errno.ts'
+import { syncPath } from '../../platform/sync-path.ts'
 import type { BlockManifest, Checksums, SnapshotFiles } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { SnapshotMissing } from '../snapshot-missing.ts'
 import { BASE, BASE_WAL, DATABASE, databaseOf, walOf } from './database.ts'
 import { SurroundingsError } from './errors.ts'
-import { blockManifest, checkManifest, copyChecked, copyWalChecked, linkOrCopy, syncPath } from './snapshot-files.ts'
+import { blockManifest, checkManifest, copyChecked, copyWalChecked, linkOrCopy } from './snapshot-files.ts'
 
 /** The child's file, in whichever form this one is run. */
 const PROGRAM = import.meta.filename.replace(/clean-file(\.\w+)$/, 'clean-file-process$1')
@@ -31,7 +33,7 @@ export async function exportFile(of: Of, to: string, limitMs = LIMIT_MS): Promis
     return manifest
   } catch (error) {
     if (error instanceof SurroundingsError || error instanceof SnapshotDamaged) throw error
-    if (codeOf(error) === 'ENOENT') throw new SnapshotMissing("the version's files are gone", { cause: error })
+    if (errno(error) === 'ENOENT') throw new SnapshotMissing("the version's files are gone", { cause: error })
     throw new SurroundingsError('the file could not be made', error)
   }
 }
@@ -85,5 +87,3 @@ const isThere = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   )
-
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | null)?.code

@@ -1,9 +1,10 @@
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api'
 import { Admission } from '../../platform/admission.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { ChunkStream } from './chunk-stream.ts'
 import { interruptible } from './interruptible.ts'
+import { machineMemory } from './machine-memory.ts'
 import { readError } from './read-errors.ts'
 import { DuckDBSql } from './sql.ts'
 import type { Statement } from './statement.ts'
@@ -53,7 +54,7 @@ export class Connections {
   }
 
   static async open(limits: ReadLimits = {}): Promise<Connections> {
-    const memory = limits.memoryBytes ?? Math.floor(0.4 * availableMemory())
+    const memory = limits.memoryBytes ?? Math.floor(0.4 * machineMemory())
     const instance = await DuckDBInstance.create(':memory:', {
       threads: String(limits.threads ?? availableParallelism()),
       memory_limit: `${Math.ceil(memory / 1024)}KiB`,
@@ -161,12 +162,6 @@ const MAX_TIMER_MS = 2 ** 31 - 1
 
 const tooLong = (seconds: number) =>
   new TeatreeError('QUERY_TIMEOUT', `the query was not done within its time limit of ${seconds} s`)
-
-/** Bytes; a container's limit where there is one (Node then tells a number below the machine's). */
-function availableMemory(): number {
-  const constrained = process.constrainedMemory()
-  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
-}
 
 /**
  * How many calls may hold a thread of the pool at once. DuckDB's each hold one of libuv's until they are done, and the whole

@@ -1,7 +1,8 @@
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import type { BlockManifest, Checksums, SnapshotFiles } from '../engine.ts'
+import { machineMemory } from './machine-memory.ts'
 import { copyChecked, copyWalChecked } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
 import { markUntouched } from './untouched.ts'
@@ -100,9 +101,4 @@ async function connect(instance: DuckDBInstance): Promise<ModelConnection> {
     close()
     throw error
   }
-}
-
-function machineMemory(): number {
-  const constrained = process.constrainedMemory()
-  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
 }

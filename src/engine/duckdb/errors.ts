@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { errno } from '../../platform/errno.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 
 /**
@@ -24,7 +25,7 @@ const SYSTEM = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 
 
 export function faultOf(error: unknown): Fault {
   if (error instanceof TeatreeError) return 'intent'
-  if (error instanceof SurroundingsError || SYSTEM.has(String(codeOf(error)))) return 'surroundings'
+  if (error instanceof SurroundingsError || SYSTEM.has(String(errno(error)))) return 'surroundings'
   const text = error instanceof Error ? error.message : ''
   return CLASSES.find(([pattern]) => pattern.test(text))?.[1] ?? 'kind'
 }
@@ -57,7 +58,7 @@ export class SurroundingsError extends Error {
 
   constructor(message: string, cause?: unknown) {
     super(message, { cause })
-    this.code = codeOf(cause) ?? WORDS.find(([pattern]) => pattern.test(String(cause)))?.[1]
+    this.code = errno(cause) ?? WORDS.find(([pattern]) => pattern.test(String(cause)))?.[1]
   }
 }
 
@@ -68,6 +69,3 @@ const WORDS: readonly [RegExp, string][] = [
   [/Too many open files/, 'EMFILE'],
   [/Out of Memory Error/, 'ENOMEM'],
 ]
-
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { constants, copyFile, type FileHandle, link, open, readFile, writeFile } from 'node:fs/promises'
+import { syncPath } from '../../platform/sync-path.ts'
 import { HEADER_BYTES, manifestDigest } from '../blocks.ts'
 import type { BlockManifest } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
@@ -109,12 +110,6 @@ export async function updatedManifest(
 
 /** Copies a file for one's own use: a clone where the file system can, nothing synced. */
 export const copyForUse = (from: string, to: string): Promise<void> => copyFile(from, to, constants.COPYFILE_FICLONE)
-
-/** Syncs a file or folder to disk. */
-export async function syncPath(path: string): Promise<void> {
-  await using handle = await open(path, 'r')
-  await handle.sync()
-}
 
 /** Makes a clone, which costs nothing whatever the size; false where the file system cannot. */
 export async function cloned(from: string, to: string): Promise<boolean> {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chown, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
+import { syncPath } from '../sync-path.ts'
 import type { Binaries } from './binaries.ts'
 import type { Home } from './home.ts'
 import { ProgramError, runProgram } from './program.ts'
@@ -63,9 +64,10 @@ async function makeCluster(home: Home, folder: string, binaries: Binaries): Prom
       '--locale=C',
       '--no-instructions',
     ])
-    await syncFolder(fresh)
+    // A rename is only safe from a power cut once its folder is on the disk.
+    await syncPath(fresh)
     await rename(fresh, folder)
-    await syncFolder(home.path)
+    await syncPath(home.path)
   } catch (error) {
     await rm(fresh, { recursive: true, force: true, maxRetries: 3 })
     // Another start was faster: that cluster it is.
@@ -73,16 +75,6 @@ async function makeCluster(home: Home, folder: string, binaries: Binaries): Prom
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return
     if (!(error instanceof ProgramError)) throw error
     throw new UsageError(`PostgreSQL could not make a database in ${home.path}: ${error.message}`, { cause: error })
-  }
-}
-
-/** A rename is only safe from a power cut once its folder is on the disk. */
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

@@ -1,11 +1,7 @@
+import { errno } from '../errno.ts'
 import { TeatreeError } from '../errors.ts'
 
 const FULL = new Set(['ENOSPC', 'EDQUOT'])
-
-/** The system's code of a failed file operation, such as ENOENT. */
-export function errno(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}
 
 /** What a failed file operation means: the disk cannot do it now. The path stays in the cause. */
 export function diskFault(error: unknown): TeatreeError {

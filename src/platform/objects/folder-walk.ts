@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { diskFault, errno } from './disk-fault.ts'
+import { errno } from '../errno.ts'
+import { diskFault } from './disk-fault.ts'
 
 interface Entry {
   name: string

@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { errno } from '../errno.ts'
 import { TeatreeError } from '../errors.ts'
-import { diskFault, errno } from './disk-fault.ts'
+import { diskFault } from './disk-fault.ts'
 import { Meter } from './meter.ts'
 import type { GetFileOptions, ObjectStore, PutOptions, StoredObject } from './object-store.ts'
 import { writeWholeFile } from './whole-file.ts'

@@ -1,6 +1,6 @@
 import { S3ServiceException } from '@aws-sdk/client-s3'
+import { errno } from '../errno.ts'
 import { TeatreeError } from '../errors.ts'
-import { errno } from './disk-fault.ts'
 
 const CREDENTIALS = 'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where there is one, AWS_SESSION_TOKEN'
 

@@ -1,6 +1,8 @@
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { diskFault, errno } from './disk-fault.ts'
+import { errno } from '../errno.ts'
+import { syncPath } from '../sync-path.ts'
+import { diskFault } from './disk-fault.ts'
 import { tempName } from './keys.ts'
 
 async function onDisk<T>(operation: Promise<T>): Promise<T> {
@@ -11,20 +13,11 @@ async function onDisk<T>(operation: Promise<T>): Promise<T> {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
 /** Makes `folder` and those above it, and sees that their names outlast a power cut: a name is in its parent's blocks. */
 async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true })
   if (first === undefined) return
-  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made))
 }
 
 async function openNew(path: string): Promise<FileHandle> {
@@ -56,5 +49,5 @@ export async function writeWholeFile(path: string, chunks: AsyncIterable<Uint8Ar
     await rm(temp, { force: true }).catch(() => {})
     throw error
   }
-  await onDisk(syncFolder(dirname(path)))
+  await onDisk(syncPath(dirname(path)))
 }

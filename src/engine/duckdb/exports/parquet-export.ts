@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
+import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncPath } from '../../../platform/sync-path.ts'
 import type { TablePlan } from '../../plan.ts'
 import { type DuckDBSql, literal, quoted } from '../sql.ts'
 import { type Scope, tableOf } from '../statement.ts'
@@ -26,25 +27,15 @@ export async function exportParquet(
       columns.map(({ name }) => quoted(name)),
     )
     const [written] = await sql.all(`COPY (${text}) TO ${literal(part)} (FORMAT parquet, COMPRESSION zstd)`, params)
-    const bytes = await synced(part)
+    await syncPath(part)
+    const { size } = await stat(part)
     // A small table is written before DuckDB hears that it should stop.
     signal?.throwIfAborted()
     await rename(part, path)
-    await synced(dirname(path))
-    return { bytes, rows: Number(written?.Count) }
+    await syncPath(dirname(path))
+    return { bytes: size, rows: Number(written?.Count) }
   } catch (error) {
     await rm(part, { force: true })
     throw error
-  }
-}
-
-/** Brings a file or a folder to the disk; answers with its size. */
-async function synced(path: string): Promise<number> {
-  const handle = await open(path)
-  try {
-    await handle.sync()
-    return (await handle.stat()).size
-  } finally {
-    await handle.close()
   }
 }
