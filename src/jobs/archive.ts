@@ -7,6 +7,7 @@ import { span } from '../platform/telemetry/index.ts'
 import { KEPT_ARCHIVES, letArchivesGo, sweepArchives } from './archive-retention.ts'
 import { archiveVersion, findToArchive, type ToArchive } from './archive-version.ts'
 import { OpenVersions } from './open-versions.ts'
+import { Pauses } from './pauses.ts'
 
 interface Deps {
   db: Database
@@ -23,8 +24,6 @@ interface Deps {
   safe(model: string): boolean
 }
 
-/** Between two tries of a model whose archive failed: at first, and doubled from then on up to the second. */
-const RETRY_MS = { first: 1000, most: 60_000 }
 /** A tenth of the time for archives. */
 const REST = { ms: 1000, times: 9 }
 /** So many models at once: one that is large, or whose store is slow, holds up no other. */
@@ -39,8 +38,8 @@ export class Archiver {
   readonly #deps: Deps
   /** Models whose newest version is not in the archive yet, with the epochs that they are held in. */
   readonly #behind = new Map<string, number>()
-  /** Until when a model is left alone, and how often in a row its archive has failed. */
-  readonly #pauses = new Map<string, { until: number; failures: number }>()
+  /** Models that are left alone: they rest, or their archive has failed. */
+  readonly #pauses = new Pauses<string>()
   readonly #versions: OpenVersions
   /** Models whose folders in the store hold nothing that a broken off archive has left. */
   readonly #swept = new Set<string>()
@@ -70,7 +69,7 @@ export class Archiver {
   /** The model is no longer held: its next manager sees to it. */
   forget(model: string): void {
     this.#behind.delete(model)
-    this.#pauses.delete(model)
+    this.#pauses.clear(model)
     this.#swept.delete(model)
   }
 
@@ -93,40 +92,32 @@ export class Archiver {
 
   /** The one that was asked for first, is not under way, and is not left alone. */
   #next(): [string, number] | undefined {
-    const now = performance.now()
-    return this.#waiting().find(([model]) => this.#until(model) <= now)
+    return this.#waiting().find(([model]) => !this.#pauses.isPaused(model))
   }
 
   #waiting(): [string, number][] {
     return [...this.#behind].filter(([model]) => !this.#running.has(model))
   }
 
-  #until(model: string): number {
-    return this.#pauses.get(model)?.until ?? 0
-  }
-
   #setAlarm(): void {
     const waiting = this.#waiting()
     // Where there is no place, who ends begins the next.
     if (waiting.length === 0 || this.#running.size === PLACES) return
-    const next = Math.min(...waiting.map(([model]) => this.#until(model)))
+    const next = Math.min(...waiting.map(([model]) => this.#pauses.until(model)))
     this.#alarm = setTimeout(() => this.#begin(), Math.max(1, next - performance.now())).unref()
   }
 
   async #attempt(model: string, epoch: number): Promise<void> {
     const started = performance.now()
-    const failures = this.#pauses.get(model)?.failures ?? 0
     try {
       await this.#archive(model, epoch)
-      const ended = performance.now()
       const { ms, times } = this.#deps.archiveRest ?? REST
-      this.#pauses.set(model, { until: ended + Math.max(ms, times * (ended - started)), failures: 0 })
+      this.#pauses.rest(model, Math.max(ms, times * (performance.now() - started)))
     } catch (error) {
       if (this.#stop.signal.aborted) return
       this.#deps.log.warn({ model, err: error }, 'the archive is behind; it is tried again')
       this.#swept.delete(model)
-      const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
-      this.#pauses.set(model, { until: performance.now() + pause, failures: failures + 1 })
+      this.#pauses.failed(model)
       if (!this.#behind.has(model)) this.#behind.set(model, epoch)
     }
   }

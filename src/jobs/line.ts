@@ -13,13 +13,12 @@ import { LostVersions } from './lost-versions.ts'
 import { ModelFiles } from './model-files.ts'
 import { ModelWriter } from './model-writer.ts'
 import { Pace } from './pace.ts'
+import { Pauses } from './pauses.ts'
 import { type Ending, Fenced, type Publication, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
 import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
 import { forTheLine, prepareWork, type WorkDeps } from './work.ts'
 
-/** Between two tries of a model that is blocked: at first, and doubled from then on up to the second. */
-const RETRY_MS = { first: 1000, most: 60_000 }
 /** When nothing has come for so long, the line takes the time to make the next versions cheaper. */
 const QUIET_MS = 200
 
@@ -68,7 +67,8 @@ export class Line {
   #hasChanged: boolean
   #pass: Promise<void> | null = null
   #again = false
-  #failures = 0
+  /** Between two tries of the model while it is blocked. */
+  readonly #pauses = new Pauses<'model'>()
   /** When the last intent ended, on the monotonic clock; for letting idle models go. */
   idleSince = performance.now()
 
@@ -142,7 +142,7 @@ export class Line {
         this.#again = false
         try {
           while (looks && !this.#closing.signal.aborted && (await this.#step())) {
-            this.#failures = 0
+            this.#pauses.clear('model')
             await this.#rest(this.#pace.restMs(performance.now()))
           }
           if (this.#isQuiet) await this.#tidy()
@@ -213,7 +213,7 @@ export class Line {
   /** What blocked the model may have ended in another way: its intents cancelled, or published after all. */
   async #nothingWaits(): Promise<void> {
     this.#suspects = 0n
-    this.#failures = 0
+    this.#pauses.clear('model')
     if (!this.#isBlocked) return
     await clearBlocked(this.#deps.db, { model: this.model, epoch: this.#epoch })
     this.#isBlocked = false
@@ -296,7 +296,7 @@ export class Line {
     // It may be that files of the newest version are not there, or are found not to be what was published.
     this.#lost.lookForFiles()
     log.error({ model: this.model, err: error }, 'the model is blocked')
-    const retryMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.most)
+    const retryMs = this.#pauses.failed('model')
     this.#isBlocked = true
     await markBlocked(db, { model: this.model, epoch: this.#epoch, error, retryMs }).catch(failure =>
       log.warn({ model: this.model, err: failure }, 'that the model is blocked could not be written down'),

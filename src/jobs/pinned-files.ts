@@ -8,11 +8,10 @@ import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { CleanFile, Downloads } from './clean-files.ts'
 import { DATABASE_FILE, storedKeys } from './content.ts'
+import { Pauses } from './pauses.ts'
 import { type Content, columns, type Version } from './records.ts'
 
 const LOOK_MS = 2000
-/** Between two tries of a version whose file could not be stored: at first, and doubled from then on up to the second. */
-const RETRY_MS = { first: 1000, most: 60_000 }
 /** Asked for in one go. */
 const MAX_VERSIONS = 100
 /** What the index calls it, beside the file of the same version on disk. */
@@ -35,8 +34,8 @@ interface Deps {
 export class PinnedFiles {
   readonly #deps: Deps
   readonly #stop = new AbortController()
-  /** Versions whose file could not be stored: until when they are left alone, and how often in a row that was. */
-  readonly #pauses = new Map<string, { model: string; version: number; until: number; failures: number }>()
+  /** Versions whose file could not be stored, as MODEL@VERSION. */
+  readonly #pauses = new Pauses<string>()
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | null = null
 
@@ -75,21 +74,17 @@ export class PinnedFiles {
     const key = `${model}@${number}`
     try {
       await this.#store(version)
-      this.#pauses.delete(key)
+      this.#pauses.clear(key)
     } catch (error) {
       if (this.#stop.signal.aborted) return
       this.#deps.log.warn({ model, version: number, err: error }, 'a pinned version is not in the store; tried again')
-      const failures = this.#pauses.get(key)?.failures ?? 0
-      const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
-      this.#pauses.set(key, { model, version: number, until: performance.now() + pause, failures: failures + 1 })
+      this.#pauses.failed(key)
     }
   }
 
   /** Those that are not left alone. One that is being removed is stored again when it is gone. */
   #toStore(): Promise<Version[]> {
     const engines = [...this.#deps.engines.values()].flatMap(({ name, exportFile }) => (exportFile ? [name] : []))
-    const now = performance.now()
-    const paused = [...this.#pauses.values()].filter(({ until }) => until > now)
     return this.#deps.db.query<Version>(
       `SELECT ${columns.version('v')} FROM (SELECT DISTINCT model, version FROM version_pin) p
          JOIN model_version v ON v.model = p.model AND v.version = p.version
@@ -97,10 +92,9 @@ export class PinnedFiles {
         WHERE v.kept AND v.version > 0 AND m.deleted_at IS NULL AND m.engine = ANY($1)
           AND NOT EXISTS (SELECT FROM content_index c WHERE c.model = v.model AND c.version = v.version
                              AND c.role IN ('STORED', 'GOING'))
-          AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::integer[]) AS a (model, version)
-                           WHERE a.model = v.model AND a.version = v.version)
-        ORDER BY v.model, v.version LIMIT $4`,
-      [engines, paused.map(({ model }) => model), paused.map(({ version }) => version), MAX_VERSIONS],
+          AND NOT v.model || '@' || v.version = ANY($2)
+        ORDER BY v.model, v.version LIMIT $3`,
+      [engines, this.#pauses.paused(), MAX_VERSIONS],
     )
   }
 
