@@ -42,6 +42,18 @@ export const contentIndex = ({ db, objects }: { db: Queryable; objects: ObjectSt
   storeUrl: async file => (file.role === 'STORED' ? objects.presign(storedKeys(file).file, STORE_URL_SECONDS) : null),
 })
 
+/**
+ * Takes what readers open of these versions out of the index, and the one file that was made of it. What is in the store
+ * stays: there the row goes last (pinned-files.ts).
+ */
+export async function forgetFiles(tx: Queryable, model: string, versions: readonly number[]): Promise<void> {
+  await tx.query(
+    `DELETE FROM content_index
+      WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW') AND role IN ('PUBLISHED', 'CLEAN')`,
+    [model, versions],
+  )
+}
+
 /** See ContentIndex.list. */
 export function listContent(
   db: Queryable,

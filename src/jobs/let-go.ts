@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database, Transaction } from '../platform/postgres.ts'
+import { forgetFiles } from './content.ts'
 import { ModelFiles } from './model-files.ts'
 import { VersionDisk } from './version-disk.ts'
 import { endReaders } from './version-leases.ts'
@@ -73,11 +74,10 @@ async function markGone(
      RETURNING v.version, v.epoch`,
     [model, old.map(({ version }) => version), past],
   )
-  // Of what is in the store the row goes last (pinned-files.ts).
-  await tx.query(
-    `DELETE FROM content_index
-      WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW') AND role IN ('PUBLISHED', 'CLEAN')`,
-    [model, gone.map(({ version }) => version)],
+  await forgetFiles(
+    tx,
+    model,
+    gone.map(({ version }) => version),
   )
   return gone
 }

@@ -6,9 +6,11 @@ import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
 import type { Archive } from './archives.ts'
+import { forgetFiles } from './content.ts'
 import { NOT_NEEDED } from './let-go.ts'
 import { areThere, markLost } from './lost.ts'
 import type { ModelFiles } from './model-files.ts'
+import { Pauses } from './pauses.ts'
 import { Fenced } from './publish.ts'
 import { Rebuild } from './rebuild.ts'
 import { markDamaged, publishRebuilt } from './rebuilt.ts'
@@ -30,8 +32,8 @@ interface Lost {
   isNewest: boolean
 }
 
-/** Between two tries of an older version that cannot be made again: at first, and doubled from then on up to the second. */
-const RETRY_MS = { first: 3000, most: 60_000 }
+/** Between two tries of an older version that cannot be made again. */
+const RETRY_MS = { first: 3000 }
 
 /**
  * The versions of one model whose files are lost, in the manager that holds it: the newest is made again first, then those
@@ -43,7 +45,7 @@ export class LostVersions {
   readonly #deps: Deps
   readonly #model: string
   readonly #epoch: number
-  readonly #pauses = new Map<number, { until: number; failures: number }>()
+  readonly #pauses = new Pauses<number>(RETRY_MS)
   #isToLook = true
   #isToLookForFiles = true
 
@@ -69,22 +71,18 @@ export class LostVersions {
     if (!this.#isToLook) return false
     if (this.#isToLookForFiles) await this.#lookForFiles()
     this.#isToLookForFiles = false
-    const lost = (await this.#needed()).find(
-      ({ version }) => (this.#pauses.get(version)?.until ?? 0) <= performance.now(),
-    )
+    const lost = (await this.#needed()).find(({ version }) => !this.#pauses.isPaused(version))
     if (!lost) {
       this.#isToLook = false
       return false
     }
     try {
       await this.#make(lost.version)
-      this.#pauses.delete(lost.version)
+      this.#pauses.clear(lost.version)
       return true
     } catch (error) {
       if (lost.isNewest || error instanceof Fenced || this.#deps.signal.aborted) throw error
-      const failures = this.#pauses.get(lost.version)?.failures ?? 0
-      const pause = Math.min(RETRY_MS.first * 2 ** failures, RETRY_MS.most)
-      this.#pauses.set(lost.version, { until: performance.now() + pause, failures: failures + 1 })
+      this.#pauses.failed(lost.version)
       const { log } = this.#deps
       log.error({ model: this.#model, version: lost.version, err: error }, 'a version was not made again')
       return this.next()
@@ -127,11 +125,7 @@ export class LostVersions {
         [this.#model, older],
       )
       const versions = new Set(gone.map(({ version }) => version))
-      await tx.query(
-        `DELETE FROM content_index
-          WHERE model = $1 AND version = ANY($2) AND form IN ('DUCKDB', 'ARROW') AND role IN ('PUBLISHED', 'CLEAN')`,
-        [this.#model, [...versions]],
-      )
+      await forgetFiles(tx, this.#model, [...versions])
       return lost.filter(({ version }) => !versions.has(version))
     })
   }

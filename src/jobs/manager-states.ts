@@ -13,6 +13,9 @@ export interface ManagerState {
   archiveLag: number
 }
 
+/** SQL: how many versions of the model are not in the archive yet. */
+export const archiveLag = (model: string): string => `${model}.version - ${model}.archived_version`
+
 type Row = Omit<ManagerState, 'state' | 'reason'> & { leased: boolean; blocked: Model['blocked'] }
 
 /** One for each model that is there, in no order. */
@@ -20,8 +23,7 @@ export async function managerStates(db: Database, ids: readonly string[]): Promi
   const rows = await db.query<Row>(
     `SELECT m.id, m.epoch, m.blocked, m.retry_at AS "retryAt", l.since, l.model IS NOT NULL AS leased,
             (SELECT count(*)::integer FROM intent i WHERE i.model = m.id AND i.status IN ('QUEUED', 'RUNNING')) AS queued,
-            (SELECT count(*)::integer FROM model_version v
-              WHERE v.model = m.id AND v.version > m.archived_version) AS "archiveLag"
+            ${archiveLag('m')} AS "archiveLag"
        FROM goal_model m LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
       WHERE m.id = ANY($1) AND m.deleted_at IS NULL`,
     [ids],

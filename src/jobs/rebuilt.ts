@@ -2,6 +2,7 @@ import type { SnapshotFile } from '../engine/engine.ts'
 import type { Database, Transaction } from '../platform/postgres.ts'
 import type { Archive } from './archives.ts'
 import { notifyEnded, notifyModel } from './channel.ts'
+import { forgetFiles } from './content.ts'
 import { Fenced } from './publish.ts'
 
 /**
@@ -21,12 +22,7 @@ export function publishRebuilt(
       [model, version, epoch],
     )
     if (!again) return false
-    // What is in the store of it stays (pinned-files.ts).
-    await tx.query(
-      `DELETE FROM content_index
-        WHERE model = $1 AND version = $2 AND form = $3 AND role IN ('PUBLISHED', 'CLEAN')`,
-      [model, version, engine],
-    )
+    await forgetFiles(tx, model, [version])
     await tx.query(
       `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256)
        SELECT $1, $2, $3, f.name, $4 || '/' || f.name, f.bytes, f.sha256

@@ -1,4 +1,5 @@
 import type { Launcher } from '../jobs/launcher.ts'
+import { archiveLag } from '../jobs/manager-states.ts'
 import type { Queryable } from '../platform/postgres.ts'
 import { joinMetrics, METRICS_CONTENT_TYPE, metrics, type Telemetry } from '../platform/telemetry/index.ts'
 import type { Route } from './exchange.ts'
@@ -36,10 +37,10 @@ const LOOK_MS = 500
 /** Has the lines and archives of the models measured whenever metrics are collected; until the answer is called. */
 export function measureModels(db: Queryable): () => void {
   const look = recent(LOOK_MS, () => readLags(db))
-  const { queued, archiveLag } = metrics
+  const { queued } = metrics
   const measures = [
     { gauge: queued, of: (lag: Lag) => lag.queued },
-    { gauge: archiveLag, of: (lag: Lag) => lag.archiveLag },
+    { gauge: metrics.archiveLag, of: (lag: Lag) => lag.archiveLag },
   ].map(({ gauge, of }) => {
     const observe: Parameters<typeof gauge.addCallback>[0] = async result => {
       for (const lag of await look()) result.observe(of(lag), { model: lag.model })
@@ -54,7 +55,7 @@ export function measureModels(db: Queryable): () => void {
 
 function readLags(db: Queryable): Promise<Lag[]> {
   return db.query<Lag>(
-    `SELECT m.id AS model, coalesce(i.queued, 0)::integer AS queued, m.version - m.archived_version AS "archiveLag"
+    `SELECT m.id AS model, coalesce(i.queued, 0)::integer AS queued, ${archiveLag('m')} AS "archiveLag"
        FROM goal_model m
             LEFT JOIN (SELECT model, count(*) AS queued FROM intent WHERE status IN ('QUEUED', 'RUNNING') GROUP BY model) i
                    ON i.model = m.id
