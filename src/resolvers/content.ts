@@ -1,7 +1,7 @@
 import type { ContentResolvers } from '../../schema/resolvers.ts'
 import { type ContentPosition, DATABASE_FILE } from '../jobs/content.ts'
 import type { Content } from '../jobs/records.ts'
-import { decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
+import type { Cursors, PositionPart } from './cursors.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
 
 const POSITION: PositionPart[] = [
@@ -13,17 +13,17 @@ const POSITION: PositionPart[] = [
 const MAX_FILES = 10_000
 
 export const content: ContentResolvers = {
-  index(model, { version, table, form, ...args }, { services }) {
+  index(model, { version, table, form, ...args }, { services, cursors }) {
     const request = pageRequest(args)
     const scope = `content ${model.id}`
     const where = { model: model.id, version: version ?? null, table: table ?? null, form: form ?? null }
-    const position = request.after === null ? {} : { after: positionOf(scope, request.after) }
+    const position = request.after === null ? {} : { after: positionOf(cursors, scope, request.after) }
     return pageOf(request, {
       async read(limit) {
         const found = await services.content.list(where, { limit, ...position })
         return found.map(file => ({
           node: file,
-          cursor: () => encodeCursor(scope, [file.version, file.form, file.name]),
+          cursor: () => cursors.encode(scope, [file.version, file.form, file.name]),
         }))
       },
     })
@@ -53,7 +53,7 @@ function downloadName({ form, name, table, kept }: Content): string | null {
   return `${table}.${form.toLowerCase()}`
 }
 
-function positionOf(scope: string, cursor: string): ContentPosition {
-  const [version, form, name] = decodeCursor(scope, POSITION, cursor)
+function positionOf(cursors: Cursors, scope: string, cursor: string): ContentPosition {
+  const [version, form, name] = cursors.decode(scope, POSITION, cursor)
   return { version: Number(version), form: String(form), name: String(name) }
 }

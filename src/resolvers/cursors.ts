@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { LogicalType, Value } from '../kinds/types.ts'
 import { coerce } from '../kinds/values.ts'
 import { TeatreeError } from '../platform/errors.ts'
@@ -9,38 +9,49 @@ export interface PositionPart {
   nullable: boolean
 }
 
-const CHECKSUM_BYTES = 12
+const SIGNATURE_BYTES = 12
 
 /**
- * A position in an order as opaque text. `scope` names field, table and order: a cursor is good for the same alone.
- * Its checksum tells slips apart from cursors, and keeps no secret: what is read from one is checked like any argument.
+ * Positions in orders as opaque text. `scope` names field, table and order: a cursor is good for the same alone. It is
+ * signed, so that only what a server of this platform gave is one; and what is read from it is checked like any argument.
  */
-export function encodeCursor(scope: string, position: readonly Value[]): string {
-  const payload = Buffer.from(JSON.stringify(position))
-  return Buffer.concat([checksum(scope, payload), payload]).toString('base64url')
-}
+export class Cursors {
+  readonly #key: Uint8Array
 
-/**
- * The position that a cursor of this scope names, with a value for each of `parts`, or of any shape where they are not
- * known before (null).
- * @throws TeatreeError BAD_CURSOR
- */
-export function decodeCursor(scope: string, parts: readonly PositionPart[] | null, cursor: string): Value[] {
-  const bytes = Buffer.from(cursor, 'base64url')
-  const payload = bytes.subarray(CHECKSUM_BYTES)
-  if (!bytes.subarray(0, CHECKSUM_BYTES).equals(checksum(scope, payload))) throw badCursor()
-  const position = parsed(payload)
-  if (parts && (position.length !== parts.length || !parts.every((part, index) => fits(part, position[index])))) {
-    throw badCursor()
+  /** @param key the same in every server that is to take the cursor, and in those that come after it */
+  constructor(key: Uint8Array) {
+    this.#key = key
   }
-  return position
+
+  encode(scope: string, position: readonly Value[]): string {
+    const payload = Buffer.from(JSON.stringify(position))
+    return Buffer.concat([this.#signature(scope, payload), payload]).toString('base64url')
+  }
+
+  /**
+   * The position that a cursor of this scope names, with a value for each of `parts`, or of any shape where they are not
+   * known before (null).
+   * @throws TeatreeError BAD_CURSOR
+   */
+  decode(scope: string, parts: readonly PositionPart[] | null, cursor: string): Value[] {
+    const bytes = Buffer.from(cursor, 'base64url')
+    const [signature, payload] = [bytes.subarray(0, SIGNATURE_BYTES), bytes.subarray(SIGNATURE_BYTES)]
+    const isOurs = signature.length === SIGNATURE_BYTES && timingSafeEqual(signature, this.#signature(scope, payload))
+    if (!isOurs) throw badCursor()
+    const position = parsed(payload)
+    if (parts && (position.length !== parts.length || !parts.every((part, index) => fits(part, position[index])))) {
+      throw badCursor()
+    }
+    return position
+  }
+
+  #signature(scope: string, payload: Uint8Array): Buffer {
+    return createHmac('sha256', this.#key).update(`${scope}\n`).update(payload).digest().subarray(0, SIGNATURE_BYTES)
+  }
 }
 
 export const badCursor = (): TeatreeError =>
   new TeatreeError('BAD_CURSOR', 'The cursor is not one of this field and order; give one as the field gave it.')
-
-const checksum = (scope: string, payload: Uint8Array): Buffer =>
-  hash('sha256', Buffer.concat([Buffer.from(`${scope}\n`), payload]), 'buffer').subarray(0, CHECKSUM_BYTES)
 
 function parsed(payload: Buffer): Value[] {
   try {

@@ -2,7 +2,6 @@ import type { TableResolvers } from '../../schema/resolvers.ts'
 import type { QueryRows } from '../engine/engine.ts'
 import { canonicalJson, coerceArguments } from '../kinds/validate.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import { decodeCursor, encodeCursor } from './cursors.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
 import { selected } from './selection.ts'
 
@@ -17,7 +16,7 @@ export const queries: Pick<TableResolvers, 'query'> = {
     const coerced = coerceArguments(kind, query, given)
     // Its order is the query's own affair, and may depend on the arguments.
     const scope = `query ${kind.name} ${query.name} ${canonicalJson(coerced)}`
-    const after = request.after === null ? {} : { after: decodeCursor(scope, null, request.after) }
+    const after = request.after === null ? {} : { after: context.cursors.decode(scope, null, request.after) }
     const count = selected(info).has('totalCount')
     const answer = once(async (): Promise<QueryRows> => {
       const reader = await snapshot.reader()
@@ -27,7 +26,10 @@ export const queries: Pick<TableResolvers, 'query'> = {
       ...pageOf(request, {
         async read() {
           const { rows, positions } = await answer()
-          return rows.map((node, index) => ({ node, cursor: () => encodeCursor(scope, positions[index] ?? []) }))
+          return rows.map((node, index) => ({
+            node,
+            cursor: () => context.cursors.encode(scope, positions[index] ?? []),
+          }))
         },
         goesOn: () => context.services.snapshots.paged(snapshot.version),
         count: async () => (await answer()).total ?? 0n,

@@ -8,6 +8,7 @@ import type { SnapshotReader } from '../../src/engine/engine.ts'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
+import { cursorKey } from '../../src/jobs/cursor-key.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Manager } from '../../src/jobs/manager.ts'
 import { migrate } from '../../src/jobs/migrate.ts'
@@ -93,6 +94,7 @@ export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
     uploads,
     content: contentIndex({ db, objects }),
     downloads: new CleanFiles({ db, engines, dataDir: dir }),
+    cursorKey: await cursorKey(db),
     publicUrl: () => 'http://test',
   }
   const schema = makeSchema(services)

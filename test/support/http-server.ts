@@ -3,6 +3,7 @@ import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
+import { cursorKey } from '../../src/jobs/cursor-key.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import type { Version } from '../../src/jobs/records.ts'
 import type { Services } from '../../src/jobs/services.ts'
@@ -29,7 +30,7 @@ export interface TestServer extends Managed {
 }
 
 export async function openServer(
-  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number } = {},
+  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number; kindsDir?: string } = {},
 ): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
   const telemetry = stack.adopt(await startTelemetry({ service: 'test', version: '0', env: {} }), open => open.stop())
@@ -54,6 +55,7 @@ export async function openServer(
     uploads,
     content,
     downloads,
+    cursorKey: await cursorKey(db),
     publicUrl,
   }
   const program = new URL('../../bin/teatree.js', import.meta.url).pathname

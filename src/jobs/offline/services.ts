@@ -35,6 +35,8 @@ export function offlineServices(deps: {
     submitter: refusing('changes'),
     completions: refusing('completions'),
     uploads: refusing('uploads'),
+    // Whoever serves files that he has pulled has them: there is nobody from whom a position would be kept.
+    cursorKey: new Uint8Array(),
     publicUrl,
   }
 }
