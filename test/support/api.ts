@@ -200,4 +200,10 @@ class WatchedSnapshots extends Snapshots {
 /** A reader takes another of its own sort, and cannot look through what watches it. */
 const watched = new WeakMap<object, SnapshotReader>()
 const unwatched = (value: unknown): unknown =>
-  (typeof value === 'object' && value !== null && watched.get(value)) || value
+  Array.isArray(value)
+    ? value.map(unwatchedRead)
+    : (typeof value === 'object' && value !== null && watched.get(value)) || value
+const unwatchedRead = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null && 'reader' in value
+    ? { ...value, reader: unwatched(value.reader) }
+    : value

@@ -1,6 +1,7 @@
+import type { ReadModel } from '../../kinds/context.ts'
 import type { Kind } from '../../kinds/kind.ts'
 import type { Row, Value } from '../../kinds/types.ts'
-import type { DiffRow, QueryPage, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine.ts'
+import type { DiffRow, QueryPage, QueryRead, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
 import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
 import type { Connections, UseOptions } from './connections.ts'
@@ -75,21 +76,42 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     args: Readonly<Record<string, unknown>>,
     page: QueryPage,
     signal?: AbortSignal,
+    reads: readonly QueryRead[] = [],
   ): Promise<QueryRows> {
     const query = this.#kind.queries.get(name)
     if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
     const { timeoutSeconds } = query
-    return this.#read(sql => runQuery(query, args, page, { sql, names: this.#names }), {
-      signal,
-      timeoutSeconds,
-      schema: this.#names.schema,
-    })
+    const others = reads.map(read => ({ read, of: this.#beside(read.reader) }))
+    const models = others.map(({ read: { alias, model }, of }) => of.#asRead(alias, model))
+    const run = () =>
+      this.#read(sql => runQuery(query, args, page, { sql, names: this.#names, reads: models }), {
+        signal,
+        timeoutSeconds,
+        schema: this.#names.schema,
+      })
+    // All are held open by the one read.
+    return others.reduce(
+      (read, { of }) =>
+        () =>
+          of.#hold(read),
+      run,
+    )()
   }
 
-  async diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
-    if (!(older instanceof DuckDBSnapshotReader) || older.#connections !== this.#connections) {
-      throw new Error('both versions must be open in the same readers')
-    }
+  /** How a query function of another model knows this version. */
+  #asRead(alias: string, model: string): ReadModel {
+    const table = (name: string) => this.#names.table(tableOf(this.#kind, name).name)
+    return { alias, model, kind: this.#kind.name, version: this.version, table }
+  }
+
+  /** Another version, which can be read in one statement with this. */
+  #beside(other: SnapshotReader): DuckDBSnapshotReader {
+    if (other instanceof DuckDBSnapshotReader && other.#connections === this.#connections) return other
+    throw new Error('both versions must be open in the same readers')
+  }
+
+  async diff(from: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
+    const older = this.#beside(from)
     const { text, params } = compileDiff(this.#scope, older.#names, plan)
     // Both are held open by the one read.
     const rows = await older.#hold(() => this.#read(sql => sql.all(text, params), { signal }))
