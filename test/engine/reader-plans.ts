@@ -50,6 +50,8 @@ const VALUES: Record<string, fc.Arbitrary<Present>> = {
 function operandOf(type: LogicalType): fc.Arbitrary<Present> {
   const values = VALUES[type]
   if (!values) throw new Error(type)
+  // Whole numbers that no integer type holds among them.
+  if (type === 'DOUBLE') return fc.oneof(values, fc.constantFrom(3e9, 2 ** 53, -(2 ** 63), 1e23, -1e300, 5e-324))
   if (!decimalOf(type)) return values
   return fc.oneof(
     values,
