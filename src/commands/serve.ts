@@ -76,7 +76,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     content: contentIndex({ db, objects }),
     downloads,
     cursorKey: await cursorKey(db),
-    publicUrl: () => url,
+    publicUrl: () => settings.publicUrl ?? url,
   }
 
   const launcher = stack.adopt(

@@ -2,6 +2,7 @@ import type { ContentResolvers } from '../../schema/resolvers.ts'
 import { type ContentPosition, DATABASE_FILE } from '../jobs/content.ts'
 import type { Content } from '../jobs/records.ts'
 import type { Cursors, PositionPart } from './cursors.ts'
+import { contentLink } from './links.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
 
 const POSITION: PositionPart[] = [
@@ -35,7 +36,7 @@ export const content: ContentResolvers = {
   async url(file, { services }) {
     if (file.role === 'STORED') return file.kept ? services.content.storeUrl(file) : null
     const name = downloadName(file)
-    return name && `${services.publicUrl()}/content/${file.model}/${file.version}/${name}`
+    return name && contentLink(services, file, name)
   },
 
   async upload(id, { services }) {

@@ -49,9 +49,9 @@ test.skipIf(!existsSync(GENERATOR))(
       appended: { status: 'PUBLISHED', inserted: '1', isTheSame: true },
       abroad: { site: 'Munich', orders: ['A00', 'A05', 'A10', 'A15', 'A20'] },
       months: [
-        ['2024-02-01', 'Munich', '177.5000', '7'],
-        ['2024-03-01', 'Munich', '159.0000', '6'],
-        ['2024-01-01', 'Munich', '153.5000', '7'],
+        ['2024-01-01', 'Munich', '166.5000', '7'],
+        ['2024-02-01', 'Munich', '155.5000', '7'],
+        ['2024-03-01', 'Munich', '138.0000', '6'],
       ],
       tables: expect.arrayContaining([{ name: 'sales', rows: '26', csv: expect.stringContaining(platform.url) }]),
       live: expect.arrayContaining([sales, goals]),

@@ -30,7 +30,7 @@ export interface TestServer extends Managed {
 }
 
 export async function openServer(
-  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number; kindsDir?: string } = {},
+  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number; kindsDir?: string; publicUrl?: string } = {},
 ): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
   const telemetry = stack.adopt(await startTelemetry({ service: 'test', version: '0', env: {} }), open => open.stop())
@@ -41,7 +41,7 @@ export async function openServer(
     new CountedSnapshots({ db, kinds, engines, completions, dataDir, log: quiet, ...idle }),
     open => open.close(),
   )
-  const publicUrl = () => server.url
+  const publicUrl = () => options.publicUrl ?? server.url
   const content = contentIndex({ db, objects })
   const downloads = new CleanFiles({ db, engines, dataDir })
   const services: Services = {
@@ -63,7 +63,7 @@ export async function openServer(
     new LocalLauncher({ db, log: quiet, program, env: {}, managers: 1, onLost: () => {} }),
     open => open.close(),
   )
-  const settings = { host: options.host ?? '127.0.0.1', port: 0, dataDir }
+  const settings = { host: options.host ?? '127.0.0.1', port: 0, dataDir, publicUrl: options.publicUrl }
   const server = stack.adopt(
     await startServer({ settings, log: quiet, telemetry, objects, services, launcher }),
     open => open.close(),
