@@ -30,7 +30,14 @@ export interface TestServer extends Managed {
 }
 
 export async function openServer(
-  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number; kindsDir?: string; publicUrl?: string } = {},
+  options: {
+    host?: string
+    storeUrl?: string
+    dataDir?: string
+    idleMs?: number
+    kindsDir?: string
+    publicUrl?: string
+  } = {},
 ): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
   const telemetry = stack.adopt(await startTelemetry({ service: 'test', version: '0', env: {} }), open => open.stop())

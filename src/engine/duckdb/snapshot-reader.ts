@@ -4,6 +4,7 @@ import type { Row, Value } from '../../kinds/types.ts'
 import type { DiffRow, QueryPage, QueryRead, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
 import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
+import { changedRows, type RowRange } from './changed-rows.ts'
 import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff, diffRow } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
@@ -23,6 +24,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   readonly #kind: Kind
   readonly #names: SnapshotTables
   readonly #scope: Scope
+  readonly #base: string | null
+  readonly #changed = new WeakMap<DuckDBSnapshotReader, Map<string, RowRange[] | null>>()
   readonly #detach: () => Promise<void>
   readonly #reads = new Set<Promise<unknown>>()
   #closed: Promise<void> | undefined
@@ -32,6 +35,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     kind: Kind
     state: Pick<State, 'version' | 'lastSeq'>
     tables: SnapshotTables
+    /** What its database's file is known by; null where it has none whose rows are the tables'. */
+    base: string | null
     detach: () => Promise<void>
   }) {
     this.version = options.state.version
@@ -40,6 +45,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     this.#kind = options.kind
     this.#names = options.tables
     this.#scope = { kind: options.kind, names: options.tables }
+    this.#base = options.base
     this.#detach = options.detach
   }
 
@@ -112,11 +118,27 @@ export class DuckDBSnapshotReader implements SnapshotReader {
 
   async diff(from: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
     const older = this.#beside(from)
-    const { text, params } = compileDiff(this.#scope, older.#names, plan)
+    const work = async (sql: DuckDBSql) => {
+      const ranges = await this.#changedRows(sql, older, plan.table)
+      const { text, params } = compileDiff(this.#scope, older.#names, plan, ranges)
+      return sql.all(text, params)
+    }
     // Both are held open by the one read.
-    const rows = await older.#hold(() => this.#read(sql => sql.all(text, params), { signal }))
+    const rows = await older.#hold(() => this.#read(work, { signal }))
     const table = tableOf(this.#kind, plan.table)
     return rows.map(row => diffRow(table, plan, row))
+  }
+
+  /** Found out once for all pages. Null where the versions have no base in common: then every row is looked at. */
+  async #changedRows(sql: DuckDBSql, older: DuckDBSnapshotReader, table: string): Promise<RowRange[] | null> {
+    if (this.#base === null || this.#base !== older.#base) return null
+    const known = this.#changed.get(older) ?? new Map<string, RowRange[] | null>()
+    this.#changed.set(older, known)
+    const there = known.get(table)
+    if (there !== undefined) return there
+    const found = await changedRows(sql, older.#names.table(table), this.#names.table(table))
+    known.set(table, found)
+    return found
   }
 
   async tables(): Promise<TableRows[]> {
