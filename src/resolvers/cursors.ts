@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { LogicalType, Value } from '../kinds/types.ts'
 import { coerce } from '../kinds/values.ts'
 import { TeatreeError } from '../platform/errors.ts'
@@ -9,23 +9,26 @@ export interface PositionPart {
   nullable: boolean
 }
 
+const CHECKSUM_BYTES = 9
 const SIGNATURE_BYTES = 12
 
 /**
- * Positions in orders as opaque text. `scope` names field, table and order: a cursor is good for the same alone. It is
- * signed, so that only what a server of this platform gave is one; and what is read from it is checked like any argument.
+ * Positions in orders as opaque text: a checksum, a signature, and the position. `scope` names field, table and order: a
+ * cursor is good for the same alone, which the checksum tells to everybody. It is signed, so that only what a server of
+ * this platform gave is a cursor there. Who has no key takes every signature, and signs with zeros: pulled files are paged
+ * on offline with the cursors of online, and not the other way round. What is read is checked like any argument.
  */
 export class Cursors {
-  readonly #key: Uint8Array
+  readonly #key: Uint8Array | null
 
   /** @param key the same in every server that is to take the cursor, and in those that come after it */
-  constructor(key: Uint8Array) {
+  constructor(key: Uint8Array | null) {
     this.#key = key
   }
 
   encode(scope: string, position: readonly Value[]): string {
     const payload = Buffer.from(JSON.stringify(position))
-    return Buffer.concat([this.#signature(scope, payload), payload]).toString('base64url')
+    return Buffer.concat([checksum(scope, payload), this.#signature(scope, payload), payload]).toString('base64url')
   }
 
   /**
@@ -35,9 +38,12 @@ export class Cursors {
    */
   decode(scope: string, parts: readonly PositionPart[] | null, cursor: string): Value[] {
     const bytes = Buffer.from(cursor, 'base64url')
-    const [signature, payload] = [bytes.subarray(0, SIGNATURE_BYTES), bytes.subarray(SIGNATURE_BYTES)]
-    const isOurs = signature.length === SIGNATURE_BYTES && timingSafeEqual(signature, this.#signature(scope, payload))
-    if (!isOurs) throw badCursor()
+    const begin = CHECKSUM_BYTES + SIGNATURE_BYTES
+    if (bytes.length < begin) throw badCursor()
+    const [sum, signature] = [bytes.subarray(0, CHECKSUM_BYTES), bytes.subarray(CHECKSUM_BYTES, begin)]
+    const payload = bytes.subarray(begin)
+    if (!checksum(scope, payload).equals(sum)) throw badCursor()
+    if (this.#key && !timingSafeEqual(signature, this.#signature(scope, payload))) throw badCursor()
     const position = parsed(payload)
     if (parts && (position.length !== parts.length || !parts.every((part, index) => fits(part, position[index])))) {
       throw badCursor()
@@ -46,9 +52,13 @@ export class Cursors {
   }
 
   #signature(scope: string, payload: Uint8Array): Buffer {
+    if (!this.#key) return Buffer.alloc(SIGNATURE_BYTES)
     return createHmac('sha256', this.#key).update(`${scope}\n`).update(payload).digest().subarray(0, SIGNATURE_BYTES)
   }
 }
+
+const checksum = (scope: string, payload: Uint8Array): Buffer =>
+  hash('sha256', Buffer.concat([Buffer.from(`${scope}\n`), payload]), 'buffer').subarray(0, CHECKSUM_BYTES)
 
 export const badCursor = (): TeatreeError =>
   new TeatreeError('BAD_CURSOR', 'The cursor is not one of this field and order; give one as the field gave it.')

@@ -40,6 +40,16 @@ test('a cursor that was made with another key is bad, whoever knows how they are
   expect(cursors.decode('sales by date', PARTS, ours)).toEqual(['A', '1.0000', 1])
 })
 
+test('who has no key takes the cursors of those who have, of the same order alone, and is not taken by them', () => {
+  const keyless = new Cursors(null)
+  const signed = cursors.encode('sales by date', ['A', '1.0000', 1])
+  expect(keyless.decode('sales by date', PARTS, signed)).toEqual(['A', '1.0000', 1])
+  expect(() => keyless.decode('sales by amount', PARTS, signed)).toThrow(BAD)
+  const unsigned = keyless.encode('sales by date', ['A', '1.0000', 1])
+  expect(keyless.decode('sales by date', PARTS, unsigned)).toEqual(['A', '1.0000', 1])
+  expect(() => cursors.decode('sales by date', PARTS, unsigned)).toThrow(BAD)
+})
+
 test('whatever text is no cursor', () => {
   fc.assert(
     fc.property(fc.string(), text => {

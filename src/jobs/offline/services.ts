@@ -35,8 +35,7 @@ export function offlineServices(deps: {
     submitter: refusing('changes'),
     completions: refusing('completions'),
     uploads: refusing('uploads'),
-    // Whoever serves files that he has pulled has them: there is nobody from whom a position would be kept.
-    cursorKey: new Uint8Array(),
+    cursorKey: null,
     publicUrl,
   }
 }
