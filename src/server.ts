@@ -25,7 +25,7 @@ import { uploadsRoute } from './server/uploads.ts'
 import { WebSockets } from './server/websocket.ts'
 
 interface ServerParts {
-  settings: Pick<Settings, 'host' | 'port' | 'dataDir'>
+  settings: Pick<Settings, 'host' | 'port' | 'dataDir'> & Partial<Pick<Settings, 'publicUrl'>>
   log: Log
   telemetry: Telemetry
   services: Services
@@ -86,7 +86,7 @@ async function serve(
   // Another server may be at work in the same directory: what is in its folder is younger.
   await removeOlder(exportsFolder(dataDir), EXPORT_SECONDS)
   const graphql = createGraphql({ schema: makeSchema(services), services, log, plugins: more.graphql })
-  const guard = guardOf(settings.host)
+  const guard = guardOf(settings.host, settings.publicUrl)
   const routes = [
     ...graphqlRoutes(graphql),
     uploadsRoute(services.uploads),

@@ -36,7 +36,8 @@ async function startOffline(stack: AsyncDisposableStack, settings: Settings, to:
   )
   const kinds = await loadKinds(settings.kindsDir === undefined ? {} : { directory: settings.kindsDir })
   let url = ''
-  const services = offlineServices({ dir, kinds, engine: duckdbEngine({ log }), log, publicUrl: () => url })
+  const publicUrl = () => settings.publicUrl ?? url
+  const services = offlineServices({ dir, kinds, engine: duckdbEngine({ log }), log, publicUrl })
   stack.adopt(services.snapshots, open => open.close())
   // The folder is somebody's, and may be read-only: what is written on the way to a client is elsewhere.
   const dataDir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-offline-')), path =>

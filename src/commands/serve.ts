@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { CleanFiles } from '../jobs/clean-files.ts'
 import { Completions } from '../jobs/completions.ts'
 import { contentIndex } from '../jobs/content.ts'
+import { cursorKey } from '../jobs/cursor-key.ts'
 import { Dispatcher } from '../jobs/dispatcher.ts'
 import { Housekeeper } from '../jobs/housekeeper.ts'
 import { LocalLauncher } from '../jobs/launcher.ts'
@@ -74,7 +75,8 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     uploads,
     content: contentIndex({ db, objects }),
     downloads,
-    publicUrl: () => url,
+    cursorKey: await cursorKey(db),
+    publicUrl: () => settings.publicUrl ?? url,
   }
 
   const launcher = stack.adopt(

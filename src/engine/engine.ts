@@ -208,13 +208,14 @@ export interface SnapshotReader {
   countGroups(plan: AggregatePlan, signal?: AbortSignal): Promise<bigint>
   /**
    * A page of a query function, whose arguments have been coerced; QUERY_TIMEOUT past its time limit. `after` is the
-   * position of the last row of the page before.
+   * position of the last row of the page before. `reads` are the versions of other models that the arguments name.
    */
   query(
     name: string,
     args: Readonly<Record<string, unknown>>,
     page: QueryPage,
     signal?: AbortSignal,
+    reads?: readonly QueryRead[],
   ): Promise<QueryRows>
   /** What changed from `older`, a reader of the same process and kind, to this. */
   diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]>
@@ -251,6 +252,12 @@ export interface QueryPage {
   after?: readonly Value[]
   /** Whether `total` is wanted. */
   count: boolean
+}
+/** A version of another model, open in the same readers; `alias` is the argument that named it. */
+export interface QueryRead {
+  alias: string
+  model: string
+  reader: SnapshotReader
 }
 export interface QueryRows {
   rows: Row[]

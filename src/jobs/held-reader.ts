@@ -1,4 +1,12 @@
-import type { DiffRow, QueryPage, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine/engine.ts'
+import type {
+  DiffRow,
+  QueryPage,
+  QueryRead,
+  QueryRows,
+  SnapshotReader,
+  StreamFormat,
+  TableRows,
+} from '../engine/engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../engine/plan.ts'
 import type { Row, Value } from '../kinds/types.ts'
 
@@ -58,12 +66,16 @@ export class HeldReader implements SnapshotReader {
     args: Readonly<Record<string, unknown>>,
     page: QueryPage,
     signal?: AbortSignal,
+    reads: readonly QueryRead[] = [],
   ): Promise<QueryRows> {
-    return this.#checked(this.#reader.query(name, args, page, signal))
+    const others = reads.map(({ reader, ...read }) => ({ ...read, held: held(reader) }))
+    const inner = others.map(({ held, ...read }) => ({ ...read, reader: held.#reader }))
+    const answer = this.#checked(this.#reader.query(name, args, page, signal, inner))
+    return others.reduce((reading, { held }) => held.#checked(reading), answer)
   }
 
-  async diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
-    if (!(older instanceof HeldReader)) throw new Error('both versions must be held')
+  async diff(from: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
+    const older = held(from)
     return older.#checked(this.#checked(this.#reader.diff(older.#reader, plan, signal)))
   }
 
@@ -102,4 +114,9 @@ export class HeldReader implements SnapshotReader {
       throw await this.#checks.told(error)
     }
   }
+}
+
+function held(reader: SnapshotReader): HeldReader {
+  if (reader instanceof HeldReader) return reader
+  throw new Error('what is read together must be held together')
 }

@@ -28,6 +28,8 @@ export interface Services {
   uploads: Public<Uploads>
   content: ContentIndex
   downloads: Downloads
+  /** What cursors are signed with; see jobs/cursor-key.ts. Null where there is none: then they are not. */
+  cursorKey: Uint8Array | null
   /** The base of links to /content, "http://127.0.0.1:4000". */
   publicUrl(): string
 }

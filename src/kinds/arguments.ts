@@ -37,7 +37,10 @@ export const arg = {
     argument<readonly T[]>({ is: 'list', of: of as Argument }, options),
   /** A filter on a table of this kind; `{}` is refused as everywhere in mutations. */
   where: (table: string, options?: Options<never>) => argument<unknown>({ is: 'where', table }, options),
-  /** The id of a model of kind `of`, among this model's reads; at the version that the argument `version` says, or the newest. */
+  /**
+   * The id of a model of kind `of`, among this model's reads; at the version that the argument `version` says, or the
+   * newest. For a query function both must be given: what it answers must never change.
+   */
   model: (of: string, options?: Options<never> & { version?: string }) => {
     const { version, ...rest } = options ?? {}
     return argument<string>({ is: 'model', of, ...(version === undefined ? {} : { version }) }, rest)

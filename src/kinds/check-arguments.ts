@@ -30,14 +30,26 @@ function checkModel(at: string, args: Arguments, argument: string, chosenBy: str
   }
 }
 
-/** The arguments of a query function, which reads nothing but the snapshot. @throws UsageError */
-export function checkQueryArguments(at: string, kind: Kind, { name, arguments: args }: KindQuery): void {
+/** The arguments of a query function. @throws UsageError */
+export function checkQueryArguments(at: string, kind: Kind, { name, arguments: args, engines }: KindQuery): void {
   const place = `${at}, queries.${name}.arguments`
-  checkFields(place, kind, args, new Scope(PAGE_ARGUMENTS), (here, _, type) => {
-    if (type.is === 'model') broken(here, 'a query function reads its own snapshot and no other model')
+  checkFields(place, kind, args, new Scope(PAGE_ARGUMENTS), (here, argument, type) => {
     if (type.is === 'where') broken(here, 'a query function takes no where')
+    if (type.is !== 'model') return
+    checkReadVersion(here, args, argument, type.version)
+    if (typeof engines.DUCKDB === 'object') broken(here, 'a query that reads other models is written in TypeScript')
   })
   checkParameters(place, args)
+}
+
+/** What a snapshot is asked must always be answered alike: also when the model that is read has a newer version. */
+function checkReadVersion(at: string, args: Arguments, argument: string, chosenBy: string | undefined): void {
+  if (args[argument]?.nullable) broken(at, 'the model that a query reads must be given')
+  if (chosenBy === undefined) broken(at, 'name the argument that chooses its version: arg.model(…, { version })')
+  const version = args[chosenBy] ?? broken(at, `there is no argument ${chosenBy}`)
+  if (version.type.is !== 'scalar' || version.type.type !== 'INTEGER' || version.nullable) {
+    broken(at, `the argument ${chosenBy} chooses the version, and must be an INTEGER that must be given`)
+  }
 }
 
 /** A `.sql` file knows the field `from` of the argument `window` as `$window_from`, which nothing else may be called. */

@@ -1,6 +1,7 @@
 import { checkFunctionArguments, checkQueryArguments } from './check-arguments.ts'
 import { readFunctions, readQueries } from './check-functions.ts'
 import { readTables } from './check-tables.ts'
+import type { Arguments } from './definition.ts'
 import { readDefinition } from './definition-schema.ts'
 import { mutationNames, snapshotFields, typeNames } from './generated.ts'
 import type { Kind } from './kind.ts'
@@ -55,15 +56,20 @@ export function checkKinds(kinds: readonly Kind[]): void {
   checkGeneratedNames(kinds)
   const known = new Set(kinds.map(({ name }) => name))
   for (const kind of kinds) {
-    for (const { name, runsOn, arguments: args } of kind.functions.values()) {
-      const place = `kind ${kind.name}, functions.${name}`
-      if (runsOn !== undefined && !known.has(runsOn)) broken(`${place}.runsOn`, `there is no kind ${runsOn}`)
+    const checkModels = (place: string, args: Arguments) => {
       for (const [argument, { type }] of Object.entries(args)) {
         if (type.is === 'model' && !known.has(type.of)) {
           broken(`${place}.arguments.${argument}`, `there is no kind ${type.of}`)
         }
       }
     }
+    for (const { name, runsOn, arguments: args } of kind.functions.values()) {
+      const place = `kind ${kind.name}, functions.${name}`
+      if (runsOn !== undefined && !known.has(runsOn)) broken(`${place}.runsOn`, `there is no kind ${runsOn}`)
+      checkModels(place, args)
+    }
+    for (const { name, arguments: args } of kind.queries.values())
+      checkModels(`kind ${kind.name}, queries.${name}`, args)
   }
 }
 

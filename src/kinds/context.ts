@@ -14,7 +14,7 @@ export interface Sql {
   all(text: string, params?: Parameters): Promise<Row[]>
 }
 
-/** A version of another model, attached read-only while the function runs. */
+/** A version of another model, open for reading while the function runs. */
 export interface ReadModel {
   /** The argument that named it, or `source`, `source_2` … for a function with `runsOn`; `.sql` files say `FROM alias.table`. */
   readonly alias: string
@@ -48,10 +48,12 @@ export interface FunctionContext<A = Readonly<Record<string, unknown>>> {
   readonly signal: AbortSignal
 }
 
-/** What a query function may know: its arguments and the snapshot. */
+/** What a query function may know: its arguments, the snapshot, and the versions of other models that its arguments name. */
 export interface QueryContext<A = Readonly<Record<string, unknown>>> {
   readonly args: A
   readonly sql: Pick<Sql, 'all'>
+  /** In the order of the arguments. */
+  readonly reads: readonly ReadModel[]
   /** The quoted name of a table of the snapshot. */
   table(name: string): string
 }

@@ -101,7 +101,7 @@ export type FunctionImplementation<A extends Arguments = Arguments> =
   | ((context: FunctionContext<ArgumentValues<A>>) => Promise<Record<string, Value>>)
   | { sql: URL }
 
-/** Reads the snapshot only, and becomes a field of it: a connection of rows. */
+/** Reads the snapshot, and the versions of other models that its arguments name, and becomes a field of it: a connection of rows. */
 export interface QuerySpec<A extends Arguments = Arguments> {
   description: string
   arguments: A

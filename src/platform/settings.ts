@@ -21,6 +21,15 @@ const directory = z
 const SETTINGS = {
   PORT: { type: whole(0, 65_535).default(4000), what: 'port to listen on; 0 takes a free one', standard: '4000' },
   HOST: { type: z.string().min(1).default('127.0.0.1'), what: 'address to listen on', standard: '127.0.0.1' },
+  TEATREE_PUBLIC_URL: {
+    type: z
+      .url({ protocol: /^https?$/, error: 'must be http://host or https://host, with a path where there is one' })
+      .refine(url => !/[?#]/.test(url), { error: 'must have neither ? nor #' })
+      .transform(url => url.replace(/\/+$/, ''))
+      .optional(),
+    what: 'where clients reach it, for links to files: the address of the proxy before it, say',
+    standard: 'where it listens',
+  },
   TEATREE_DATA_DIR: {
     type: directory.default(resolve('.teatree')),
     what: 'model files, snapshots, embedded database',
@@ -62,6 +71,8 @@ const SETTINGS = {
 export interface Settings {
   port: number
   host: string
+  /** Without a slash at its end; undefined: where it listens. */
+  publicUrl: string | undefined
   dataDir: string
   /** Undefined: the embedded one. */
   databaseUrl: string | undefined
@@ -105,6 +116,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   return {
     port: read('PORT'),
     host,
+    publicUrl: read('TEATREE_PUBLIC_URL'),
     dataDir,
     databaseUrl: read('TEATREE_DATABASE_URL'),
     storeUrl: read('TEATREE_STORE_URL') ?? pathToFileURL(resolve(dataDir, 'store')).href,

@@ -5,7 +5,7 @@ import type { Table } from '../kinds/kind.ts'
 import type { Row } from '../kinds/types.ts'
 import { parseWhere } from '../kinds/where.ts'
 import { type AggregateArguments, groupsOf, havingOf, ordersOf } from './aggregate-arguments.ts'
-import { decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
+import type { PositionPart } from './cursors.ts'
 import { measureType } from './measures.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { columnOf } from './rows.ts'
@@ -29,14 +29,14 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
     }
     const scope = `groups ${snapshot.kind.name} ${table.name} ${JSON.stringify([groups, plan.orderBy])}`
     const after =
-      request.after === null ? {} : { after: decodeCursor(scope, positionParts(table, plan), request.after) }
+      request.after === null ? {} : { after: context.cursors.decode(scope, positionParts(table, plan), request.after) }
     return pageOf<GroupSource>(request, {
       async read(limit) {
         const reader = await snapshot.reader()
         const found = await reader.aggregate({ ...plan, ...after, limit }, context.signal)
         return found.map(row => ({
           node: groupOf(snapshot, table, plan, row),
-          cursor: () => encodeCursor(scope, row.position),
+          cursor: () => context.cursors.encode(scope, row.position),
         }))
       },
       goesOn: () => context.services.snapshots.paged(snapshot.version),

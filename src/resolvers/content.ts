@@ -3,7 +3,8 @@ import { type ContentPosition, DATABASE_FILE } from '../jobs/content.ts'
 import type { Content, Version } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { OperationContext } from './context.ts'
-import { decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
+import type { Cursors, PositionPart } from './cursors.ts'
+import { contentLink } from './links.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
 import { selected, selectedNodes } from './selection.ts'
 
@@ -17,11 +18,11 @@ const MAX_FILES = 10_000
 
 export const content: ContentResolvers = {
   index(model, { version, table, form, ...args }, context, info) {
-    const { services } = context
+    const { services, cursors } = context
     const request = pageRequest(args)
     const scope = `content ${model.id}`
     const where = { model: model.id, version: version ?? null, table: table ?? null, form: form ?? null }
-    const position = request.after === null ? {} : { after: positionOf(scope, request.after) }
+    const position = request.after === null ? {} : { after: positionOf(cursors, scope, request.after) }
     return pageOf(request, {
       async read(limit) {
         const isForFile = version != null && table == null && (form ?? 'DUCKDB') === 'DUCKDB'
@@ -30,7 +31,7 @@ export const content: ContentResolvers = {
         const found = await services.content.list(where, { limit, ...position })
         return found.map(file => ({
           node: file,
-          cursor: () => encodeCursor(scope, [file.version, file.form, file.name]),
+          cursor: () => cursors.encode(scope, [file.version, file.form, file.name]),
         }))
       },
     })
@@ -44,7 +45,7 @@ export const content: ContentResolvers = {
   async url(file, { services }) {
     if (file.role === 'STORED') return file.kept ? services.content.storeUrl(file) : null
     const name = downloadName(file)
-    return name && `${services.publicUrl()}/content/${file.model}/${file.version}/${name}`
+    return name && contentLink(services, file, name)
   },
 
   async upload(id, { services }) {
@@ -84,7 +85,7 @@ function downloadName({ form, name, table, kept }: Content): string | null {
   return `${table}.${form.toLowerCase()}`
 }
 
-function positionOf(scope: string, cursor: string): ContentPosition {
-  const [version, form, name] = decodeCursor(scope, POSITION, cursor)
+function positionOf(cursors: Cursors, scope: string, cursor: string): ContentPosition {
+  const [version, form, name] = cursors.decode(scope, POSITION, cursor)
   return { version: Number(version), form: String(form), name: String(name) }
 }

@@ -3,6 +3,7 @@ import type { Model } from '../jobs/records.ts'
 import type { Services } from '../jobs/services.ts'
 import type { OpenSnapshot } from '../jobs/snapshots.ts'
 import type { Row, Value } from '../kinds/types.ts'
+import { Cursors } from './cursors.ts'
 import { KeyLoader } from './key-loader.ts'
 
 /** Who asks. */
@@ -14,6 +15,7 @@ export interface User {
 /** What an operation brings to its resolvers. The server makes one for each and releases it when the operation has ended. */
 export interface OperationContext {
   readonly services: Services
+  readonly cursors: Cursors
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal
   readonly user: User | null
@@ -47,6 +49,7 @@ export function createContext(
   const byId = <T extends { id: string }>(found: readonly T[]) => new Map(found.map(one => [one.id, one]))
   return {
     services,
+    cursors: new Cursors(services.cursorKey),
     signal,
     user,
     hold(snapshot) {

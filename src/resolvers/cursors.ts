@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { LogicalType, Value } from '../kinds/types.ts'
 import { coerce } from '../kinds/values.ts'
 import { TeatreeError } from '../platform/errors.ts'
@@ -9,38 +9,59 @@ export interface PositionPart {
   nullable: boolean
 }
 
-const CHECKSUM_BYTES = 12
+const CHECKSUM_BYTES = 9
+const SIGNATURE_BYTES = 12
 
 /**
- * A position in an order as opaque text. `scope` names field, table and order: a cursor is good for the same alone.
- * Its checksum tells slips apart from cursors, and keeps no secret: what is read from one is checked like any argument.
+ * Positions in orders as opaque text: a checksum, a signature, and the position. `scope` names field, table and order: a
+ * cursor is good for the same alone, which the checksum tells to everybody. It is signed, so that only what a server of
+ * this platform gave is a cursor there. Who has no key takes every signature, and signs with zeros: pulled files are paged
+ * on offline with the cursors of online, and not the other way round. What is read is checked like any argument.
  */
-export function encodeCursor(scope: string, position: readonly Value[]): string {
-  const payload = Buffer.from(JSON.stringify(position))
-  return Buffer.concat([checksum(scope, payload), payload]).toString('base64url')
-}
+export class Cursors {
+  readonly #key: Uint8Array | null
 
-/**
- * The position that a cursor of this scope names, with a value for each of `parts`, or of any shape where they are not
- * known before (null).
- * @throws TeatreeError BAD_CURSOR
- */
-export function decodeCursor(scope: string, parts: readonly PositionPart[] | null, cursor: string): Value[] {
-  const bytes = Buffer.from(cursor, 'base64url')
-  const payload = bytes.subarray(CHECKSUM_BYTES)
-  if (!bytes.subarray(0, CHECKSUM_BYTES).equals(checksum(scope, payload))) throw badCursor()
-  const position = parsed(payload)
-  if (parts && (position.length !== parts.length || !parts.every((part, index) => fits(part, position[index])))) {
-    throw badCursor()
+  /** @param key the same in every server that is to take the cursor, and in those that come after it */
+  constructor(key: Uint8Array | null) {
+    this.#key = key
   }
-  return position
-}
 
-export const badCursor = (): TeatreeError =>
-  new TeatreeError('BAD_CURSOR', 'The cursor is not one of this field and order; give one as the field gave it.')
+  encode(scope: string, position: readonly Value[]): string {
+    const payload = Buffer.from(JSON.stringify(position))
+    return Buffer.concat([checksum(scope, payload), this.#signature(scope, payload), payload]).toString('base64url')
+  }
+
+  /**
+   * The position that a cursor of this scope names, with a value for each of `parts`, or of any shape where they are not
+   * known before (null).
+   * @throws TeatreeError BAD_CURSOR
+   */
+  decode(scope: string, parts: readonly PositionPart[] | null, cursor: string): Value[] {
+    const bytes = Buffer.from(cursor, 'base64url')
+    const begin = CHECKSUM_BYTES + SIGNATURE_BYTES
+    if (bytes.length < begin) throw badCursor()
+    const [sum, signature] = [bytes.subarray(0, CHECKSUM_BYTES), bytes.subarray(CHECKSUM_BYTES, begin)]
+    const payload = bytes.subarray(begin)
+    if (!checksum(scope, payload).equals(sum)) throw badCursor()
+    if (this.#key && !timingSafeEqual(signature, this.#signature(scope, payload))) throw badCursor()
+    const position = parsed(payload)
+    if (parts && (position.length !== parts.length || !parts.every((part, index) => fits(part, position[index])))) {
+      throw badCursor()
+    }
+    return position
+  }
+
+  #signature(scope: string, payload: Uint8Array): Buffer {
+    if (!this.#key) return Buffer.alloc(SIGNATURE_BYTES)
+    return createHmac('sha256', this.#key).update(`${scope}\n`).update(payload).digest().subarray(0, SIGNATURE_BYTES)
+  }
+}
 
 const checksum = (scope: string, payload: Uint8Array): Buffer =>
   hash('sha256', Buffer.concat([Buffer.from(`${scope}\n`), payload]), 'buffer').subarray(0, CHECKSUM_BYTES)
+
+export const badCursor = (): TeatreeError =>
+  new TeatreeError('BAD_CURSOR', 'The cursor is not one of this field and order; give one as the field gave it.')
 
 function parsed(payload: Buffer): Value[] {
   try {

@@ -2,7 +2,6 @@ import type { TableResolvers } from '../../schema/resolvers.ts'
 import type { DiffSource, SnapshotAtInput } from '../../schema/shapes.ts'
 import { parseWhere } from '../kinds/where.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import { decodeCursor, encodeCursor } from './cursors.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { columnOf } from './rows.ts'
 import { columnsOf, selected } from './selection.ts'
@@ -15,7 +14,7 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
     const where = parseWhere(snapshot.kind, table, args.where ?? {})
     const scope = `diff ${snapshot.kind.name} ${table.name}`
     const parts = table.key.map(name => columnOf(table, name))
-    const position = request.after === null ? {} : { after: decodeCursor(scope, parts, request.after) }
+    const position = request.after === null ? {} : { after: context.cursors.decode(scope, parts, request.after) }
     const sides = ['before', 'after'].flatMap(side => [
       ['nodes', side],
       ['edges', 'node', side],
@@ -36,7 +35,7 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
             before: before && { snapshot: older, table, values: before },
             after: after && { snapshot, table, values: after },
           },
-          cursor: () => encodeCursor(scope, key),
+          cursor: () => context.cursors.encode(scope, key),
         }))
       },
       goesOn() {

@@ -6,7 +6,7 @@ import type { Intent } from '../jobs/records.ts'
 import { type Kind, names } from '../kinds/kind.ts'
 import { traceIdOf } from '../platform/telemetry/index.ts'
 import type { OperationContext } from './context.ts'
-import { badCursor, decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
+import { badCursor, type Cursors, type PositionPart } from './cursors.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { acquire, kindOf } from './snapshot-source.ts'
 import { milliseconds } from './waits.ts'
@@ -65,23 +65,23 @@ async function untilEnded(intent: Intent, waitMs: number, { services, signal }: 
   return newest
 }
 
-function page(where: IntentFilter, args: PageArguments, { services }: OperationContext): Page<Intent> {
+function page(where: IntentFilter, args: PageArguments, { services, cursors }: OperationContext): Page<Intent> {
   const request = pageRequest(args)
-  const position = request.after === null ? {} : { after: positionOf(request.after) }
+  const position = request.after === null ? {} : { after: positionOf(cursors, request.after) }
   return pageOf(request, {
     async read(limit) {
       const found = await services.ledger.intents(where, { limit, ...position })
       return found.map(intent => ({
         node: intent,
-        cursor: () => encodeCursor(SCOPE, [intent.submittedAt, intent.id]),
+        cursor: () => cursors.encode(SCOPE, [intent.submittedAt, intent.id]),
       }))
     },
     count: () => services.ledger.countIntents(where),
   })
 }
 
-function positionOf(cursor: string): IntentPosition {
-  const [submittedAt, id] = decodeCursor(SCOPE, POSITION, cursor).map(String)
+function positionOf(cursors: Cursors, cursor: string): IntentPosition {
+  const [submittedAt, id] = cursors.decode(SCOPE, POSITION, cursor).map(String)
   if (submittedAt === undefined || id === undefined || !isUuid(id)) throw badCursor()
   return { submittedAt, id }
 }

@@ -2,7 +2,7 @@ import type { ModelResolvers } from '../../schema/resolvers.ts'
 import { noModel } from '../jobs/ledger.ts'
 import type { ModelFilter, ModelPosition } from '../jobs/models.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import { decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
+import type { Cursors, PositionPart } from './cursors.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { kindOf } from './snapshot-source.ts'
 
@@ -20,20 +20,20 @@ export const models: ModelResolvers = {
     return model?.kind === kind.name ? model : null
   },
 
-  list({ where, ...args }, { services }) {
+  list({ where, ...args }, { services, cursors }) {
     const request = pageRequest(args)
     const filter = checked(where ?? {})
     const { last } = request
     const position = {
-      ...(request.after !== null && { after: positionOf(request.after) }),
-      ...(request.before !== null && { before: positionOf(request.before) }),
+      ...(request.after !== null && { after: positionOf(cursors, request.after) }),
+      ...(request.before !== null && { before: positionOf(cursors, request.before) }),
     }
     return pageOf(request, {
       async read(limit) {
         const found = await services.models.list(filter, { limit, last, ...position })
         return found.map(model => ({
           node: model,
-          cursor: () => encodeCursor(SCOPE, [model.createdAt, model.id]),
+          cursor: () => cursors.encode(SCOPE, [model.createdAt, model.id]),
         }))
       },
       count: () => services.models.count(filter),
@@ -62,8 +62,8 @@ export const models: ModelResolvers = {
   },
 }
 
-function positionOf(cursor: string): ModelPosition {
-  const [createdAt, id] = decodeCursor(SCOPE, POSITION, cursor)
+function positionOf(cursors: Cursors, cursor: string): ModelPosition {
+  const [createdAt, id] = cursors.decode(SCOPE, POSITION, cursor)
   return { createdAt: String(createdAt), id: String(id) }
 }
 

@@ -7,7 +7,6 @@ import type { Row, Value } from '../kinds/types.ts'
 import { coerce } from '../kinds/values.ts'
 import { parseWhere } from '../kinds/where.ts'
 import { keyName, type OperationContext } from './context.ts'
-import { decodeCursor, encodeCursor } from './cursors.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { columnsOf, selected, selectedNodes } from './selection.ts'
 
@@ -20,8 +19,8 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
     const scope = `rows ${snapshot.kind.name} ${table.name} ${JSON.stringify(orderBy)}`
     const parts = orderBy.map(({ column }) => columnOf(table, column))
     const position = {
-      ...(request.after !== null && { after: decodeCursor(scope, parts, request.after) }),
-      ...(request.before !== null && { before: decodeCursor(scope, parts, request.before) }),
+      ...(request.after !== null && { after: context.cursors.decode(scope, parts, request.after) }),
+      ...(request.before !== null && { before: context.cursors.decode(scope, parts, request.before) }),
     }
     const columns = columnsOf(table, selectedNodes(info))
     return pageOf<RowSource>(request, {
@@ -32,7 +31,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
         return found.map(values => ({
           node: { snapshot, table, values },
           cursor: () =>
-            encodeCursor(
+            context.cursors.encode(
               scope,
               orderBy.map(({ column }) => values[column] ?? null),
             ),

@@ -5,7 +5,7 @@ import { pinVersion, releaseVersion } from '../jobs/pins.ts'
 import type { Model } from '../jobs/records.ts'
 import { completionCursor } from './completion-cursors.ts'
 import type { OperationContext } from './context.ts'
-import { decodeCursor, encodeCursor } from './cursors.ts'
+import { contentLink } from './links.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { acquire, sourceOf } from './snapshot-source.ts'
 import { milliseconds } from './waits.ts'
@@ -20,13 +20,15 @@ export const snapshots: SnapshotResolvers = {
     const request = pageRequest(args)
     const scope = `snapshots ${model.id}`
     const [before] =
-      request.after === null ? [null] : decodeCursor(scope, [{ type: 'INTEGER', nullable: false }], request.after)
+      request.after === null
+        ? [null]
+        : context.cursors.decode(scope, [{ type: 'INTEGER', nullable: false }], request.after)
     return pageOf(request, {
       async read(limit) {
         const found = await context.services.snapshots.kept(model.id, limit, before as number | null)
         return found.map(version => ({
           node: sourceOf(model, version, context),
-          cursor: () => encodeCursor(scope, [version.version]),
+          cursor: () => context.cursors.encode(scope, [version.version]),
         }))
       },
     })
@@ -48,7 +50,7 @@ export const snapshots: SnapshotResolvers = {
     })),
 
   tableUrl: ({ name, snapshot: { version } }, format, { services }) =>
-    `${services.publicUrl()}/content/${version.model}/${version.version}/${name}.${format.toLowerCase()}`,
+    contentLink(services, version, `${name}.${format.toLowerCase()}`),
 
   async pin({ model: id, version, label }, context) {
     const model = await known(id, context)

@@ -2,48 +2,7 @@ import { hash } from 'node:crypto'
 import type { GraphiQLOptions } from 'graphql-yoga'
 import { namesTag } from './byte-range.ts'
 import type { Exchange } from './exchange.ts'
-
-/** What a person sees first: what is there. */
-export const MODELS_QUERY = `# What is there. Run it with Ctrl-Enter; the book on the left has the whole schema.
-query Models {
-  kinds {
-    name
-    description
-    tables { name }
-    functions { name }
-  }
-  models(first: 20) {
-    totalCount
-    nodes {
-      id
-      name
-      kind { name }
-      version
-      manager { state queued }
-    }
-  }
-}
-`
-/** And, in the second tab, what happens. */
-export const LIVE_QUERY = `# What happens, as it happens: all models first, then each that changes.
-subscription Live {
-  modelChanges {
-    id
-    name
-    version
-    manager { state queued archiveLag }
-  }
-}
-`
-
-const OPTIONS: GraphiQLOptions = {
-  title: 'Teatree',
-  defaultQuery: MODELS_QUERY,
-  defaultTabs: [{ query: MODELS_QUERY }, { query: LIVE_QUERY }],
-  subscriptionsProtocol: 'WS',
-  inputValueDeprecation: true,
-  schemaDescription: true,
-}
+import { readyQueries } from './ready-queries.ts'
 
 interface Page {
   html: Buffer
@@ -73,10 +32,21 @@ export async function answerGraphiql({ request, response }: Exchange): Promise<v
   response.end(known ? undefined : html)
 }
 
+/** What a person sees first is what is there; the other queries are in tabs beside it, which are called by their names. */
+const optionsFor = (queries: readonly string[]): GraphiQLOptions => ({
+  title: 'Teatree',
+  ...(queries[0] !== undefined && { defaultQuery: queries[0] }),
+  defaultTabs: queries.map(query => ({ query })),
+  subscriptionsProtocol: 'WS',
+  inputValueDeprecation: true,
+  schemaDescription: true,
+})
+
 /** Megabytes of editor, which are loaded when somebody first wants to see them. */
 async function makePage(): Promise<Page> {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
-  const html = renderGraphiQL(OPTIONS)
+  const queries = await readyQueries()
+  const html = renderGraphiQL(optionsFor(queries))
   return { html: Buffer.from(html), tag: `"${hash('sha256', html)}"`, policy: policyFor(html) }
 }
 

@@ -9,16 +9,18 @@ export type Guard = (headers: IncomingHttpHeaders) => void
  * of anybody in it. Two things give those away, and neither can be set by a page:
  *
  *   Host     the name the browser took us for. A name that its owner points at 127.0.0.1 (DNS rebinding) would make
- *            his page ours, so only names of this machine are taken.
+ *            his page ours, so only names of this machine are taken, and that of the public URL.
  *   Origin   where the page is from: sent with what a page sends to another origin, and with every WebSocket.
  */
-export function guardOf(host: string): Guard {
+export function guardOf(host: string, publicUrl?: string): Guard {
   const loopback = isLoopback(host)
+  const alias = publicUrl === undefined ? null : (URL.parse(publicUrl)?.hostname ?? null)
+  const isOurs = (name: string) => name === alias || (loopback && isLoopback(name))
   return headers => {
     const name = hostname(`http://${headers.host}`)
-    if (name === null || (loopback && !isLoopback(name)))
+    if (name === null || (loopback && !isOurs(name)))
       throw new TeatreeError('FORBIDDEN', `The server does not go by the name in the Host header; use ${host}.`)
-    if (!sameSite(headers, loopback ? isLoopback : from => from === name))
+    if (!sameSite(headers, loopback ? isOurs : from => from === name))
       throw new TeatreeError('FORBIDDEN', 'A page of another site may not call this server.')
   }
 }

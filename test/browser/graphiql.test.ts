@@ -1,5 +1,7 @@
+import { getOperationAST, parse } from 'graphql'
 import { chromium } from 'playwright-core'
 import { expect, test } from 'vitest'
+import { readyQueries } from '../../src/server/ready-queries.ts'
 import { startPlatform } from '../support/platform.ts'
 import { appendSales, createModel } from '../support/sales-model.ts'
 
@@ -41,6 +43,15 @@ test.skipIf(!executablePath)(
       await appendSales(platform, model, [{ orderId: 'A' }])
       await result.getByText('"appendSales"').waitFor()
       await result.getByText('"PUBLISHED"').waitFor()
+      const fresh = await (await browser.newContext()).newPage()
+      fresh.on('pageerror', error => errors.push(error.message))
+      await fresh.goto(`${platform.url}/graphql`)
+      const tabs = fresh.locator('.graphiql-tab')
+      await tabs.getByText('SalesByMonth').waitFor()
+      expect(await tabs.allInnerTexts()).toEqual(await operationNames())
+      await tabs.getByText('Models', { exact: true }).click()
+      await fresh.locator('button.graphiql-execute-button').click()
+      await fresh.locator('.result-window').getByText('"kinds"').waitFor()
       if (process.env.TEATREE_TEST_SCREENSHOT) await page.screenshot({ path: process.env.TEATREE_TEST_SCREENSHOT })
       expect(elsewhere).toEqual([])
       expect(errors).toEqual([])
@@ -49,3 +60,5 @@ test.skipIf(!executablePath)(
     }
   },
 )
+
+const operationNames = async () => (await readyQueries()).map(query => getOperationAST(parse(query))?.name?.value)

@@ -134,6 +134,21 @@ test('strings are ordered by their UTF-8 bytes, which is not the order of UTF-16
   })
 })
 
+test('a DOUBLE is compared with whole numbers of any size', async () => {
+  const sugars = [-1e300, 0, 2 ** 31, 2 ** 53, 2 ** 63, 1e23, 1e300]
+  await reading({ harvests: sugars.map((sugar, index) => ({ name: `n${index}`, batch: 1, sugar })) }, async reader => {
+    for (const value of sugars) {
+      const found = await Promise.all(
+        [
+          { is: 'compare', column: 'sugar', op: 'gte', value } as const,
+          { is: 'in', column: 'sugar', values: [value], negated: false } as const,
+        ].map(where => reader.count('harvests', where)),
+      )
+      expect(found).toEqual([BigInt(sugars.filter(sugar => sugar >= value).length), 1n])
+    }
+  })
+})
+
 test('values come out in canonical form, to the last digit', async () => {
   const row: Row = {
     name: 'n',

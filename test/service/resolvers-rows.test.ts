@@ -244,6 +244,75 @@ test('query functions: pages, counts, page fields, and cursors that are good for
   expect(await codeOf('outsideLimits(assay: "ph", tolerance: -1) { totalCount }')).toBe('BAD_VALUE')
 })
 
+test('what a page of 1,000 rows refers to is read in one go for each reference, at whatever depth', async () => {
+  const sales = await api.create({ kind: 'sales' })
+  const numbers = Array.from({ length: 1000 }, (_, index) => index)
+  const rows = numbers.map(index => ({
+    ...{ orderId: `O${index}`, line: 1, date: '2024-01-01', quantity: '1', amount: '1' },
+    ...{
+      siteId: `S${index % 400}`,
+      productId: `T${index}`,
+      customerId: `C${index % 7}`,
+      salespersonId: `P${index % 30}`,
+    },
+  }))
+  await api.graphql(
+    `mutation ($model: ID!, $sales: [SaleInput!]!, $sites: [SiteInput!]!, $people: [SalespersonInput!]!) {
+       a: appendSites(model: $model, rows: $sites) { id } b: appendSalespersons(model: $model, rows: $people) { id }
+       c: appendSales(model: $model, rows: $sales, waitMs: 30000) { id } }`,
+    {
+      model: sales,
+      sales: rows,
+      sites: numbers.slice(0, 400).map(index => ({ siteId: `S${index}`, name: `Site ${index}` })),
+      people: numbers
+        .slice(0, 30)
+        .map(index => ({ salespersonId: `P${index}`, name: `P ${index}`, siteId: `S${index}` })),
+    },
+  )
+  api.reads.length = 0
+  const { salesModel } = await api.graphql(
+    `{ salesModel(id: "${sales}") { snapshot { sales(first: 1000) { nodes {
+       orderId site { name } product { name } customer { name } salesperson { name site { name } } } } } } }`,
+  )
+  const { nodes } = salesModel.snapshot.sales
+  expect(nodes).toHaveLength(1000)
+  const last = nodes.find(({ orderId }: Answer) => orderId === 'O999')
+  expect(last).toMatchObject({ site: { name: 'Site 199' }, product: null, salesperson: { site: { name: 'Site 9' } } })
+  expect([...api.reads].sort()).toEqual([...Array(5).fill('readByKeys'), 'rows'])
+})
+
+test('a query function reads the versions of other models that it is told, and answers the same for ever', async () => {
+  const orders = await api.create({ kind: 'sales' })
+  const stranger = await api.create({ kind: 'sales' })
+  const reader = await api.create({ kind: 'lab', reads: [orders, model] })
+  const line = (orderId: string, productId: string) =>
+    `{ orderId: "${orderId}", line: 1, date: "2024-01-01", siteId: "s", productId: "${productId}", customerId: "c", quantity: 1, amount: 1 }`
+  await api.graphql(`mutation {
+    a: appendLabSamples(model: "${reader}", rows: [{ sampleId: "a", collectedAt: "2024-01-01T00:00:00Z" }, { sampleId: "b", collectedAt: "2024-01-01T00:00:00Z" }], waitMs: 30000) { id }
+    b: appendSales(model: "${orders}", rows: [${line('1', 'a')}, ${line('2', 'a')}, ${line('3', 'z')}], waitMs: 30000) { id }
+    c: appendSales(model: "${orders}", rows: [${line('4', 'b')}], waitMs: 30000) { id } }`)
+  const ask = (of: string, version: number) =>
+    api.answer(
+      `{ labModel(id: "${reader}") { snapshot { orderedSamples(orders: "${of}", ordersVersion: ${version}) { ordersVersion totalCount nodes { sampleId lines } } } } }`,
+    )
+  const answers = await Promise.all([1, 2].map(async version => (await ask(orders, version)).data))
+  expect(answers.map(({ labModel }) => labModel.snapshot.orderedSamples)).toEqual([
+    { ordersVersion: 1, totalCount: '1', nodes: [{ sampleId: 'a', lines: '2' }] },
+    {
+      ordersVersion: 2,
+      totalCount: '2',
+      nodes: [
+        { sampleId: 'a', lines: '2' },
+        { sampleId: 'b', lines: '1' },
+      ],
+    },
+  ])
+  const codes = await Promise.all(
+    [ask(stranger, 0), ask(model, 1), ask(orders, 9)].map(async answer => (await answer).errors?.[0].extensions.code),
+  )
+  expect(codes).toEqual(['BAD_VALUE', 'BAD_VALUE', 'SNAPSHOT_NOT_YET'])
+})
+
 test('a diff shows what came, went and changed, each as of its own version', async () => {
   const other = await api.create({ kind: 'lab' })
   const rows = (samples: string) => `appendLabSamples(model: "${other}", rows: [${samples}], waitMs: 30000) { version }`

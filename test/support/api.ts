@@ -8,6 +8,7 @@ import type { SnapshotReader } from '../../src/engine/engine.ts'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
+import { cursorKey } from '../../src/jobs/cursor-key.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Manager } from '../../src/jobs/manager.ts'
 import { migrate } from '../../src/jobs/migrate.ts'
@@ -93,6 +94,7 @@ export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
     uploads,
     content: contentIndex({ db, objects }),
     downloads: new CleanFiles({ db, engines, dataDir: dir }),
+    cursorKey: await cursorKey(db),
     publicUrl: () => 'http://test',
   }
   const schema = makeSchema(services)
@@ -198,4 +200,10 @@ class WatchedSnapshots extends Snapshots {
 /** A reader takes another of its own sort, and cannot look through what watches it. */
 const watched = new WeakMap<object, SnapshotReader>()
 const unwatched = (value: unknown): unknown =>
-  (typeof value === 'object' && value !== null && watched.get(value)) || value
+  Array.isArray(value)
+    ? value.map(unwatchedRead)
+    : (typeof value === 'object' && value !== null && watched.get(value)) || value
+const unwatchedRead = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null && 'reader' in value
+    ? { ...value, reader: unwatched(value.reader) }
+    : value

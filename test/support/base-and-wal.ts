@@ -1,4 +1,4 @@
-import { copyFile } from 'node:fs/promises'
+import { copyFile, link } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import type { SnapshotFiles } from '../../src/engine/engine.ts'
@@ -27,7 +27,7 @@ export async function openWalDatabase(
     async publish(into, ...statements) {
       await runAll(connection, ['BEGIN', ...statements, 'COMMIT'])
       const files = { 'base.duckdb': join(into, 'base.duckdb'), 'base.duckdb.wal': join(into, 'base.duckdb.wal') }
-      await copyFile(base, files['base.duckdb'])
+      await link(base, files['base.duckdb'])
       await copyFile(`${path}.wal`, files['base.duckdb.wal'])
       return files
     },

@@ -25,6 +25,7 @@ export interface Control extends AsyncDisposable {
 
 /** The kinds that ship, and those of a test's own folder. */
 export const TRIAL_KINDS = fileURLToPath(new URL('trial-kinds', import.meta.url))
+export const ORACLE_KINDS = fileURLToPath(new URL('oracle-kinds', import.meta.url))
 
 export interface ControlOptions {
   kindsDir?: string

@@ -3,6 +3,7 @@ import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
+import { cursorKey } from '../../src/jobs/cursor-key.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import type { Version } from '../../src/jobs/records.ts'
 import type { Services } from '../../src/jobs/services.ts'
@@ -29,7 +30,14 @@ export interface TestServer extends Managed {
 }
 
 export async function openServer(
-  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number } = {},
+  options: {
+    host?: string
+    storeUrl?: string
+    dataDir?: string
+    idleMs?: number
+    kindsDir?: string
+    publicUrl?: string
+  } = {},
 ): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
   const telemetry = stack.adopt(await startTelemetry({ service: 'test', version: '0', env: {} }), open => open.stop())
@@ -40,7 +48,7 @@ export async function openServer(
     new CountedSnapshots({ db, kinds, engines, completions, dataDir, log: quiet, ...idle }),
     open => open.close(),
   )
-  const publicUrl = () => server.url
+  const publicUrl = () => options.publicUrl ?? server.url
   const content = contentIndex({ db, objects })
   const downloads = new CleanFiles({ db, engines, dataDir })
   const services: Services = {
@@ -54,6 +62,7 @@ export async function openServer(
     uploads,
     content,
     downloads,
+    cursorKey: await cursorKey(db),
     publicUrl,
   }
   const program = new URL('../../bin/teatree.js', import.meta.url).pathname
@@ -61,7 +70,7 @@ export async function openServer(
     new LocalLauncher({ db, log: quiet, program, env: {}, managers: 1, onLost: () => {} }),
     open => open.close(),
   )
-  const settings = { host: options.host ?? '127.0.0.1', port: 0, dataDir }
+  const settings = { host: options.host ?? '127.0.0.1', port: 0, dataDir, publicUrl: options.publicUrl }
   const server = stack.adopt(
     await startServer({ settings, log: quiet, telemetry, objects, services, launcher }),
     open => open.close(),

@@ -267,7 +267,29 @@ describe('a query function', () => {
       withQuery({ arguments: { first: arg.integer() } }),
       /arguments\.first: the name first is taken/,
     ],
-    ['a model', withQuery({ arguments: { a: arg.model('sales') } }), /reads its own snapshot and no other model/],
+    [
+      'a model without a version',
+      withQuery({ arguments: { a: arg.model('sales') } }),
+      /name the argument that chooses/,
+    ],
+    [
+      'a model whose version may be left out',
+      withQuery({ arguments: { a: arg.model('sales', { version: 'v' }), v: arg.optional(arg.integer()) } }),
+      /must be an INTEGER that must be given/,
+    ],
+    [
+      'a model that may be left out',
+      withQuery({ arguments: { a: arg.optional(arg.model('sales', { version: 'v' })), v: arg.integer() } }),
+      /the model that a query reads must be given/,
+    ],
+    [
+      'SQL over a model',
+      withQuery({
+        arguments: { a: arg.model('sales', { version: 'v' }), v: arg.integer() },
+        engines: { DUCKDB: { sql: good, orderBy: ['itemId'] } },
+      }),
+      /is written in TypeScript/,
+    ],
     ['a where', withQuery({ arguments: { a: arg.where('items') } }), /a query function takes no where/],
     ['runsOn', withQuery({ runsOn: 'sales' }), /^kind shop, queries\.heavy: .*runsOn/],
   ])('with %s stops the start', (_, act, line) => {

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeCursor, encodeCursor } from '../../src/resolvers/cursors.ts'
+import { Cursors } from '../../src/resolvers/cursors.ts'
 import { pageOf, pageRequest } from '../../src/resolvers/pages.ts'
 
+const cursors = new Cursors(Buffer.from('a key'))
 const PARTS = [
   { type: 'VARCHAR', nullable: true },
   { type: 'DECIMAL(18,4)', nullable: false },
@@ -14,28 +15,45 @@ test('a cursor gives back the position that it was made of', () => {
   fc.assert(
     fc.property(fc.option(fc.string({ unit: 'grapheme' })), fc.maxSafeNat(), fc.integer(), (text, amount, line) => {
       const position = [text?.replaceAll('\0', '') ?? null, `${amount % 10 ** 14}.0000`, line | 0]
-      expect(decodeCursor('sales', PARTS, encodeCursor('sales', position))).toEqual(position)
+      expect(cursors.decode('sales', PARTS, cursors.encode('sales', position))).toEqual(position)
     }),
   )
 })
 
 test('a cursor of another order, a cut one and a changed one are bad', () => {
-  const cursor = encodeCursor('sales by date', ['A', '1.0000', 1])
-  expect(() => decodeCursor('sales by amount', PARTS, cursor)).toThrow(BAD)
+  const cursor = cursors.encode('sales by date', ['A', '1.0000', 1])
+  expect(() => cursors.decode('sales by amount', PARTS, cursor)).toThrow(BAD)
   fc.assert(
     fc.property(fc.nat(cursor.length - 2), index => {
       const other = cursor[index] === 'x' ? 'y' : 'x'
-      expect(() => decodeCursor('sales by date', PARTS, cursor.slice(0, index))).toThrow(BAD)
+      expect(() => cursors.decode('sales by date', PARTS, cursor.slice(0, index))).toThrow(BAD)
       const changed = cursor.slice(0, index) + other + cursor.slice(index + 1)
-      expect(() => decodeCursor('sales by date', PARTS, changed)).toThrow(BAD)
+      expect(() => cursors.decode('sales by date', PARTS, changed)).toThrow(BAD)
     }),
   )
+})
+
+test('a cursor that was made with another key is bad, whoever knows how they are made', () => {
+  const forged = new Cursors(Buffer.from('another')).encode('sales by date', ['A', '1.0000', 1])
+  expect(() => cursors.decode('sales by date', PARTS, forged)).toThrow(BAD)
+  const ours = new Cursors(Buffer.from('a key')).encode('sales by date', ['A', '1.0000', 1])
+  expect(cursors.decode('sales by date', PARTS, ours)).toEqual(['A', '1.0000', 1])
+})
+
+test('who has no key takes the cursors of those who have, of the same order alone, and is not taken by them', () => {
+  const keyless = new Cursors(null)
+  const signed = cursors.encode('sales by date', ['A', '1.0000', 1])
+  expect(keyless.decode('sales by date', PARTS, signed)).toEqual(['A', '1.0000', 1])
+  expect(() => keyless.decode('sales by amount', PARTS, signed)).toThrow(BAD)
+  const unsigned = keyless.encode('sales by date', ['A', '1.0000', 1])
+  expect(keyless.decode('sales by date', PARTS, unsigned)).toEqual(['A', '1.0000', 1])
+  expect(() => cursors.decode('sales by date', PARTS, unsigned)).toThrow(BAD)
 })
 
 test('whatever text is no cursor', () => {
   fc.assert(
     fc.property(fc.string(), text => {
-      expect(() => decodeCursor('sales', PARTS, text)).toThrow(BAD)
+      expect(() => cursors.decode('sales', PARTS, text)).toThrow(BAD)
     }),
   )
 })
@@ -49,9 +67,9 @@ test.each([
   [['A', '1.0000', 1.5]],
   [['A', '1.0000', { $gt: 1 }]],
   [{ 0: 'A' }],
-])('a position that is none of the order, %j, is bad, although its checksum is right', position => {
-  const cursor = encodeCursor('sales', position as never)
-  expect(() => decodeCursor('sales', PARTS, cursor)).toThrow(BAD)
+])('a position that is none of the order, %j, is bad, although its signature is right', position => {
+  const cursor = cursors.encode('sales', position as never)
+  expect(() => cursors.decode('sales', PARTS, cursor)).toThrow(BAD)
 })
 
 test('a page has 1 to 1000, from one end alone, 50 where nothing is said', () => {

@@ -11,6 +11,14 @@ test('numbers are digits alone, within their range', () => {
   )
 })
 
+test('the public URL is one that links can be made of', () => {
+  expect(readSettings({}).publicUrl).toBeUndefined()
+  const TEATREE_PUBLIC_URL = 'https://data.example.org/teatree/'
+  expect(readSettings({ TEATREE_PUBLIC_URL }).publicUrl).toBe('https://data.example.org/teatree')
+  for (const bad of ['data.example.org', 'ftp://data.example.org', 'https://data.example.org/?a=b'])
+    expect(() => readSettings({ TEATREE_PUBLIC_URL: bad })).toThrow(/^TEATREE_PUBLIC_URL: must/)
+})
+
 test('a loopback HOST is known in any case', () => {
   for (const HOST of ['localhost', 'LocalHost', '127.0.0.1', '::1']) expect(readSettings({ HOST }).host).toBe(HOST)
   expect(() => readSettings({ HOST: 'example.org' })).toThrow('HOST=example.org')

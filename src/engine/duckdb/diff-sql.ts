@@ -2,6 +2,7 @@ import type { Column, Table } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
 import type { DiffRow } from '../engine.ts'
 import type { DiffPlan } from '../plan.ts'
+import { type RowRange, rowsIn } from './changed-rows.ts'
 import { behind, type OrderKey, orderByText } from './keyset.ts'
 import { quoted } from './sql.ts'
 import { columnOf, type Scope, type Statement, tableOf } from './statement.ts'
@@ -9,16 +10,24 @@ import { compileFilter, ParameterSink, type TableNames } from './where-sql.ts'
 
 /**
  * A page of changes, with the columns that diffRow reads: both versions' rows side by side, joined by the key. Only
- * rows behind `after` go into the join, so that the pages get cheaper towards the end.
+ * rows behind `after` go into the join, so that the pages get cheaper towards the end; and only those of `ranges`, where
+ * it is known that others are the same in both. A key has one row in a version, so that what such a row is joined with
+ * lies there too.
  */
-export function compileDiff({ kind, names }: Scope, older: TableNames, plan: DiffPlan): Statement {
+export function compileDiff(
+  { kind, names }: Scope,
+  older: TableNames,
+  plan: DiffPlan,
+  ranges: readonly RowRange[] | null,
+): Statement {
   const table = tableOf(kind, plan.table)
   const params = new ParameterSink()
   const key = table.key.map(name => columnOf(table, name))
   const side = (tables: TableNames) => {
     const conditions = plan.after ? ` WHERE ${behind(key.map(orderKey), plan.after, params)}` : ''
     const selected = compileFilter(table, kind, plan.where, tables, params)
-    return `(SELECT *, TRUE AS "is there", ${selected} AS "is selected" FROM ${tables.table(table.name)}${conditions})`
+    const rows = rowsIn(tables.table(table.name), ranges)
+    return `(SELECT *, TRUE AS "is there", ${selected} AS "is selected" FROM ${rows}${conditions})`
   }
   const joined = key.map(({ name, nullable }) => {
     const equals = nullable ? 'IS NOT DISTINCT FROM' : '='

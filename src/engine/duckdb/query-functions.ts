@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import type { Parameters, QueryContext } from '../../kinds/context.ts'
+import type { Parameters, QueryContext, ReadModel } from '../../kinds/context.ts'
 import type { QueryAnswer } from '../../kinds/definition.ts'
 import type { KindQuery } from '../../kinds/kind.ts'
 import { declaredRow } from '../declared-row.ts'
@@ -18,9 +18,14 @@ export async function runQuery(
   query: KindQuery,
   args: Readonly<Record<string, unknown>>,
   page: QueryPage,
-  { sql, names }: { sql: DuckDBSql; names: TableNames },
+  { sql, names, reads }: { sql: DuckDBSql; names: TableNames; reads: readonly ReadModel[] },
 ): Promise<QueryRows> {
-  const answer = await answerOf(query, args, { args, sql: oneAtATime(sql), table: name => names.table(name) })
+  const answer = await answerOf(query, args, {
+    args,
+    sql: oneAtATime(sql),
+    reads,
+    table: name => names.table(name),
+  })
   const { text, params } = compilePage(query, answer, page)
   const found = await sql.all(text, params)
   const at = `query ${query.name}`

@@ -55,11 +55,13 @@ export class DuckDBReaders implements Readers {
       await dropViews(sql, alias)
       if (!isEmpty) await sql.run(`DETACH DATABASE IF EXISTS ${quoted(alias)}`)
     }
-    const { state, tables } = await this.#connections.use(async sql => {
+    const { state, tables, base } = await this.#connections.use(async sql => {
       try {
-        if (isEmpty) return { state: { version: 0, lastSeq: 0n }, tables: await emptyTables(sql, kind, alias) }
+        if (isEmpty)
+          return { state: { version: 0, lastSeq: 0n }, tables: await emptyTables(sql, kind, alias), base: null }
         const state = await attach(sql, files, alias)
-        return { state, tables: await snapshotTables(sql, kind, alias, state.shape) }
+        const tables = await snapshotTables(sql, kind, alias, state.shape)
+        return { state, tables, base: tables.areViews ? null : await fileId(databaseOf(files)) }
       } catch (error) {
         await release(sql)
         throw error
@@ -70,6 +72,7 @@ export class DuckDBReaders implements Readers {
       kind,
       state,
       tables,
+      base,
       detach: async () => {
         this.#open.delete(reader)
         await this.#connections.use(release, { mustRun: true })
@@ -99,6 +102,12 @@ async function attach(sql: DuckDBSql, files: SnapshotFiles, alias: string): Prom
     await allThere(files, cause)
     throw cause
   }
+}
+
+/** Of all names of a file the same, as long as it has one. */
+async function fileId(path: string): Promise<string> {
+  const { dev, ino } = await stat(path, { bigint: true })
+  return `${dev}:${ino}`
 }
 
 /** @throws SnapshotMissing where a file is not there. */

@@ -1,8 +1,10 @@
+import type { ReadModel } from '../../kinds/context.ts'
 import type { Kind } from '../../kinds/kind.ts'
 import type { Row, Value } from '../../kinds/types.ts'
-import type { DiffRow, QueryPage, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine.ts'
+import type { DiffRow, QueryPage, QueryRead, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
 import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
+import { changedRows, type RowRange } from './changed-rows.ts'
 import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff, diffRow } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
@@ -22,6 +24,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   readonly #kind: Kind
   readonly #names: SnapshotTables
   readonly #scope: Scope
+  readonly #base: string | null
+  readonly #changed = new WeakMap<DuckDBSnapshotReader, Map<string, RowRange[] | null>>()
   readonly #detach: () => Promise<void>
   readonly #reads = new Set<Promise<unknown>>()
   #closed: Promise<void> | undefined
@@ -31,6 +35,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     kind: Kind
     state: Pick<State, 'version' | 'lastSeq'>
     tables: SnapshotTables
+    /** What its database's file is known by; null where it has none whose rows are the tables'. */
+    base: string | null
     detach: () => Promise<void>
   }) {
     this.version = options.state.version
@@ -39,6 +45,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     this.#kind = options.kind
     this.#names = options.tables
     this.#scope = { kind: options.kind, names: options.tables }
+    this.#base = options.base
     this.#detach = options.detach
   }
 
@@ -75,26 +82,63 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     args: Readonly<Record<string, unknown>>,
     page: QueryPage,
     signal?: AbortSignal,
+    reads: readonly QueryRead[] = [],
   ): Promise<QueryRows> {
     const query = this.#kind.queries.get(name)
     if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
     const { timeoutSeconds } = query
-    return this.#read(sql => runQuery(query, args, page, { sql, names: this.#names }), {
-      signal,
-      timeoutSeconds,
-      schema: this.#names.schema,
-    })
+    const others = reads.map(read => ({ read, of: this.#beside(read.reader) }))
+    const models = others.map(({ read: { alias, model }, of }) => of.#asRead(alias, model))
+    const run = () =>
+      this.#read(sql => runQuery(query, args, page, { sql, names: this.#names, reads: models }), {
+        signal,
+        timeoutSeconds,
+        schema: this.#names.schema,
+      })
+    // All are held open by the one read.
+    return others.reduce(
+      (read, { of }) =>
+        () =>
+          of.#hold(read),
+      run,
+    )()
   }
 
-  async diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
-    if (!(older instanceof DuckDBSnapshotReader) || older.#connections !== this.#connections) {
-      throw new Error('both versions must be open in the same readers')
+  /** How a query function of another model knows this version. */
+  #asRead(alias: string, model: string): ReadModel {
+    const table = (name: string) => this.#names.table(tableOf(this.#kind, name).name)
+    return { alias, model, kind: this.#kind.name, version: this.version, table }
+  }
+
+  /** Another version, which can be read in one statement with this. */
+  #beside(other: SnapshotReader): DuckDBSnapshotReader {
+    if (other instanceof DuckDBSnapshotReader && other.#connections === this.#connections) return other
+    throw new Error('both versions must be open in the same readers')
+  }
+
+  async diff(from: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
+    const older = this.#beside(from)
+    const work = async (sql: DuckDBSql) => {
+      const ranges = await this.#changedRows(sql, older, plan.table)
+      const { text, params } = compileDiff(this.#scope, older.#names, plan, ranges)
+      return sql.all(text, params)
     }
-    const { text, params } = compileDiff(this.#scope, older.#names, plan)
     // Both are held open by the one read.
-    const rows = await older.#hold(() => this.#read(sql => sql.all(text, params), { signal }))
+    const rows = await older.#hold(() => this.#read(work, { signal }))
     const table = tableOf(this.#kind, plan.table)
     return rows.map(row => diffRow(table, plan, row))
+  }
+
+  /** Found out once for all pages. Null where the versions have no base in common: then every row is looked at. */
+  async #changedRows(sql: DuckDBSql, older: DuckDBSnapshotReader, table: string): Promise<RowRange[] | null> {
+    if (this.#base === null || this.#base !== older.#base) return null
+    const known = this.#changed.get(older) ?? new Map<string, RowRange[] | null>()
+    this.#changed.set(older, known)
+    const there = known.get(table)
+    if (there !== undefined) return there
+    const found = await changedRows(sql, older.#names.table(table), this.#names.table(table))
+    known.set(table, found)
+    return found
   }
 
   async tables(): Promise<TableRows[]> {

@@ -7,6 +7,8 @@ import type { TableNames } from './where-sql.ts'
 export interface SnapshotTables extends TableNames {
   /** The quoted schema that holds them all, for SQL that names them without. */
   readonly schema: string
+  /** Whether views stand in for them. */
+  readonly areViews: boolean
 }
 
 /**
@@ -22,7 +24,7 @@ export async function snapshotTables(
 ): Promise<SnapshotTables> {
   const attached = `${quoted(alias)}.main`
   if (JSON.stringify(stored) !== JSON.stringify(kind.shape)) return createViews(sql, kind, alias, stored, attached)
-  return tablesIn(attached)
+  return tablesIn(attached, false)
 }
 
 /** The tables of version 0, which has no file: they are all empty. */
@@ -45,11 +47,15 @@ async function createViews(
   for (const table of kind.tables.values()) {
     await sql.run(`CREATE VIEW ${schema}.${quoted(table.name)} AS ${viewText(table, stored, attached)}`)
   }
-  return tablesIn(schema)
+  return tablesIn(schema, true)
 }
 
 const viewSchema = (alias: string): string => `memory.${quoted(alias)}`
-const tablesIn = (schema: string): SnapshotTables => ({ schema, table: name => `${schema}.${quoted(name)}` })
+const tablesIn = (schema: string, areViews: boolean): SnapshotTables => ({
+  schema,
+  areViews,
+  table: name => `${schema}.${quoted(name)}`,
+})
 
 /**
  * The table's SELECT over one of the shape `stored`.

@@ -1,4 +1,5 @@
 import {
+  DOUBLE,
   type DuckDBConnection,
   DuckDBListValue,
   type DuckDBPreparedStatement,
@@ -116,6 +117,8 @@ function bind(prepared: DuckDBPreparedStatement, params: Parameters): void {
     } else {
       values[name] = value
       if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) < 2 ** 31) types[name] = INTEGER
+      // The client would take every larger whole number for a BIGINT, and fail where it is none.
+      else if (typeof value === 'number' && !Number.isSafeInteger(value)) types[name] = DOUBLE
     }
   }
   if (prepared.parameterCount > 0) prepared.bind(values, types)

@@ -35,6 +35,7 @@ export function offlineServices(deps: {
     submitter: refusing('changes'),
     completions: refusing('completions'),
     uploads: refusing('uploads'),
+    cursorKey: null,
     publicUrl,
   }
 }

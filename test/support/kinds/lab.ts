@@ -1,5 +1,6 @@
 import { arg, defineFunction, defineKind, defineQuery } from 'teatree'
 import { incubate } from './lab/incubate.ts'
+import { orderedSamples } from './lab/ordered-samples.ts'
 import { outsideLimits } from './lab/outside-limits.ts'
 import { recordDeliveries } from './lab/record-deliveries.ts'
 import { runTrial } from './lab/run-trial.ts'
@@ -43,5 +44,5 @@ export default defineKind({
   engines: ['DUCKDB', 'ARROW'],
   tables,
   functions: { recordDeliveries, flagReadings, runTrial, incubate },
-  queries: { dailyReadings, outsideLimits },
+  queries: { dailyReadings, outsideLimits, orderedSamples },
 })
