@@ -112,7 +112,11 @@ export interface EventResolvers {
 }
 
 export interface QueryRunResolvers {
-  sql(snapshot: SnapshotSource, args: PageArguments & { statement: string }, context: Context): Promise<SqlResult>
+  sql(
+    snapshot: SnapshotSource,
+    args: PageArguments & { statement: string; params?: Maybe<readonly unknown[]> },
+    context: Context,
+  ): Promise<SqlResult>
   get(args: { id: string; waitMs?: Maybe<number> }, context: Context): Promise<QueryRun | null>
   start(args: Args, context: Context): Promise<QueryRun>
   cancel(id: string, context: Context): Promise<QueryRun>

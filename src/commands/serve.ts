@@ -10,15 +10,18 @@ import { findLost } from '../jobs/lost.ts'
 import { migrate } from '../jobs/migrate.ts'
 import { Models } from '../jobs/models.ts'
 import { PinnedFiles } from '../jobs/pinned-files.ts'
+import { ResultFiles } from '../jobs/result-files.ts'
+import { removeOlder } from '../jobs/retention.ts'
 import type { Services } from '../jobs/services.ts'
 import { Snapshots } from '../jobs/snapshots.ts'
+import { SqlQueries } from '../jobs/sql-queries.ts'
 import { Submitter } from '../jobs/submit.ts'
 import { Uploads } from '../jobs/uploads.ts'
 import type { Log } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
 import { startServer } from '../server.ts'
 import { OwnDatabase } from './own-database.ts'
-import { openParts } from './parts.ts'
+import { openParts, queriesFolder } from './parts.ts'
 import { stopSignal } from './stop.ts'
 
 /** The platform as it runs: what can be asked of it in this process, and where it listens. */
@@ -29,6 +32,7 @@ export interface Platform {
   lost: Promise<never>
 }
 
+const ABANDONED_SECONDS = 60 * 60
 const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 
 /**
@@ -51,6 +55,8 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const { databaseUrl, db, duckdb, engines, kinds, objects, queue } = parts
   const { dataDir, pagedDisk } = settings
 
+  // Another server may be at work in the same directory: what is in its folder is younger.
+  await removeOlder(queriesFolder(dataDir), settings.queries.runs.seconds + ABANDONED_SECONDS)
   await findLost({ db, dataDir, log: parts.log })
   const completions = stack.adopt(new Completions(db), log => log.close())
   await completions.start(parts.log)
@@ -61,6 +67,8 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: parts.log }), open =>
     open.close(),
   )
+  const results = stack.adopt(new ResultFiles({ dataDir, log: parts.log }), files => files.close())
+  const sql = new SqlQueries({ snapshots, files: results, limits: settings.queries.sql })
   const downloads = new CleanFiles({ db, engines, dataDir })
   let url = ''
   const services: Services = {
@@ -71,6 +79,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     submitter,
     snapshots,
     completions,
+    sql,
     uploads,
     content: contentIndex({ db, objects }),
     downloads,

@@ -1,4 +1,14 @@
-import type { DiffRow, QueryPage, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine/engine.ts'
+import type {
+  DiffRow,
+  QueryBounds,
+  QueryPage,
+  QueryResult,
+  QueryRows,
+  QueryWork,
+  SnapshotReader,
+  StreamFormat,
+  TableRows,
+} from '../engine/engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../engine/plan.ts'
 import type { Row, Value } from '../kinds/types.ts'
 
@@ -82,6 +92,14 @@ export class HeldReader implements SnapshotReader {
     } finally {
       await pieces.return()
     }
+  }
+
+  run(work: QueryWork, to: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
+    return this.#checked(this.#reader.run(work, to, bounds, signal))
+  }
+
+  check(work: QueryWork, seconds: number, signal?: AbortSignal): Promise<void> {
+    return this.#checked(this.#reader.check(work, seconds, signal))
   }
 
   close(): Promise<void> {

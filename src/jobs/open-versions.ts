@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Engine, Readers, SnapshotFiles, SnapshotReader } from '../engine/engine.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
+import type { EngineName } from '../kinds/context.ts'
 import type { Kinds } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
@@ -213,6 +214,13 @@ export class OpenVersions {
       wait(PROOF_MS, null, { ref: false }),
     ])
     return told ?? (await allThere(files))
+  }
+
+  /** The readers of the engine in this process. */
+  readers(name: EngineName): Promise<Readers> {
+    const engine = this.#deps.engines.get(name)
+    if (!engine) throw new Error(`there is no engine ${name}`)
+    return this.#readersOf(engine)
   }
 
   #readersOf(engine: Engine): Promise<Readers> {

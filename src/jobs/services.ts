@@ -6,6 +6,7 @@ import type { ContentIndex } from './content.ts'
 import type { Ledger } from './ledger.ts'
 import type { Models } from './models.ts'
 import type { Snapshots } from './snapshots.ts'
+import type { SqlQueries } from './sql-queries.ts'
 import type { Submitter } from './submit.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -25,6 +26,7 @@ export interface Services {
   submitter: Public<Submitter>
   snapshots: Public<Snapshots>
   completions: Public<Completions>
+  sql: Public<SqlQueries>
   uploads: Public<Uploads>
   content: ContentIndex
   downloads: Downloads

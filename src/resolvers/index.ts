@@ -11,6 +11,7 @@ import { models } from './models.ts'
 import { queries } from './queries.ts'
 import { rows } from './rows.ts'
 import { snapshots } from './snapshots.ts'
+import { sql } from './sql.ts'
 
 export { createContext, type OperationContext, type User } from './context.ts'
 export { formatError } from './errors.ts'
@@ -23,6 +24,6 @@ export const makeSchema = ({ kinds }: Pick<Services, 'kinds'>): GraphQLSchema =>
     content,
     intents,
     events,
-    queryRuns,
+    queryRuns: { ...queryRuns, ...sql },
     tables: { ...rows, ...aggregates, ...diffs, ...queries },
   })

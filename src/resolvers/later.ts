@@ -1,10 +1,9 @@
 import type { QueryRunResolvers } from '../../schema/resolvers.ts'
 import { TeatreeError } from '../platform/errors.ts'
 
-/** SQL and query runs, which this release does not run yet. */
-export const queryRuns: QueryRunResolvers = {
+/** Query runs, which this release does not run yet. */
+export const queryRuns: Omit<QueryRunResolvers, 'sql'> = {
   get: async () => null,
-  sql: refuse,
   start: refuse,
   async cancel(id) {
     throw new TeatreeError('NOT_FOUND', `There is no query run ${id}.`)
@@ -15,5 +14,5 @@ export const queryRuns: QueryRunResolvers = {
 }
 
 async function refuse(): Promise<never> {
-  throw new TeatreeError('STATEMENT_NOT_ALLOWED', 'This release runs no SQL and no query runs yet.')
+  throw new TeatreeError('STATEMENT_NOT_ALLOWED', 'This release runs no query runs yet.')
 }

@@ -5,12 +5,15 @@ import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import type { Version } from '../../src/jobs/records.ts'
+import { ResultFiles } from '../../src/jobs/result-files.ts'
 import type { Services } from '../../src/jobs/services.ts'
 import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
+import { SqlQueries } from '../../src/jobs/sql-queries.ts'
 import { startTelemetry } from '../../src/platform/telemetry/index.ts'
 import { startServer } from '../../src/server.ts'
 import { quiet } from './control.ts'
 import { type Managed, openManaged } from './managed.ts'
+import { querySettings } from './query-settings.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: an answer has the shape that the query asked for; tests say it by reading it
 export type Answer = any
@@ -43,6 +46,8 @@ export async function openServer(
   const publicUrl = () => server.url
   const content = contentIndex({ db, objects })
   const downloads = new CleanFiles({ db, engines, dataDir })
+  const results = stack.adopt(new ResultFiles({ dataDir, log: quiet }), open => open.close())
+  const sql = new SqlQueries({ snapshots, files: results, limits: querySettings().sql })
   const services: Services = {
     db,
     kinds,
@@ -51,6 +56,7 @@ export async function openServer(
     submitter,
     snapshots,
     completions,
+    sql,
     uploads,
     content,
     downloads,

@@ -1,12 +1,12 @@
-import { stat } from 'node:fs/promises'
 import type { Kind } from '../../kinds/kind.ts'
-import type { Readers, SnapshotFiles, SnapshotReader } from '../engine.ts'
-import { SnapshotMissing } from '../snapshot-missing.ts'
+import type { Readers, SnapshotFiles, SnapshotReader, StoredResult, StreamFormat } from '../engine.ts'
+import { attach } from './attach.ts'
 import { Connections, type ReadLimits } from './connections.ts'
-import { databaseOf } from './database.ts'
+import { type QueryLimits, QueryProcesses } from './queries/query-processes.ts'
+import { resultRows, streamResult } from './queries/stored-result.ts'
 import { DuckDBSnapshotReader } from './snapshot-reader.ts'
 import { dropViews, emptyTables, snapshotTables } from './snapshot-tables.ts'
-import { type DuckDBSql, literal, quoted } from './sql.ts'
+import { type DuckDBSql, quoted } from './sql.ts'
 import { readState } from './state.ts'
 
 /**
@@ -20,15 +20,26 @@ export class DuckDBReaders implements Readers {
   readonly #connections: Connections
   readonly #open = new Set<SnapshotReader>()
   readonly #opening = new Set<Promise<unknown>>()
+  readonly #queries: QueryLimits
+  #processes: QueryProcesses | null = null
   #opened = 0
   #closed: Promise<void> | undefined
 
-  private constructor(connections: Connections) {
+  private constructor(connections: Connections, queries: QueryLimits) {
     this.#connections = connections
+    this.#queries = queries
   }
 
-  static async start(limits: ReadLimits = {}): Promise<DuckDBReaders> {
-    return new DuckDBReaders(await Connections.open(limits))
+  static async start(limits: ReadLimits = {}, queries: QueryLimits = {}): Promise<DuckDBReaders> {
+    const readers = new DuckDBReaders(await Connections.open(limits), queries)
+    if (queries.ready) readers.#queryProcesses()
+    return readers
+  }
+
+  /** Started when somebody first asks: most who read have no need of them. */
+  #queryProcesses(): QueryProcesses {
+    this.#processes ??= new QueryProcesses(this.#queries)
+    return this.#processes
   }
 
   async open({ kind, files }: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader> {
@@ -40,6 +51,22 @@ export class DuckDBReaders implements Readers {
     } finally {
       this.#opening.delete(opening)
     }
+  }
+
+  resultRows(
+    result: StoredResult,
+    page: { offset: number; limit: number },
+    signal?: AbortSignal,
+  ): Promise<unknown[][]> {
+    return resultRows(this.#connections, result, page, signal)
+  }
+
+  streamResult(
+    result: StoredResult,
+    format: StreamFormat,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, void> {
+    return streamResult(this.#connections, result, format, signal)
   }
 
   close(): Promise<void> {
@@ -71,6 +98,8 @@ export class DuckDBReaders implements Readers {
       kind,
       state,
       tables,
+      files,
+      processes: () => this.#queryProcesses(),
       detach: async () => {
         this.#open.delete(reader)
         await this.#connections.use(release, { mustRun: true })
@@ -82,37 +111,10 @@ export class DuckDBReaders implements Readers {
 
   async #closeAll(): Promise<void> {
     await Promise.allSettled(this.#opening)
+    // What runs there would hold the snapshots open for as long as it likes.
+    await this.#processes?.close()
     const closed = await Promise.allSettled([...this.#open].map(reader => reader.close()))
     this.#connections.close()
     for (const outcome of closed) if (outcome.status === 'rejected') throw outcome.reason
-  }
-}
-
-async function attach(sql: DuckDBSql, files: SnapshotFiles, alias: string): Promise<void> {
-  const path = databaseOf(files)
-  try {
-    await sql.run(`ATTACH ${literal(path)} AS ${quoted(alias)} (READ_ONLY, TYPE duckdb)`)
-  } catch (cause) {
-    await allThere(files, cause)
-    throw cause
-  }
-  try {
-    // A WAL that is gone would leave an older version behind, and no error.
-    await allThere(files)
-  } catch (error) {
-    await sql.run(`DETACH ${quoted(alias)}`)
-    throw error
-  }
-}
-
-/** @throws SnapshotMissing where a file is not there. */
-async function allThere(files: SnapshotFiles, cause?: unknown): Promise<void> {
-  for (const [name, path] of Object.entries(files)) {
-    try {
-      await stat(path)
-    } catch (error) {
-      if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error
-      throw new SnapshotMissing(`the version's file ${name} is gone`, { cause })
-    }
   }
 }

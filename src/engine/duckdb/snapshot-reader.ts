@@ -1,12 +1,24 @@
 import type { Kind } from '../../kinds/kind.ts'
 import type { Row, Value } from '../../kinds/types.ts'
-import type { DiffRow, QueryPage, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine.ts'
+import type {
+  DiffRow,
+  QueryBounds,
+  QueryPage,
+  QueryResult,
+  QueryRows,
+  QueryWork,
+  SnapshotFiles,
+  SnapshotReader,
+  StreamFormat,
+  TableRows,
+} from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
 import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
 import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff, diffRow } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
+import type { QueryProcesses } from './queries/query-processes.ts'
 import { runQuery } from './query-functions.ts'
 import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
@@ -22,6 +34,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   readonly #kind: Kind
   readonly #names: SnapshotTables
   readonly #scope: Scope
+  readonly #files: SnapshotFiles
+  readonly #processes: () => QueryProcesses
   readonly #detach: () => Promise<void>
   readonly #reads = new Set<Promise<unknown>>()
   #closed: Promise<void> | undefined
@@ -31,6 +45,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     kind: Kind
     state: Pick<State, 'version' | 'lastSeq'>
     tables: SnapshotTables
+    files: SnapshotFiles
+    processes: () => QueryProcesses
     detach: () => Promise<void>
   }) {
     this.version = options.state.version
@@ -39,6 +55,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     this.#kind = options.kind
     this.#names = options.tables
     this.#scope = { kind: options.kind, names: options.tables }
+    this.#files = options.files
+    this.#processes = options.processes
     this.#detach = options.detach
   }
 
@@ -115,6 +133,26 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     } finally {
       release()
     }
+  }
+
+  run(work: QueryWork, to: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
+    return this.#inProcess(work, to, bounds, signal)
+  }
+
+  async check(work: QueryWork, seconds: number, signal?: AbortSignal): Promise<void> {
+    await this.#inProcess(work, null, { seconds, rows: 0, bytes: 0 }, signal)
+  }
+
+  #inProcess(work: QueryWork, to: string | null, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
+    const { name: kind, shape, tables } = this.#kind
+    const snapshot = {
+      kind,
+      shape,
+      tables: [...tables.values()].map(({ name, columns }) => ({ name, columns: [...columns.values()] })),
+      files: this.#files,
+    }
+    const job = { snapshot, work, checkOnly: to === null, rows: bounds.rows, bytes: bounds.bytes }
+    return this.#hold(() => this.#processes().run(job, to, bounds.seconds, signal))
   }
 
   close(): Promise<void> {
