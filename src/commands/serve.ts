@@ -10,11 +10,14 @@ import { findLost } from '../jobs/lost.ts'
 import { migrate } from '../jobs/migrate.ts'
 import { Models } from '../jobs/models.ts'
 import { PinnedFiles } from '../jobs/pinned-files.ts'
+import { QueryRunner } from '../jobs/query-runner.ts'
+import { QueryRuns } from '../jobs/query-runs.ts'
 import { ResultFiles } from '../jobs/result-files.ts'
 import { removeOlder } from '../jobs/retention.ts'
 import type { Services } from '../jobs/services.ts'
 import { Snapshots } from '../jobs/snapshots.ts'
 import { SqlQueries } from '../jobs/sql-queries.ts'
+import { StoredResults } from '../jobs/stored-results.ts'
 import { Submitter } from '../jobs/submit.ts'
 import { Uploads } from '../jobs/uploads.ts'
 import type { Log } from '../platform/log.ts'
@@ -67,8 +70,10 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: parts.log }), open =>
     open.close(),
   )
-  const results = stack.adopt(new ResultFiles({ dataDir, log: parts.log }), files => files.close())
-  const sql = new SqlQueries({ snapshots, files: results, limits: settings.queries.sql })
+  const files = stack.adopt(new ResultFiles({ dataDir, log: parts.log }), kept => kept.close())
+  const sql = new SqlQueries({ snapshots, files, limits: settings.queries.sql })
+  const queryRuns = new QueryRuns(db)
+  const results = new StoredResults({ db, objects, files, snapshots })
   const downloads = new CleanFiles({ db, engines, dataDir })
   let url = ''
   const services: Services = {
@@ -80,6 +85,8 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     snapshots,
     completions,
     sql,
+    queryRuns,
+    results,
     uploads,
     content: contentIndex({ db, objects }),
     downloads,
@@ -104,11 +111,16 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   )
   const dispatcher = stack.adopt(new Dispatcher({ ...parts, launcher, completions }), running => running.close())
   const housekeeper = stack.adopt(new Housekeeper({ ...parts, dataDir, pagedDisk }), running => running.close())
+  const runner = stack.adopt(
+    new QueryRunner({ ...parts, snapshots, completions, results, limits: settings.queries.runs }),
+    running => running.close(),
+  )
   const pinnedFiles = stack.adopt(new PinnedFiles({ ...parts, downloads }), running => running.close())
   const server = stack.adopt(await startServer({ ...parts, services, launcher }), listening => listening.close())
   url = server.url
   dispatcher.start()
   housekeeper.start()
+  runner.start()
   pinnedFiles.start()
   return { url, services, lost }
 }

@@ -12,12 +12,15 @@ import { Ledger } from '../../src/jobs/ledger.ts'
 import { Manager } from '../../src/jobs/manager.ts'
 import { migrate } from '../../src/jobs/migrate.ts'
 import { Models } from '../../src/jobs/models.ts'
+import { QueryRunner } from '../../src/jobs/query-runner.ts'
+import { QueryRuns } from '../../src/jobs/query-runs.ts'
 import { Queue } from '../../src/jobs/queue.ts'
 import type { Version } from '../../src/jobs/records.ts'
 import { ResultFiles } from '../../src/jobs/result-files.ts'
 import type { Services } from '../../src/jobs/services.ts'
 import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
 import { SqlQueries } from '../../src/jobs/sql-queries.ts'
+import { StoredResults } from '../../src/jobs/stored-results.ts'
 import { Submitter } from '../../src/jobs/submit.ts'
 import { Uploads } from '../../src/jobs/uploads.ts'
 import { checkKind } from '../../src/kinds/check.ts'
@@ -55,7 +58,7 @@ export interface TestApi extends AsyncDisposable {
   create(input: Record<string, unknown>): Promise<string>
 }
 
-/** Opens the API over the kinds that ship and the lab. */
+/** Opens the API over the kinds that ship and the lab; with `runs` it runs query runs too. */
 export async function openApi(options: { pagedDisk?: number } & QueryOptions = {}): Promise<TestApi> {
   const { pagedDisk = 8 } = options
   const queries = querySettings(options)
@@ -88,6 +91,13 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     open => open.close(),
   )
   const results = stack.adopt(new ResultFiles({ dataDir: dir, log: quiet }), open => open.close())
+  const stored = new StoredResults({ db, objects, files: results, snapshots })
+  if (options.runs) {
+    const limits = queries.runs
+    const runner = new QueryRunner({ db, snapshots, completions, results: stored, limits, log: quiet })
+    stack.defer(() => runner.close())
+    runner.start()
+  }
   const services = {
     db,
     kinds,
@@ -97,6 +107,8 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     snapshots,
     completions,
     sql: new SqlQueries({ snapshots, files: results, limits: queries.sql }),
+    queryRuns: new QueryRuns(db),
+    results: stored,
     uploads,
     content: contentIndex({ db, objects }),
     downloads: new CleanFiles({ db, engines, dataDir: dir }),

@@ -4,11 +4,14 @@ import { buffer } from 'node:stream/consumers'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
+import { QueryRunner } from '../../src/jobs/query-runner.ts'
+import { QueryRuns } from '../../src/jobs/query-runs.ts'
 import type { Version } from '../../src/jobs/records.ts'
 import { ResultFiles } from '../../src/jobs/result-files.ts'
 import type { Services } from '../../src/jobs/services.ts'
 import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
 import { SqlQueries } from '../../src/jobs/sql-queries.ts'
+import { StoredResults } from '../../src/jobs/stored-results.ts'
 import { startTelemetry } from '../../src/platform/telemetry/index.ts'
 import { startServer } from '../../src/server.ts'
 import { quiet } from './control.ts'
@@ -32,7 +35,7 @@ export interface TestServer extends Managed {
 }
 
 export async function openServer(
-  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number } = {},
+  options: { host?: string; storeUrl?: string; dataDir?: string; idleMs?: number; runs?: boolean } = {},
 ): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
   const telemetry = stack.adopt(await startTelemetry({ service: 'test', version: '0', env: {} }), open => open.stop())
@@ -48,6 +51,11 @@ export async function openServer(
   const downloads = new CleanFiles({ db, engines, dataDir })
   const results = stack.adopt(new ResultFiles({ dataDir, log: quiet }), open => open.close())
   const sql = new SqlQueries({ snapshots, files: results, limits: querySettings().sql })
+  const stored = new StoredResults({ db, objects, files: results, snapshots })
+  const limits = querySettings().runs
+  const runner = new QueryRunner({ db, snapshots, completions, results: stored, limits, log: quiet })
+  stack.defer(() => runner.close())
+  if (options.runs) runner.start()
   const services: Services = {
     db,
     kinds,
@@ -57,6 +65,8 @@ export async function openServer(
     snapshots,
     completions,
     sql,
+    queryRuns: new QueryRuns(db),
+    results: stored,
     uploads,
     content,
     downloads,

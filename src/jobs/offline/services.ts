@@ -42,6 +42,8 @@ export function offlineServices(deps: {
     ledger: refusing('intents'),
     submitter: refusing('changes'),
     completions: refusing('completions'),
+    queryRuns: refusing('query runs'),
+    results: refusing('query runs'),
     uploads: refusing('uploads'),
     publicUrl,
   }
