@@ -15,7 +15,9 @@ import type { StoredResults } from './stored-results.ts'
 
 /** The bound on what a lost notice costs. */
 const LOOK_MS = 2000
-/** So long what the surroundings did not let through is left alone: a version that is made again, a store that is away. */
+/** Between two tries to store a result; less than what lies here unused is kept. */
+const STORE_MS = { first: 1000, most: 60_000 }
+/** So long what the surroundings did not let through is left alone: a version that is made again, too many reads. */
 const RETRY_SECONDS = 5
 /** A run whose server did not come back from it so often is not tried again. */
 const MAX_DEATHS = 3
@@ -160,8 +162,23 @@ export class QueryRunner {
     const { results, limits } = this.#deps
     const path = await results.path(run)
     const result = await this.#read(run, path, signal)
-    await results.store(run, path, signal)
+    await this.#store(run, path, signal)
     return { state: 'DONE', columns: result.columns, rows: result.rows, keptSeconds: limits.keptSeconds }
+  }
+
+  /** Whatever the store does meanwhile: to compute it again would cost more than to wait. */
+  async #store(run: QueryRun, path: string, signal: AbortSignal): Promise<void> {
+    const { results, log } = this.#deps
+    for (let pause = STORE_MS.first; await results.isHere(run); pause = Math.min(pause * 2, STORE_MS.most)) {
+      try {
+        return await results.store(run, path, signal)
+      } catch (error) {
+        if (signal.aborted) throw error
+        log.warn({ queryRun: run.id, err: error }, 'a result is not in the store; tried again')
+      }
+      await wait(pause, undefined, { signal })
+    }
+    throw new TeatreeError('UNAVAILABLE', 'There was no room to keep the result until it was stored.')
   }
 
   /** The version is not held on to while its result is being stored. */

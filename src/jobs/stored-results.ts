@@ -56,6 +56,11 @@ export class StoredResults {
     return this.#files.path(localName(run))
   }
 
+  /** Whether the result of this attempt is on this machine, and goes on to be. */
+  isHere(run: Pick<QueryRun, 'id' | 'attempt'>): Promise<boolean> {
+    return this.#files.touch(localName(run))
+  }
+
   /** Puts the file of a run under way into the store. */
   async store(run: QueryRun, path: string, signal: AbortSignal): Promise<void> {
     const name = resultName(run)
@@ -141,7 +146,7 @@ export class StoredResults {
     ])
     if (!content || !model || run.columns === null || run.rowCount === null) throw this.gone(run)
     const path = await this.path(run)
-    if (!(await this.#files.touch(localName(run)))) await this.#fetch(content, path)
+    if (!(await this.isHere(run))) await this.#fetch(content, path)
     return { path, columns: run.columns, rows: Number(run.rowCount), engine: model.engine, content }
   }
 
@@ -163,13 +168,14 @@ export class StoredResults {
  * DONE with it. Any number of servers may be at it.
  */
 export async function removeResults({ db, objects }: { db: Database; objects: ObjectStore }): Promise<void> {
+  // The LIMIT has the runs looked up one by one: as a join the planner may go through all that there ever were.
   const going = await db.query<{ id: string; model: string; name: string }>(
     `UPDATE content_index c SET role = 'GOING'
-       FROM query_run q, goal_model m
-      WHERE c.query_run IS NOT NULL AND q.id = c.query_run AND m.id = c.model
-        AND (c.role = 'GOING' OR (m.deleted_at IS NOT NULL AND q.ended_at IS NOT NULL)
-             OR (c.role = 'PUBLISHED' AND q.expires_at < clock_timestamp())
-             OR (c.role = 'COMING' AND (q.state <> 'RUNNING' OR c.name <> q.id || '-' || q.attempt || '.parquet')))
+      WHERE c.query_run IS NOT NULL AND (c.role = 'GOING' OR (
+        SELECT (m.deleted_at IS NOT NULL AND q.ended_at IS NOT NULL)
+               OR (c.role = 'PUBLISHED' AND q.expires_at < clock_timestamp())
+               OR (c.role = 'COMING' AND (q.state <> 'RUNNING' OR c.name <> q.id || '-' || q.attempt || '.parquet'))
+          FROM query_run q JOIN goal_model m ON m.id = q.model WHERE q.id = c.query_run LIMIT 1))
      RETURNING c.id, c.model, c.name`,
   )
   for (const { id, model, name } of going) {
