@@ -117,4 +117,7 @@ test('a query process that is killed from outside ends its own run alone, and sa
     { id: model },
   )
   expect(salesModel.snapshot).toEqual({ sql: { rows: [['A']] }, sales: { totalCount: '1' } })
+  const metrics = await (await fetch(`${platform.url}/metrics`)).text()
+  expect(metrics).toMatch(/^teatree_query_duration_seconds_count\{.*how="run",outcome="QUERY_TOO_EXPENSIVE".*\} 1$/m)
+  expect(metrics).toMatch(/^teatree_query_duration_seconds_count\{.*how="sql",outcome="DONE".*\} 1$/m)
 })

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StatementType } from '@duckdb/node-api'
 import { TeatreeError } from '../../../platform/errors.ts'
+import { literalPath } from '../imports/record-file.ts'
 import { DuckDBSql, literal, quoted } from '../sql.ts'
 import { LockedSnapshot } from './locked-snapshot.ts'
 import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
@@ -74,7 +75,9 @@ async function write(sql: DuckDBSql, { text, params, columns }: ResultSelect, jo
   const texts = columns.filter(({ stored }) => stored === 'VARCHAR').map(({ name }) => `strlen(${quoted(name)})`)
   if (texts.length === 0) return rows
   const sums = texts.map(length => `coalesce(sum(${length}), 0)`).join(' + ')
-  const [read] = await sql.all(`SELECT ${sums} > ${job.bytes} AS "isTooLarge" FROM read_parquet(${literal(result)})`)
+  const [read] = await sql.all(
+    `SELECT ${sums} > ${job.bytes} AS "isTooLarge" FROM read_parquet(${literal(literalPath(result))})`,
+  )
   if (read?.isTooLarge) throw resultTooLarge(job.bytes)
   return rows
 }

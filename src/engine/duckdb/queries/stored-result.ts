@@ -3,11 +3,12 @@ import { TeatreeError } from '../../../platform/errors.ts'
 import type { ResultColumn, StoredResult, StreamFormat } from '../../engine.ts'
 import type { Connections } from '../connections.ts'
 import { FORMS, streamForm } from '../exports/table-stream.ts'
+import { literalPath } from '../imports/record-file.ts'
 import { literal, quoted } from '../sql.ts'
 
 /* Results that are there, in Parquet files that query processes wrote: rows keep the order in which they came. */
 
-const scan = ({ path }: StoredResult): string => `read_parquet(${literal(path.replace(/[*?[]/g, '[$&]'))})`
+const scan = ({ path }: StoredResult): string => `read_parquet(${literal(literalPath(path))})`
 
 /** See Readers.resultRows. */
 export async function resultRows(
