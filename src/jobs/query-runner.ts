@@ -75,9 +75,7 @@ export class QueryRunner {
   /** Takes up what waits, as far as there are places. */
   look(): void {
     this.#again = true
-    this.#looking ??= this.#lookOn().finally(() => {
-      this.#looking = null
-    })
+    this.#looking ??= this.#lookOn()
   }
 
   async #lookOn(): Promise<void> {
@@ -94,6 +92,7 @@ export class QueryRunner {
         this.#deps.log.warn({ err: error }, 'query runs could not be looked for')
       }
     }
+    this.#looking = null
   }
 
   /** Not right after the database has come back: who could not reach it has to have his turn. */

@@ -33,6 +33,8 @@ export class ResultFiles {
   readonly #maxBytes: number
   readonly #timer: NodeJS.Timeout
   readonly #one = new Places(1)
+  /** Bytes since it was tidied last. */
+  #added = 0
   #tidying: Promise<void> = Promise.resolve()
 
   constructor(deps: { dataDir: string; log: Log; seconds?: number; maxBytes?: number }) {
@@ -53,7 +55,9 @@ export class ResultFiles {
   /** Keeps a result that is there, with what its file does not say, and makes room for it. */
   async keep(id: string, details: ResultDetails): Promise<void> {
     await writeFile(join(this.#folder, detailsOf(id)), JSON.stringify(details))
-    await this.tidy()
+    this.#added += (await stat(join(this.#folder, fileOf(id)))).size
+    // To look at all of them each time would cost more than what is over for a moment.
+    if (this.#added > this.#maxBytes / 16) await this.tidy()
   }
 
   /** The details of a kept result; null where it is not kept (any more). */
@@ -85,6 +89,7 @@ export class ResultFiles {
   }
 
   async #tidy(): Promise<void> {
+    this.#added = 0
     const found = []
     for (const name of await readdir(this.#folder).catch(() => [])) {
       const file = await stat(join(this.#folder, name)).catch(() => null)

@@ -124,6 +124,14 @@ test('what is no logical type is answered as what holds all of it', async () => 
   ])
 })
 
+test('a statement ends where it ends, whatever its texts and comments look like', async () => {
+  expect(await valuesOf("SELECT ';--', '/*', ');' AS \"a;--\";\n ; ")).toEqual([[';--', '/*', ');']])
+  expect(await valuesOf('SELECT 1 -- one;')).toEqual([[1]])
+  expect(await valuesOf('/* ; */ SELECT 2 /* ) */')).toEqual([[2]])
+  expect(await valuesOf("SELECT $$;--'$$, E'\\';--'")).toEqual([[";--'", "';--"]])
+  expect(await codeOf(ask(`SELECT ';--' UNION ALL SELECT 1) TO '/tmp/x' --`))).toBe('BAD_VALUE')
+})
+
 test('columns of the same name are told apart, in any case of letters', async () => {
   expect((await ask('SELECT 1 AS a, 2 AS "A", 3 AS a')).columns.map(({ name }) => name)).toEqual(['a', 'A_1', 'a_2'])
 })
@@ -227,6 +235,7 @@ const REFUSED: Record<string, readonly string[]> = {
     'SELECT $1',
     'SELECT $name',
     "SELECT error('no')",
+    'SELECT 1 \0',
     `SELECT ${'NOT '.repeat(20_000)}true`,
     `SELECT ${'['.repeat(40_000)}1${']'.repeat(40_000)}`,
     `SELECT ${'(SELECT '.repeat(10_000)}1${')'.repeat(10_000)}`,

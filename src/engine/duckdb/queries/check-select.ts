@@ -34,6 +34,8 @@ type Node = Readonly<Record<string, unknown>>
 export async function checkSelect(sql: DuckDBSql, statement: string, tables: readonly string[]): Promise<void> {
   if (statement.length > MAX_LENGTH)
     throw new TeatreeError('BAD_VALUE', `statement: at most ${MAX_LENGTH} characters; give values as params.`)
+  // Where it ended would depend on who reads it.
+  if (statement.includes('\0')) throw new TeatreeError('BAD_VALUE', 'statement: it holds the character U+0000.')
   const [row] = await sql.all('SELECT CAST(json_serialize_sql(CAST($statement AS VARCHAR)) AS VARCHAR) AS tree', {
     statement,
   })

@@ -1,4 +1,5 @@
 import type { Column, KindShape } from '../../../kinds/kind.ts'
+import type { TeatreeError } from '../../../platform/errors.ts'
 import type { QueryResult, QueryWork, SnapshotFiles } from '../../engine.ts'
 
 /** What a process is asked for: one query at a time. */
@@ -24,7 +25,7 @@ export interface QuerySnapshot {
 /** A process has nothing more to say of a job after the one answer. */
 export type FromQueryProcess =
   | { is: 'done'; result: Omit<QueryResult, 'bytes'> }
-  | { is: 'refused'; code: string; message: string }
+  | ({ is: 'refused'; message: string } & Pick<TeatreeError, 'code' | 'cells' | 'details'>)
   /** A fault of ours, for the log alone. */
   | { is: 'failed'; reason: string }
 

@@ -118,7 +118,7 @@ export class QueryProcess {
 
   async #answer(message: FromQueryProcess, most: number): Promise<QueryResult> {
     if (message.is === 'failed') throw new QueryProcessFailed(message.reason)
-    if (message.is === 'refused') throw new TeatreeError(message.code, message.message)
+    if (message.is === 'refused') throw new TeatreeError(message.code, message.message, refusal(message))
     const bytes = await this.#resultBytes()
     if (bytes > most) throw resultTooLarge(most)
     return { ...message.result, bytes }
@@ -157,6 +157,11 @@ export class QueryProcess {
     await this.#exited
   }
 }
+
+const refusal = ({ cells, details }: Extract<FromQueryProcess, { is: 'refused' }>) => ({
+  cells,
+  ...(details && { details }),
+})
 
 /** A timer of more than this goes off at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1

@@ -93,7 +93,9 @@ process.on('message', async (job: QueryJob) => {
     answer(await run(job))
   } catch (error) {
     const shown = statementError(error)
-    if (shown) answer({ is: 'refused', code: shown.code, message: shown.message })
-    else answer({ is: 'failed', reason: String((error instanceof Error && error.stack) || error) })
+    if (shown) {
+      const { code, message, cells, details } = shown
+      answer({ is: 'refused', code, message, cells, details })
+    } else answer({ is: 'failed', reason: String((error instanceof Error && error.stack) || error) })
   }
 })
