@@ -7,7 +7,7 @@ import { coerceArguments } from '../kinds/validate.ts'
 import { isRecord } from '../kinds/values.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { OperationContext } from './context.ts'
-import { decodeCursor, encodeCursor } from './cursors.ts'
+import { badCursor, decodeCursor, encodeCursor } from './cursors.ts'
 import { pageRequest } from './pages.ts'
 import { acquire, kindOf } from './snapshot-source.ts'
 import { plainParams, resultPage } from './sql.ts'
@@ -45,7 +45,8 @@ export const queryRuns: Omit<QueryRunResolvers, 'sql'> = {
     const { size, after } = pageRequest(args)
     const scope = `query run ${run.id}`
     const [position] = after === null ? [0] : decodeCursor(scope, [{ type: 'BIGINT', nullable: false }], after)
-    const offset = Math.max(0, Number(position))
+    const offset = Number(position)
+    if (offset < 0) throw badCursor()
     const page = await services.results.page(run, { offset, size }, signal)
     return page && resultPage(page, offset, at => encodeCursor(scope, [String(at)]))
   },

@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto'
 import type { QueryRunResolvers } from '../../schema/resolvers.ts'
 import type { SqlResult } from '../../schema/shapes.ts'
+import { isUuid } from '../jobs/ledger.ts'
 import { canonicalJson } from '../kinds/validate.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import { decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
+import { badCursor, decodeCursor, encodeCursor, type PositionPart } from './cursors.ts'
 import { pageRequest } from './pages.ts'
 
 /** The result that a page is of, and how many rows of it come before. */
@@ -21,14 +22,22 @@ export const sql: Pick<QueryRunResolvers, 'sql'> = {
     const given = plainParams('params', params)
     const asked = hash('sha256', canonicalJson([statement, given]))
     const scope = `sql ${version.model}@${version.version} ${asked}`
-    const [result, offset] = after === null ? ['', 0] : decodeCursor(scope, POSITION, after)
-    const start = { result: String(result), offset: Math.max(0, Number(offset)), size }
+    const { result, offset } = after === null ? { result: '', offset: 0 } : positionOf(scope, after)
+    const start = { result, offset, size }
     const of = { model, reader: await snapshot.reader(), statement, params: given, scope }
     const page = await context.services.sql.page(of, start, context.signal)
     // Who goes on has to find the version, too.
     if (page.hasNextPage) context.services.snapshots.paged(version)
-    return resultPage(page, start.offset, at => encodeCursor(scope, [page.result, at]))
+    return resultPage(page, offset, at => encodeCursor(scope, [page.result, at]))
   },
+}
+
+/** What a cursor says is checked like any argument: a result's name becomes that of a file. */
+function positionOf(scope: string, cursor: string): { result: string; offset: number } {
+  const [result, offset] = decodeCursor(scope, POSITION, cursor)
+  const position = { result: String(result), offset: Number(offset) }
+  if (position.offset < 0 || !(position.result === '' || isUuid(position.result))) throw badCursor()
+  return position
 }
 
 /** A page of a result, whose rows lie behind `offset` others; `cursor` names the position behind so many rows. */

@@ -1,7 +1,10 @@
+import { hash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { ResultFiles } from '../../src/jobs/result-files.ts'
+import { canonicalJson } from '../../src/kinds/validate.ts'
+import { encodeCursor } from '../../src/resolvers/cursors.ts'
 import { type Answer, openApi, type TestApi } from '../support/api.ts'
 import { quiet } from '../support/control.ts'
 import { sale } from '../support/sales-model.ts'
@@ -102,6 +105,20 @@ test('a cursor is good for its statement, its parameters and its version alone',
   // The end of a result that was not kept, for it fitted the page.
   const whole = await ask(statement, { params: [5] })
   expect(await ask(statement, { params: [5], after: whole.pageInfo.endCursor })).toMatchObject({ rows: [] })
+})
+
+test('a cursor that somebody made names no file of ours, and no result of another statement', async () => {
+  const statement = 'SELECT * FROM range(100)'
+  const { version } = (await api.graphql('query ($id: ID!) { model(id: $id) { version } }', { id: model })).model
+  const scope = `sql ${model}@${version} ${hash('sha256', canonicalJson([statement, []]))}`
+  const forged = (result: string, offset = 10) => codeOf(statement, { after: encodeCursor(scope, [result, offset]) })
+  expect(await forged('../store/x')).toBe('BAD_CURSOR')
+  expect(await forged('', -1)).toBe('BAD_CURSOR')
+  expect(await forged(crypto.randomUUID())).toBe('RESULT_GONE')
+  await ask('SELECT * FROM range(99)', { first: 10 })
+  for (const name of await kept()) expect(await forged(name.replace('.parquet', ''))).toBe('RESULT_GONE')
+  const { pageInfo } = await ask(statement, { first: 10 })
+  expect(await codeOf(statement, { first: 10, after: pageInfo.endCursor })).toBe('done')
 })
 
 test('only what has a next page is kept, for as long as somebody pages there', async () => {
