@@ -1,7 +1,7 @@
 import SchemaBuilder, { type ArgBuilder } from '@pothos/core'
 import type { IntentFilter } from '../src/jobs/ledger.ts'
 import type { ManagerState, ModelChange, ModelFilter, NewModel } from '../src/jobs/models.ts'
-import type { Content, Intent, IntentError, Model } from '../src/jobs/records.ts'
+import type { Content, Intent, IntentError, Model, QueryRun } from '../src/jobs/records.ts'
 import type { Kind } from '../src/kinds/kind.ts'
 import type { CellError } from '../src/platform/errors.ts'
 import type { OperationContext } from '../src/resolvers/context.ts'
@@ -34,9 +34,9 @@ interface Shapes {
     RowsWritten: shapes.Outcome
     IntentError: IntentError
     CellError: CellError
-    QueryRun: shapes.QueryRun
+    QueryRun: QueryRun
     CompletionPage: shapes.CompletionEvent
-    CompletionEdge: shapes.Edge<Intent | shapes.QueryRun>
+    CompletionEdge: shapes.Edge<Intent | QueryRun>
     PageInfo: shapes.PageInfo
   }
   Interfaces: { Model: Model; Snapshot: shapes.SnapshotSource }

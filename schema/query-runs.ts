@@ -43,15 +43,26 @@ export function addQueryRuns(builder: Builder, enums: Enums, { queryRuns }: Reso
       rows: t.field({
         type: 'SqlResult',
         nullable: true,
-        description: 'A page of the finished result.',
+        description: 'A page of the finished result; null until DONE, RESULT_GONE once it has expired.',
         args: forward(t.arg),
         resolve: (run, args, context) => queryRuns.rows(run, args, context),
       }),
       content: t.field({
         type: ['Content'],
         nullable: true,
-        description: 'The whole result, as files.',
+        description: 'The whole result, as files; none before it is DONE and after it has expired.',
         resolve: (run, _, context) => queryRuns.content(run, context),
+      }),
+      url: t.string({
+        nullable: true,
+        description: 'A download of the whole result, until it expires; null until DONE.',
+        args: { format: t.arg({ type: enums.fileFormat, required: true, description: 'As what.' }) },
+        resolve: (run, { format }, context) => queryRuns.url(run, format, context),
+      }),
+      expiresAt: t.expose('expiresAt', {
+        type: 'DateTime',
+        nullable: true,
+        description: 'Until when the result is kept; null until DONE.',
       }),
       startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it began.' }),
       endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),

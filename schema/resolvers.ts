@@ -1,7 +1,7 @@
 import type { GraphQLResolveInfo } from 'graphql'
 import type { IntentFilter } from '../src/jobs/ledger.ts'
 import type { ManagerState, ModelChange, ModelFilter, NewModel } from '../src/jobs/models.ts'
-import type { Content, ContentForm, Intent, IntentStatus, Model } from '../src/jobs/records.ts'
+import type { Content, ContentForm, Intent, IntentStatus, Model, QueryRun } from '../src/jobs/records.ts'
 import type { ReferenceSpec } from '../src/kinds/definition.ts'
 import type { Kind, KindQuery, Table } from '../src/kinds/kind.ts'
 import type { OperationContext as Context } from '../src/resolvers/context.ts'
@@ -13,7 +13,6 @@ import type {
   Page,
   PageArguments,
   QueryPage,
-  QueryRun,
   RowSource,
   SnapshotAtInput,
   SnapshotSource,
@@ -113,13 +112,30 @@ export interface EventResolvers {
 }
 
 export interface QueryRunResolvers {
-  sql(snapshot: SnapshotSource, args: PageArguments & { statement: string }, context: Context): Promise<SqlResult>
+  sql(
+    snapshot: SnapshotSource,
+    args: PageArguments & { statement: string; params?: Maybe<readonly unknown[]> },
+    context: Context,
+  ): Promise<SqlResult>
   get(args: { id: string; waitMs?: Maybe<number> }, context: Context): Promise<QueryRun | null>
-  start(args: Args, context: Context): Promise<QueryRun>
+  start(args: StartQuery, context: Context): Promise<QueryRun>
   cancel(id: string, context: Context): Promise<QueryRun>
   model(run: QueryRun, context: Context): Promise<Model | null>
-  rows(run: QueryRun, args: PageArguments, context: Context): Promise<SqlResult>
+  /** Null before it is DONE. */
+  rows(run: QueryRun, args: PageArguments, context: Context): Promise<SqlResult | null>
   content(run: QueryRun, context: Context): Promise<Content[]>
+  url(run: QueryRun, format: string, context: Context): string | null
+}
+export interface StartQuery {
+  input: {
+    model: string
+    at?: Maybe<SnapshotAtInput>
+    query: {
+      sql?: Maybe<{ statement: string; params?: Maybe<readonly unknown[]> }>
+      function?: Maybe<{ name: string; arguments?: unknown }>
+    }
+  }
+  idempotencyKey?: Maybe<string>
 }
 
 /** The generated fields of a snapshot. `args` are as the generated types of the table say. */

@@ -1,5 +1,5 @@
 import type { FileDescription, SnapshotReader } from '../src/engine/engine.ts'
-import type { Intent, IntentError, Model, Version } from '../src/jobs/records.ts'
+import type { Intent, Model, QueryRun, Version } from '../src/jobs/records.ts'
 import type { Upload } from '../src/jobs/uploads.ts'
 import type { EngineName } from '../src/kinds/context.ts'
 import type { Column, Kind, Table } from '../src/kinds/kind.ts'
@@ -125,17 +125,6 @@ export interface SqlResult {
   columns: readonly ColumnDefinition[]
   rows: readonly (readonly unknown[])[]
   pageInfo: PageInfo
-}
-export interface QueryRun {
-  id: string
-  model: string
-  readVersion: number
-  state: 'QUEUED' | 'RUNNING' | 'DONE' | 'FAILED' | 'CANCELLED'
-  error: IntentError | null
-  columns: readonly ColumnDefinition[] | null
-  rowCount: bigint | null
-  startedAt: string | null
-  endedAt: string | null
 }
 
 /** One value of the completions subscription. */

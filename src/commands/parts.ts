@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { duckdbEngine } from '../engine/duckdb/index.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Queue } from '../jobs/queue.ts'
@@ -12,6 +13,9 @@ import type { Settings } from '../platform/settings.ts'
 import { startTelemetry, type Telemetry } from '../platform/telemetry/index.ts'
 
 export const VERSION: string = createRequire(import.meta.url)('../../package.json').version
+
+/** Where queries write their results first. */
+export const queriesFolder = (dataDir: string): string => join(dataDir, 'queries')
 
 /** What every process of the platform is made of, whether it serves or manages. */
 export interface Parts {
@@ -61,7 +65,11 @@ export async function openParts(
     }),
     open => open.close(),
   )
-  const duckdb = duckdbEngine({ log })
+  const { dataDir, kindsDir, queries } = settings
+  const duckdb = duckdbEngine({
+    log,
+    queries: { ...queries, folder: queriesFolder(dataDir), kindsDir, ready: as.role === 'serve' ? 1 : 0 },
+  })
   return {
     settings,
     log,

@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { duckdbEngine } from '../engine/duckdb/index.ts'
 import { offlineServices } from '../jobs/offline/services.ts'
+import { ResultFiles } from '../jobs/result-files.ts'
 import { loadKinds } from '../kinds/registry.ts'
 import { UsageError } from '../platform/errors.ts'
 import { createLog } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
 import { startTelemetry } from '../platform/telemetry/index.ts'
 import { startOfflineServer } from '../server.ts'
-import { VERSION } from './parts.ts'
+import { queriesFolder, VERSION } from './parts.ts'
 import { stopSignal } from './stop.ts'
 
 /** `teatree serve --offline DIR`: the reads of the platform over what `pull` has put there, until SIGTERM or SIGINT. */
@@ -36,13 +37,16 @@ async function startOffline(stack: AsyncDisposableStack, settings: Settings, to:
   )
   const kinds = await loadKinds(settings.kindsDir === undefined ? {} : { directory: settings.kindsDir })
   let url = ''
-  const publicUrl = () => settings.publicUrl ?? url
-  const services = offlineServices({ dir, kinds, engine: duckdbEngine({ log }), log, publicUrl })
-  stack.adopt(services.snapshots, open => open.close())
   // The folder is somebody's, and may be read-only: what is written on the way to a client is elsewhere.
   const dataDir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-offline-')), path =>
     rm(path, { recursive: true, force: true }),
   )
+  const publicUrl = () => settings.publicUrl ?? url
+  const { queries, kindsDir } = settings
+  const engine = duckdbEngine({ log, queries: { ...queries, folder: queriesFolder(dataDir), kindsDir, ready: 1 } })
+  const results = stack.adopt(new ResultFiles({ dataDir, log }), files => files.close())
+  const services = offlineServices({ dir, kinds, engine, results, sql: queries.sql, log, publicUrl })
+  stack.adopt(services.snapshots, open => open.close())
   const check = async () => {
     await services.folder.models()
   }

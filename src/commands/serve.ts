@@ -11,15 +11,21 @@ import { findLost } from '../jobs/lost.ts'
 import { migrate } from '../jobs/migrate.ts'
 import { Models } from '../jobs/models.ts'
 import { PinnedFiles } from '../jobs/pinned-files.ts'
+import { QueryRunner } from '../jobs/query-runner.ts'
+import { QueryRuns } from '../jobs/query-runs.ts'
+import { ResultFiles } from '../jobs/result-files.ts'
+import { removeOlder } from '../jobs/retention.ts'
 import type { Services } from '../jobs/services.ts'
 import { Snapshots } from '../jobs/snapshots.ts'
+import { SqlQueries } from '../jobs/sql-queries.ts'
+import { StoredResults } from '../jobs/stored-results.ts'
 import { Submitter } from '../jobs/submit.ts'
 import { Uploads } from '../jobs/uploads.ts'
 import type { Log } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
 import { startServer } from '../server.ts'
 import { OwnDatabase } from './own-database.ts'
-import { openParts } from './parts.ts'
+import { openParts, queriesFolder } from './parts.ts'
 import { stopSignal } from './stop.ts'
 
 /** The platform as it runs: what can be asked of it in this process, and where it listens. */
@@ -30,6 +36,7 @@ export interface Platform {
   lost: Promise<never>
 }
 
+const ABANDONED_SECONDS = 60 * 60
 const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 
 /**
@@ -52,6 +59,8 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const { databaseUrl, db, duckdb, engines, kinds, objects, queue } = parts
   const { dataDir, pagedDisk } = settings
 
+  // Another server may be at work in the same directory: what is in its folder is younger.
+  await removeOlder(queriesFolder(dataDir), settings.queries.runs.seconds + ABANDONED_SECONDS)
   await findLost({ db, dataDir, log: parts.log })
   const completions = stack.adopt(new Completions(db), log => log.close())
   await completions.start(parts.log)
@@ -62,6 +71,10 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: parts.log }), open =>
     open.close(),
   )
+  const files = stack.adopt(new ResultFiles({ dataDir, log: parts.log }), kept => kept.close())
+  const sql = new SqlQueries({ snapshots, files, limits: settings.queries.sql })
+  const queryRuns = new QueryRuns(db)
+  const results = new StoredResults({ db, objects, files, snapshots })
   const downloads = new CleanFiles({ db, engines, dataDir })
   let url = ''
   const services: Services = {
@@ -72,6 +85,9 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     submitter,
     snapshots,
     completions,
+    sql,
+    queryRuns,
+    results,
     uploads,
     content: contentIndex({ db, objects }),
     downloads,
@@ -97,11 +113,16 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   )
   const dispatcher = stack.adopt(new Dispatcher({ ...parts, launcher, completions }), running => running.close())
   const housekeeper = stack.adopt(new Housekeeper({ ...parts, dataDir, pagedDisk }), running => running.close())
+  const runner = stack.adopt(
+    new QueryRunner({ ...parts, snapshots, completions, results, limits: settings.queries.runs }),
+    running => running.close(),
+  )
   const pinnedFiles = stack.adopt(new PinnedFiles({ ...parts, downloads }), running => running.close())
   const server = stack.adopt(await startServer({ ...parts, services, launcher }), listening => listening.close())
   url = server.url
   dispatcher.start()
   housekeeper.start()
+  runner.start()
   pinnedFiles.start()
   return { url, services, lost }
 }

@@ -1,6 +1,6 @@
 import type { EngineName } from '../kinds/context.ts'
 import type { Kind, KindShape, Kinds } from '../kinds/kind.ts'
-import type { Row, Value } from '../kinds/types.ts'
+import type { LogicalType, Row, Value } from '../kinds/types.ts'
 import type { ImportFormat } from './files.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from './plan.ts'
 
@@ -176,8 +176,51 @@ export interface Readers {
    * damaged, and with KIND_CHANGED where the kind has since given a column another type. Without files it is version 0, the empty model.
    */
   open(options: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader>
+  /** Rows `[offset, offset + limit)` of a result, with a value for each column. */
+  resultRows(result: StoredResult, page: { offset: number; limit: number }, signal?: AbortSignal): Promise<unknown[][]>
+  /** All of a result as bytes of the format; see SnapshotReader.stream. */
+  streamResult(result: StoredResult, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void>
   /** Closes what is still open, too. */
   close(): Promise<void>
+}
+
+/**
+ * What runs in a process of its own: SQL that somebody wrote, `params` being plain values and lists of such, or a query
+ * function, whose arguments have been coerced.
+ */
+export type QueryWork =
+  | { is: 'sql'; statement: string; params: readonly unknown[] }
+  | { is: 'function'; name: string; args: Readonly<Record<string, unknown>> }
+
+/** How long a query may take, and how large its result may be. */
+export interface QueryBounds {
+  seconds: number
+  rows: number
+  /** Of its file. */
+  bytes: number
+}
+
+/**
+ * A column of a result. `type` is a logical type, or DuckDB's name where there is none; `stored` is as what its values are
+ * kept. With `isJson` those are JSON texts, of values that have parts.
+ */
+export interface ResultColumn {
+  name: string
+  type: string
+  stored: LogicalType
+  isJson: boolean
+  nullable: boolean
+}
+export interface QueryResult {
+  columns: ResultColumn[]
+  rows: number
+  bytes: number
+}
+/** A result as a Parquet file. */
+export interface StoredResult {
+  path: string
+  columns: readonly ResultColumn[]
+  rows: number
 }
 
 /**
@@ -229,6 +272,14 @@ export interface SnapshotReader {
    * It is held open until it has ended: take all of it, or `return`.
    */
   stream(plan: TablePlan, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void>
+  /**
+   * Does the work in a process of its own, which is locked down and killed where it goes too far; the result is a Parquet
+   * file at `to`. STATEMENT_NOT_ALLOWED, ACCESS_DENIED, BAD_VALUE, QUERY_TIMEOUT, QUERY_TOO_EXPENSIVE, RESULT_TOO_LARGE.
+   * How many run at once is the caller's care.
+   */
+  run(work: QueryWork, to: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult>
+  /** Refuses what `run` would before it reads any row. */
+  check(work: QueryWork, seconds: number, signal?: AbortSignal): Promise<void>
   /** Waits for the reads under way; those that come later are refused. */
   close(): Promise<void>
 }

@@ -5,11 +5,12 @@ import type { Database, Queryable } from '../platform/postgres.ts'
  * must be right without them, only later.
  *
  *   work MODEL        intents wait in the model's line
+ *   query MODEL       query runs of the model wait
  *   ended MODEL       the model's log, and perhaps its version, went on
  *   changed INTENT    progress or step of a running intent
  *   model MODEL       made, changed, deleted, blocked
  */
-export type Notice = { is: 'work' | 'ended' | 'model'; model: string } | { is: 'changed'; intent: string }
+export type Notice = { is: 'work' | 'query' | 'ended' | 'model'; model: string } | { is: 'changed'; intent: string }
 
 const CHANNEL = 'teatree'
 
@@ -17,6 +18,7 @@ const send = async (tx: Queryable, payload: string): Promise<void> => {
   await tx.query(`SELECT pg_notify('${CHANNEL}', $1)`, [payload])
 }
 export const notifyWork = (tx: Queryable, model: string) => send(tx, `work ${model}`)
+export const notifyQuery = (tx: Queryable, model: string) => send(tx, `query ${model}`)
 export const notifyEnded = (tx: Queryable, model: string) => send(tx, `ended ${model}`)
 export const notifyModel = (tx: Queryable, model: string) => send(tx, `model ${model}`)
 export const notifyChanged = (tx: Queryable, intent: string) => send(tx, `changed ${intent}`)
@@ -33,7 +35,7 @@ export function listenForNotices(
       const [is, id] = payload.split(' ')
       if (id === undefined) return
       if (is === 'changed') onNotice({ is, intent: id })
-      else if (is === 'work' || is === 'ended' || is === 'model') onNotice({ is, model: id })
+      else if (is === 'work' || is === 'query' || is === 'ended' || is === 'model') onNotice({ is, model: id })
     },
     onGap,
   )

@@ -26,16 +26,24 @@ export async function cancelIntents(
   return ended
 }
 
-/** Appends to the model's log, in the order given. The caller holds the model's row. Answers with the newest position. */
-export async function logCompletions(tx: Queryable, model: string, intents: readonly string[]): Promise<bigint> {
+/**
+ * Appends intents, or query runs, to the model's log, in the order given. The caller holds the model's row. Answers with
+ * the newest position.
+ */
+export async function logCompletions(
+  tx: Queryable,
+  model: string,
+  ended: readonly string[],
+  are: 'intent' | 'query_run' = 'intent',
+): Promise<bigint> {
   const [row] = await tx.query<{ completions: bigint }>(
     `WITH log AS (UPDATE goal_model SET completions = completions + cardinality($2::uuid[]) WHERE id = $1 RETURNING completions),
      entries AS (
-       INSERT INTO completion (model, position, intent)
+       INSERT INTO completion (model, position, ${are})
        SELECT $1, log.completions - cardinality($2::uuid[]) + ended.place, ended.id
          FROM log, unnest($2::uuid[]) WITH ORDINALITY AS ended (id, place))
      SELECT completions FROM log`,
-    [model, intents],
+    [model, ended],
   )
   return row?.completions ?? 0n
 }

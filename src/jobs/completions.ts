@@ -2,13 +2,13 @@ import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { listenForNotices, type Notice } from './channel.ts'
 import { throughOutages } from './outages.ts'
-import { columns, type Intent } from './records.ts'
+import { columns, type Intent, type QueryRun } from './records.ts'
 
-/** One entry of a model's log. */
-export interface Completion {
-  position: bigint
-  intent: Intent
-}
+/** One entry of a model's log: what has ended. */
+export type Completion = { position: bigint } & (
+  | { intent: Intent; queryRun: null }
+  | { intent: null; queryRun: QueryRun }
+)
 
 /** A part of a model's log, read in one go. */
 export interface CompletionPage {
@@ -75,21 +75,36 @@ export class Completions {
   /** What comes after `position`, at most `limit`; null where the model is not there. */
   async read(model: string, position: bigint, limit: number): Promise<CompletionPage | null> {
     // One statement, so that log and version are of one moment: what the log tells of can be read at that version.
-    const rows = await this.#db.query<{ position: bigint | null; newest: bigint; newestVersion: number } & Intent>(
-      `SELECT c.position, m.completions AS newest, m.version AS "newestVersion", ${columns.intent('i')}
+    const rows = await this.#db.query<
+      { position: bigint | null; run: string | null; newest: bigint; newestVersion: number } & Intent
+    >(
+      `SELECT c.position, c.query_run AS run, m.completions AS newest, m.version AS "newestVersion", ${columns.intent('i')}
          FROM goal_model m LEFT JOIN LATERAL (
-                SELECT position, intent FROM completion WHERE model = m.id AND position > $2 ORDER BY position LIMIT $3) c ON true
+                SELECT position, intent, query_run FROM completion WHERE model = m.id AND position > $2 ORDER BY position LIMIT $3) c ON true
               LEFT JOIN intent i ON i.id = c.intent
         WHERE m.id = $1 AND m.deleted_at IS NULL ORDER BY c.position`,
       [model, position, limit],
     )
     const [first] = rows
     if (!first) return null
-    const completions = rows.flatMap(({ position: at, newest, newestVersion, ...intent }) =>
-      at === null ? [] : [{ position: at, intent }],
-    )
+    const runs = await this.#runs(rows.flatMap(({ run }) => run ?? []))
+    const completions = rows.flatMap(({ position: at, run, newest, newestVersion, ...intent }): Completion[] => {
+      if (at === null) return []
+      const queryRun = run === null ? null : runs.get(run)
+      return [queryRun ? { position: at, intent: null, queryRun } : { position: at, intent, queryRun: null }]
+    })
     const reached = completions.at(-1)?.position ?? position
     return { model, completions, position: reached, hasNextPage: reached < first.newest, version: first.newestVersion }
+  }
+
+  /** They have ended, and stay as they are. */
+  async #runs(ids: readonly string[]): Promise<Map<string, QueryRun>> {
+    if (ids.length === 0) return new Map()
+    const found = await this.#db.query<QueryRun>(
+      `SELECT ${columns.queryRun('q')} FROM query_run q WHERE q.id = ANY($1)`,
+      [ids],
+    )
+    return new Map(found.map(run => [run.id, run]))
   }
 
   /**

@@ -1,8 +1,11 @@
 import type {
   DiffRow,
+  QueryBounds,
   QueryPage,
   QueryRead,
+  QueryResult,
   QueryRows,
+  QueryWork,
   SnapshotReader,
   StreamFormat,
   TableRows,
@@ -98,6 +101,14 @@ export class HeldReader implements SnapshotReader {
     } finally {
       await pieces.return()
     }
+  }
+
+  run(work: QueryWork, to: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
+    return this.#checked(this.#reader.run(work, to, bounds, signal))
+  }
+
+  check(work: QueryWork, seconds: number, signal?: AbortSignal): Promise<void> {
+    return this.#checked(this.#reader.check(work, seconds, signal))
   }
 
   close(): Promise<void> {

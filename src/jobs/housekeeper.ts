@@ -5,11 +5,13 @@ import { clearStore, removeDeleted } from './deleted-models.ts'
 import { Keeper } from './keeper.ts'
 import { modelsToLetGo, removeStrays } from './let-go.ts'
 import { removeAbandoned, removeUploads } from './retention.ts'
+import { removeResults } from './stored-results.ts'
 
 const DELETED_MS = 2000
 const STORE_MS = 60_000
 const LET_GO_MS = 2000
 const STRAYS_MS = 10 * 60_000
+const RESULTS_MS = 60_000
 const UPLOADS_MS = 10 * 60_000
 /** So long an upload may wait for the intent that imports it, or for the retry of one that failed. */
 const UPLOAD_SECONDS = 24 * 60 * 60
@@ -43,6 +45,7 @@ export class Housekeeper {
     this.#every(LET_GO_MS, 'old versions', () => this.#letGo())
     this.#every(STRAYS_MS, 'files of versions that were let go', () => removeStrays(this.#deps))
     this.#every(STRAYS_MS, 'what killed managers have left', () => removeAbandoned(this.#deps))
+    this.#every(RESULTS_MS, 'results of query runs', () => removeResults(this.#deps))
     this.#every(UPLOADS_MS, 'uploads that nobody asks for', () => removeUploads(this.#deps, UPLOAD_SECONDS))
   }
 

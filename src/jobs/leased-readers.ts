@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Engine, Readers, SnapshotFiles, SnapshotReader } from '../engine/engine.ts'
 import { SnapshotDamaged } from '../engine/snapshot-damaged.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
+import type { EngineName } from '../kinds/context.ts'
 import type { Kinds } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
@@ -118,6 +119,13 @@ export class LeasedReaders {
       wait(PROOF_MS, null, { ref: false }),
     ])
     return told ?? (await areThere(Object.values(files)))
+  }
+
+  /** The readers of the engine in this process. */
+  readers(name: EngineName): Promise<Readers> {
+    const engine = this.#deps.engines.get(name)
+    if (!engine) throw new Error(`there is no engine ${name}`)
+    return this.#readersOf(engine)
   }
 
   #readersOf(engine: Engine): Promise<Readers> {

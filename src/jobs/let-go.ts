@@ -19,6 +19,7 @@ const PAGED_SECONDS = 10 * 60 + PAGE_NOTE_SECONDS
  */
 export const NOT_NEEDED = `NOT EXISTS (SELECT FROM version_pin p WHERE p.model = v.model AND p.version = v.version)
   AND NOT EXISTS (SELECT FROM version_lease l WHERE l.model = v.model AND l.version = v.version)
+  AND NOT EXISTS (SELECT FROM query_run q WHERE q.model = v.model AND q.version = v.version AND q.ended_at IS NULL)
   AND (
     SELECT r.intent FROM intent_read r JOIN intent i ON i.id = r.intent JOIN goal_model m ON m.id = i.model
      WHERE r.model = v.model AND r.version = v.version AND m.deleted_at IS NULL
@@ -33,7 +34,8 @@ export interface LetGoDeps {
 }
 
 /**
- * Lets versions go: all but the newest three, those that are pinned, those that a process has open, those that an intent
+ * Lets versions go: all but the newest three, those that are pinned, those that a process has open, those that a query run
+ * is yet to read, those that an intent
  * read which no archive of its model holds yet (applying it again must read the same), and, within the disk budget, those
  * from which somebody pages. Whoever does it, the transaction decides; the files go after it.
  *

@@ -9,6 +9,7 @@ import { COPY } from './functions.ts'
 import { type Ledger, noModel } from './ledger.ts'
 import { type ManagerState, managerStates } from './manager-states.ts'
 import { setReads } from './model-reads.ts'
+import { endRuns } from './query-endings.ts'
 import type { Queue } from './queue.ts'
 import { pin } from './reads.ts'
 import { columns, type Model, type PodSize } from './records.ts'
@@ -153,6 +154,7 @@ export class Models {
           `Model ${id} is read by ${readers.map(reader => reader.model).join(', ')}; change their reads first.`,
         )
       await cancelIntents(tx, id, `status IN ('QUEUED', 'RUNNING')`)
+      await endRuns(tx, id, { state: 'CANCELLED' }, `q.state = 'QUEUED'`)
       await tx.query('DELETE FROM model_read WHERE model = $1', [id])
       await tx.query('DELETE FROM model_lease WHERE model = $1', [id])
       // With the epoch, whatever its manager still tries is refused.

@@ -1,4 +1,5 @@
-import type { SnapshotReader } from '../engine/engine.ts'
+import type { Readers, SnapshotReader } from '../engine/engine.ts'
+import type { EngineName } from '../kinds/context.ts'
 import { type LeasedReader, LeasedReaders, type LeasedReadersDeps } from './leased-readers.ts'
 import { KEPT_VERSIONS } from './let-go.ts'
 import type { Version } from './records.ts'
@@ -131,6 +132,11 @@ export class OpenVersions {
       retired: false,
     }
     return entry
+  }
+
+  /** The readers of the engine in this process. */
+  readers(name: EngineName): Promise<Readers> {
+    return this.#readers.readers(name)
   }
 
   #closeIdle(): void {

@@ -91,7 +91,7 @@ export class PinnedFiles {
          JOIN goal_model m ON m.id = v.model
         WHERE v.kept AND v.version > 0 AND m.deleted_at IS NULL AND m.engine = ANY($1)
           AND NOT EXISTS (SELECT FROM content_index c WHERE c.model = v.model AND c.version = v.version
-                             AND c.role IN ('STORED', 'GOING'))
+                             AND c.role IN ('STORED', 'GOING') AND c.query_run IS NULL)
           AND NOT v.model || '@' || v.version = ANY($2)
         ORDER BY v.model, v.version LIMIT $3`,
       [engines, this.#pauses.paused(), MAX_VERSIONS],
@@ -140,7 +140,7 @@ export class PinnedFiles {
     const { db, log } = this.#deps
     const going = await db.query<Stored>(
       `UPDATE content_index c SET role = 'GOING'
-        WHERE c.role IN ('COMING', 'STORED', 'GOING')
+        WHERE c.role IN ('COMING', 'STORED', 'GOING') AND c.query_run IS NULL
           AND (c.role = 'GOING'
                OR NOT EXISTS (SELECT FROM version_pin p WHERE p.model = c.model AND p.version = c.version)
                OR EXISTS (SELECT FROM goal_model m WHERE m.id = c.model AND m.deleted_at IS NOT NULL))

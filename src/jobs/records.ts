@@ -1,3 +1,4 @@
+import type { QueryWork, ResultColumn } from '../engine/engine.ts'
 import type { EngineName } from '../kinds/context.ts'
 import type { KindShape } from '../kinds/kind.ts'
 import type { CellError } from '../platform/errors.ts'
@@ -60,6 +61,30 @@ export interface Intent {
   traceparent: string
 }
 
+export type QueryState = 'QUEUED' | 'RUNNING' | 'DONE' | 'FAILED' | 'CANCELLED'
+
+/** A long read of a version. */
+export interface QueryRun {
+  id: string
+  model: string
+  readVersion: number
+  work: QueryWork
+  state: QueryState
+  /** Counts the times that it was taken up. */
+  attempt: number
+  /** How often its server did not come back from it. */
+  deaths: number
+  error: IntentError | null
+  /** Of its result, as the number of its rows and until when it is kept: null until DONE. */
+  columns: readonly ResultColumn[] | null
+  rowCount: bigint | null
+  expiresAt: string | null
+  submittedAt: string
+  startedAt: string | null
+  endedAt: string | null
+  traceparent: string
+}
+
 export interface Version {
   model: string
   version: number
@@ -90,6 +115,8 @@ export interface Content {
   rows: bigint | null
   sha256: string
   createdAt: string
+  /** The query run whose result it is. */
+  queryRun: string | null
   /** Whether its version can still be read. */
   kept: boolean
 }
@@ -115,6 +142,11 @@ export const columns = {
     ${t}.progress, ${t}.step, ${t}.attempts, ${t}.solo, ${t}.version, ${t}.result, ${t}.error,
     ${t}.submitted_by AS "submittedBy", ${t}.submitted_at AS "submittedAt", ${t}.started_at AS "startedAt",
     ${t}.ended_at AS "endedAt", ${t}.traceparent`,
+  queryRun: (
+    t: string,
+  ) => `${t}.id, ${t}.model, ${t}.version AS "readVersion", ${t}.work, ${t}.state, ${t}.attempt, ${t}.deaths, ${t}.error,
+    ${t}.columns, ${t}.row_count AS "rowCount", ${t}.expires_at AS "expiresAt", ${t}.submitted_at AS "submittedAt",
+    ${t}.started_at AS "startedAt", ${t}.ended_at AS "endedAt", ${t}.traceparent`,
   version: (t: string) => `${t}.model, ${t}.version, ${t}.epoch, ${t}.last_seq AS "lastSeq", ${t}.completions,
     ${t}.published_at AS "publishedAt", ${t}.tables, ${t}.kept, ${t}.lost`,
   /** `v` is the version of the file. */
@@ -122,7 +154,7 @@ export const columns = {
     t: string,
     v: string,
   ) => `${t}.id, ${t}.model, ${t}.version, ${t}.form, ${t}.role, ${t}.table_name AS "table", ${t}.name, ${t}.uri,
-    ${t}.bytes, ${t}.rows, ${t}.sha256, ${t}.created_at AS "createdAt", ${v}.kept`,
+    ${t}.bytes, ${t}.rows, ${t}.sha256, ${t}.created_at AS "createdAt", ${t}.query_run AS "queryRun", ${v}.kept`,
 } as const
 
 /** An error as it is kept with an intent; of one that may not be shown, only that it was ours. */

@@ -5,7 +5,10 @@ import type { Completions } from './completions.ts'
 import type { ContentIndex } from './content.ts'
 import type { Ledger } from './ledger.ts'
 import type { Models } from './models.ts'
+import type { QueryRuns } from './query-runs.ts'
 import type { Snapshots } from './snapshots.ts'
+import type { SqlQueries } from './sql-queries.ts'
+import type { StoredResults } from './stored-results.ts'
 import type { Submitter } from './submit.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -25,6 +28,9 @@ export interface Services {
   submitter: Public<Submitter>
   snapshots: Public<Snapshots>
   completions: Public<Completions>
+  sql: Public<SqlQueries>
+  queryRuns: Public<QueryRuns>
+  results: Public<StoredResults>
   uploads: Public<Uploads>
   content: ContentIndex
   downloads: Downloads

@@ -1,3 +1,5 @@
+import type { Readers } from '../engine/engine.ts'
+import type { EngineName } from '../kinds/context.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { Completions } from './completions.ts'
@@ -140,6 +142,11 @@ export class Snapshots {
   /** Holds the version open. SNAPSHOT_GONE where its files are not kept any more, UNAVAILABLE while they are made again. */
   open(version: Version): Promise<OpenSnapshot> {
     return this.#versions.open(version)
+  }
+
+  /** The readers of an engine, for results. */
+  readers(engine: EngineName): Promise<Readers> {
+    return this.#versions.readers(engine)
   }
 
   /** A page that has a next one was read from a version that is held: it is kept for who goes on there. */

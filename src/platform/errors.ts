@@ -51,6 +51,10 @@ export const ERRORS = {
     status: 400,
     when: 'The result is larger than may be returned; page it or start it as a query run.',
   },
+  RESULT_GONE: {
+    status: 410,
+    when: 'The result of a statement, or of a query run, is no longer kept; ask for it anew.',
+  },
   UNAUTHENTICATED: { status: 401, when: 'The request does not say who you are.' },
   FORBIDDEN: { status: 403, when: 'You may not do that.' },
   QUERY_TOO_DEEP: { status: 400, when: 'The GraphQL document nests deeper than the limit.' },
@@ -60,7 +64,7 @@ export const ERRORS = {
   RATE_LIMITED: { status: 429, when: 'More requests than the limit; try again later.' },
   UNAVAILABLE: {
     status: 503,
-    when: 'The control database or the store is away, a version is being made again, too many reads or downloads wait, or the server is offline and only reads. Nothing was taken on; try again.',
+    when: 'The control database or the store is away, a version is being made again, too many reads, queries or downloads wait, or the server is offline and only reads. Nothing was taken on; try again.',
   },
   INTERNAL: { status: 500, when: 'A fault of the server; the id in the message is in its log too.' },
 } as const satisfies Record<string, { status: number; when: string }>

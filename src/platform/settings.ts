@@ -12,10 +12,13 @@ const whole = (least: number, most: number) =>
       error: `must be a whole number from ${least} to ${most}`,
     })
     .transform(Number)
+const MEBIBYTE = 2 ** 20
 const directory = z
   .string()
   .min(1)
   .transform(path => resolve(path))
+
+const MAX_ROWS = 1_000_000_000_000
 
 /** Every setting: what it is, in one table, from which `teatree --help` is printed too. */
 const SETTINGS = {
@@ -61,6 +64,52 @@ const SETTINGS = {
     what: 'archives that are kept of each model: the newest so many, and those that anything kept is made again from',
     standard: '3',
   },
+  TEATREE_QUERY_MEMORY: {
+    type: whole(64, 1_048_576).default(1024),
+    what: 'MiB of memory that one SQL statement or query run may take',
+    standard: '1024',
+  },
+  TEATREE_SQL_PROCESSES: {
+    type: whole(1, 256).default(Math.max(2, availableParallelism())),
+    what: 'SQL statements that run at once',
+    standard: 'one per core, at least 2',
+  },
+  TEATREE_SQL_SECONDS: {
+    type: whole(1, 86_400).default(30),
+    what: 'time that one SQL statement may take',
+    standard: '30',
+  },
+  TEATREE_SQL_ROWS: {
+    type: whole(1, 1_000_000_000).default(1_000_000),
+    what: 'rows that the result of one SQL statement may have, over all pages',
+    standard: '1000000',
+  },
+  TEATREE_SQL_MB: {
+    type: whole(1, 1_048_576).default(256),
+    what: 'MiB that its file and its texts may have',
+    standard: '256',
+  },
+  TEATREE_RUN_PROCESSES: { type: whole(0, 256).default(2), what: 'query runs that run at once here', standard: '2' },
+  TEATREE_RUN_SECONDS: {
+    type: whole(1, 604_800).default(3600),
+    what: 'time that one query run may take',
+    standard: '3600',
+  },
+  TEATREE_RUN_ROWS: {
+    type: whole(1, MAX_ROWS).default(100_000_000),
+    what: 'rows that the result of one query run may have',
+    standard: '100000000',
+  },
+  TEATREE_RUN_MB: {
+    type: whole(1, 1_048_576).default(4096),
+    what: 'MiB that its file and its texts may have',
+    standard: '4096',
+  },
+  TEATREE_RUN_HOURS: {
+    type: whole(1, 8760).default(24),
+    what: 'hours that the result of a query run is kept',
+    standard: '24',
+  },
   TEATREE_AUTH: {
     type: z.enum(['off'], { error: 'must be off: this release serves a loopback HOST only' }).default('off'),
     what: 'who may call; off is for a loopback HOST alone',
@@ -83,7 +132,27 @@ export interface Settings {
   pagedDisk: number
   /** How many archives of a model are kept. */
   archives: number
+  queries: QuerySettings
   auth: 'off'
+}
+
+/** What is granted to queries that run in processes of their own. */
+export interface QuerySettings {
+  /** Of each. */
+  memoryBytes: number
+  sql: QueryGrant
+  runs: QueryGrant & {
+    /** How long results are kept. */
+    keptSeconds: number
+  }
+}
+export interface QueryGrant {
+  /** At once, in this process. */
+  places: number
+  seconds: number
+  rows: number
+  /** Of a result. */
+  bytes: number
 }
 
 /** Lines for `--help`: name, default, what it is. */
@@ -124,6 +193,22 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     managers: read('TEATREE_MANAGERS'),
     pagedDisk: read('TEATREE_PAGED_DISK'),
     archives: read('TEATREE_ARCHIVES'),
+    queries: {
+      memoryBytes: read('TEATREE_QUERY_MEMORY') * MEBIBYTE,
+      sql: {
+        places: read('TEATREE_SQL_PROCESSES'),
+        seconds: read('TEATREE_SQL_SECONDS'),
+        rows: read('TEATREE_SQL_ROWS'),
+        bytes: read('TEATREE_SQL_MB') * MEBIBYTE,
+      },
+      runs: {
+        places: read('TEATREE_RUN_PROCESSES'),
+        seconds: read('TEATREE_RUN_SECONDS'),
+        rows: read('TEATREE_RUN_ROWS'),
+        bytes: read('TEATREE_RUN_MB') * MEBIBYTE,
+        keptSeconds: read('TEATREE_RUN_HOURS') * 3600,
+      },
+    },
     auth: read('TEATREE_AUTH'),
   }
 }

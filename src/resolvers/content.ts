@@ -44,6 +44,7 @@ export const content: ContentResolvers = {
 
   async url(file, { services }) {
     if (file.role === 'STORED') return file.kept ? services.content.storeUrl(file) : null
+    if (file.queryRun !== null) return `${services.publicUrl()}/content/${file.model}/results/${file.queryRun}.parquet`
     const name = downloadName(file)
     return name && contentLink(services, file, name)
   },
@@ -81,7 +82,7 @@ function downloadName({ form, name, table, kept }: Content): string | null {
   if (!kept) return null
   // Of a version that is a base and a WAL, what can be fetched is the one file made of both.
   if (form === 'DUCKDB') return name === DATABASE_FILE ? name : null
-  if (table === null || form === 'RESULT') return null
+  if (table === null) return null
   return `${table}.${form.toLowerCase()}`
 }
 

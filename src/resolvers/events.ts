@@ -58,7 +58,10 @@ function completionEvent(page: CompletionPage, from: bigint): CompletionEvent {
   const { model, completions, position, hasNextPage, version } = page
   return {
     model,
-    edges: completions.map(({ position: at, intent }) => ({ node: intent, cursor: () => completionCursor(model, at) })),
+    edges: completions.map(({ position: at, intent, queryRun }) => ({
+      node: intent ?? queryRun,
+      cursor: () => completionCursor(model, at),
+    })),
     cursor: completionCursor(model, position),
     hasNextPage,
     hasPreviousPage: from > 0n,

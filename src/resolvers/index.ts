@@ -6,11 +6,12 @@ import { content } from './content.ts'
 import { diffs } from './diffs.ts'
 import { events } from './events.ts'
 import { intents } from './intents.ts'
-import { queryRuns } from './later.ts'
 import { models } from './models.ts'
 import { queries } from './queries.ts'
+import { queryRuns } from './query-runs.ts'
 import { rows } from './rows.ts'
 import { snapshots } from './snapshots.ts'
+import { sql } from './sql.ts'
 
 export { createContext, type OperationContext, type User } from './context.ts'
 export { formatError } from './errors.ts'
@@ -23,6 +24,6 @@ export const makeSchema = ({ kinds }: Pick<Services, 'kinds'>): GraphQLSchema =>
     content,
     intents,
     events,
-    queryRuns,
+    queryRuns: { ...queryRuns, ...sql },
     tables: { ...rows, ...aggregates, ...diffs, ...queries },
   })

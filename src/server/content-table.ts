@@ -14,13 +14,13 @@ import { answerFile } from './file-answer.ts'
 import { type ContentDeps, IMMUTABLE, type Published } from './published.ts'
 
 /** What a table can be had as, by extension: its media type. */
-const FORMATS: Record<StreamFormat | 'parquet', string> = {
+export const FORMATS: Record<StreamFormat | 'parquet', string> = {
   parquet: 'application/vnd.apache.parquet',
   arrow: 'application/vnd.apache.arrow.stream',
   csv: 'text/csv; charset=utf-8',
   ndjson: 'application/x-ndjson',
 }
-type Format = keyof typeof FORMATS
+export type Format = keyof typeof FORMATS
 
 /** Where tables are written on their way to a client. */
 export const exportsFolder = (dataDir: string): string => join(dataDir, 'exports')
@@ -54,7 +54,7 @@ export async function answerTable(
       // How long the answer is shows when all of it has been made, which nobody asked for.
       if (request.method === 'HEAD') response.writeHead(200, headers).end()
       else if (format === 'parquet') await answerParquet(exchange, deps.dataDir, open.reader, plan, headers)
-      else await answerStream(exchange, open.reader, plan, format, headers)
+      else await answerPieces(exchange, open.reader.stream(plan, format, signal), headers)
     } finally {
       open.release()
     }
@@ -92,7 +92,7 @@ function jsonOf(text: string): unknown {
 }
 
 /** @throws TeatreeError WRONG_FORMAT where a table cannot be had so */
-function formatOf(extension: string): Format {
+export function formatOf(extension: string): Format {
   const names = Object.keys(FORMATS) as Format[]
   const format = names.find(name => name === extension)
   if (format) return format
@@ -100,14 +100,11 @@ function formatOf(extension: string): Format {
 }
 
 /** Rows are read as the client takes them, so that memory stays flat. */
-async function answerStream(
-  { response, signal }: Exchange,
-  reader: SnapshotReader,
-  plan: TablePlan,
-  format: StreamFormat,
+export async function answerPieces(
+  { response }: Exchange,
+  pieces: AsyncGenerator<Uint8Array, void, void>,
   headers: OutgoingHttpHeaders,
 ): Promise<void> {
-  const pieces = reader.stream(plan, format, signal)
   try {
     // Until the first piece is there, what goes wrong can still be told with a code; after that the connection breaks.
     const first = await pieces.next()

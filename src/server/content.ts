@@ -3,11 +3,12 @@ import { VersionLost } from '../jobs/lost.ts'
 import type { Model, Version } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { answerBlocks, answerDatabase } from './content-file.ts'
+import { answerResult } from './content-result.ts'
 import { answerTable } from './content-table.ts'
 import type { Exchange, Route } from './exchange.ts'
 import type { ContentDeps } from './published.ts'
 
-/** `GET /content/MODEL/VERSION/…`: the files and tables of a version; VERSION may be `latest`. */
+/** `GET /content/MODEL/VERSION/…`: the files and tables of a version; VERSION may be `latest`. `results` has those of query runs. */
 export const contentRoute = (deps: ContentDeps): Route => ({
   method: 'GET',
   path: '/content/:model/:version/:file',
@@ -17,6 +18,7 @@ export const contentRoute = (deps: ContentDeps): Route => ({
     const model = /^[a-z0-9-]+$/.test(id) ? await deps.services.models.get(id) : null
     if (!model) throw noModel(id)
     if (version === 'latest') return redirect(exchange, `/content/${id}/${model.version}/${encodeURIComponent(file)}`)
+    if (version === 'results') return answerResult(exchange, deps, model, file)
     const published = { model, version: await find(deps, model, version, exchange.signal) }
     if (file === 'model.duckdb') return answerDatabase(exchange, deps, published)
     if (file === 'blocks') return answerBlocks(exchange, deps, published)

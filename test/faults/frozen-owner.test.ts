@@ -62,7 +62,7 @@ test('an owner that was frozen past its lease finds its successor at work: nothi
     [4, 2],
   ])
   expect(await entries(model)).toEqual(['A', 'B', 'C', lingering.id].sort())
-  expect((await managed.completions.read(model, 0n, 100))?.completions.map(({ intent }) => intent.seq)).toEqual([
+  expect((await managed.completions.read(model, 0n, 100))?.completions.map(({ intent }) => intent?.seq)).toEqual([
     1n,
     2n,
     3n,

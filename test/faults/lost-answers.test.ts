@@ -57,7 +57,7 @@ for (const [what, at] of [
     ])
     expect(versions.map(({ version }) => version)).toEqual([0, 1, 2, 3])
     const page = await managed.completions.read(model, 0n, 100)
-    expect(page?.completions.map(({ position, intent }) => [position, intent.seq])).toEqual([
+    expect(page?.completions.map(({ position, intent }) => [position, intent?.seq])).toEqual([
       [1n, 1n],
       [2n, 2n],
       [3n, 3n],

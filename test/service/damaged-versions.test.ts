@@ -6,6 +6,7 @@ import type { Engine } from '../../src/engine/engine.ts'
 import { listContent } from '../../src/jobs/content.ts'
 import { OpenVersions } from '../../src/jobs/open-versions.ts'
 import { quiet } from '../support/control.ts'
+import { instead } from '../support/instead.ts'
 import { type Losable, openLosable } from '../support/lost-disk.ts'
 import { sale } from '../support/sales-model.ts'
 
@@ -52,14 +53,13 @@ test('a version that is let go as it is being opened, and whose files are writte
     ...engine,
     async openReaders() {
       const readers = await engine.openReaders()
-      return {
+      return instead(readers, {
         async open(options) {
           await jobs.db.query('UPDATE model_version SET kept = false WHERE model = $1 AND version = 1', [id])
           for (const path of Object.values(options.files)) await copyFile(of2, path)
           return readers.open(options)
         },
-        close: () => readers.close(),
-      }
+      })
     },
   }
   const versions = new OpenVersions({ ...jobs, engines: new Map([['DUCKDB', frozen]]), log: quiet })

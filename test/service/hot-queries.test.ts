@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import { letArchivesGo } from '../../src/jobs/archive-retention.ts'
 import { findToArchive } from '../../src/jobs/archive-version.ts'
@@ -15,19 +15,32 @@ import { letGo, modelsToLetGo } from '../../src/jobs/let-go.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { PinnedFiles } from '../../src/jobs/pinned-files.ts'
 import { Publisher } from '../../src/jobs/publish.ts'
+import { QueryRunner } from '../../src/jobs/query-runner.ts'
+import { type NewQueryRun, QueryRuns } from '../../src/jobs/query-runs.ts'
 import { pin } from '../../src/jobs/reads.ts'
+import { ResultFiles } from '../../src/jobs/result-files.ts'
 import { removeUploads } from '../../src/jobs/retention.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
+import { removeResults, StoredResults } from '../../src/jobs/stored-results.ts'
 import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
 import { VersionDisk } from '../../src/jobs/version-disk.ts'
 import { VersionLeases } from '../../src/jobs/version-leases.ts'
 import { openObjectStore } from '../../src/platform/objects/index.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
 import { fileTestStore } from '../support/object-stores.ts'
+import { querySettings } from '../support/query-settings.ts'
 import { RecordingDatabase, type Statement } from '../support/recording-database.ts'
 
 /** They grow with every intent and version; to read one from end to end is never needed. */
-const GROWING = new Set(['intent', 'completion', 'model_version', 'content_index', 'intent_read', 'version_lease'])
+const GROWING = new Set([
+  'intent',
+  'completion',
+  'model_version',
+  'content_index',
+  'intent_read',
+  'version_lease',
+  'query_run',
+])
 
 let stack: AsyncDisposableStack
 let control: Control
@@ -58,6 +71,16 @@ async function fill({ db }: Control): Promise<void> {
     `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256)
      SELECT model, version, form, 'file', 'file:///file', 1, repeat('0', 64)
        FROM model_version, unnest(ARRAY['DUCKDB', 'PARQUET']) form WHERE version > 0`,
+    `INSERT INTO query_run (id, model, version, work, digest, state, columns, row_count, expires_at, ended_at, traceparent)
+     SELECT gen_random_uuid(), model, version, '{"is":"sql","statement":"SELECT 1","params":[]}', '', 'DONE', '[]', 1,
+            now() + make_interval(secs => 86400), now(), ''
+       FROM model_version WHERE version > 0`,
+    `INSERT INTO query_run (id, model, version, work, digest, traceparent)
+     SELECT gen_random_uuid(), 'm7', 1239, '{"is":"sql","statement":"SELECT 1","params":[]}', '', ''
+       FROM generate_series(1, 50)`,
+    `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256, query_run)
+     SELECT model, version, 'RESULT', id || '-0.parquet', 'file:///file', 1, repeat('0', 64), id
+       FROM query_run WHERE state = 'DONE' AND version > 1200`,
     `INSERT INTO intent (id, model, seq, function, arguments, bytes, digest, idempotency_key, alone, status, version, submitted_at,
                          ended_at, traceparent)
      SELECT gen_random_uuid(), m.id, n, 'appendTrialEntries', '{"rows":[]}', 11, '\\x00', m.id || n, false,
@@ -130,6 +153,28 @@ test('what is asked for all the time reads no table that grows from end to end',
   const [one] = await ledger.intents({ model: 'source', status: ['PUBLISHED'] }, { limit: 1 })
   if (!kind || !one) throw new Error('the database was not filled')
 
+  const queryRuns = new QueryRuns(db)
+  const newRun: NewQueryRun = {
+    version: { model: 'm7', version: 1240 },
+    work: { is: 'sql', statement: 'SELECT 1', params: [] },
+    asked: 'one',
+    idempotencyKey: 'one',
+    submittedBy: null,
+  }
+  const files = new ResultFiles({ dataDir: '/nowhere', log: quiet })
+  const results = new StoredResults({ db, objects, files, snapshots })
+  /** One is taken up, cannot be read, and fails. */
+  const runOnce = async () => {
+    const limits = { ...querySettings().runs, places: 1 }
+    const runner = new QueryRunner({ db, snapshots, completions, results, limits, log: quiet })
+    runner.look()
+    await vi.waitFor(async () => {
+      const [failed] = await control.db.query(`SELECT FROM query_run WHERE model = 'm7' AND state = 'FAILED'`)
+      expect(failed).toBeDefined()
+    }, 30_000)
+    await runner.close()
+  }
+
   const publish = async () => {
     const {
       batch: [first],
@@ -184,6 +229,13 @@ test('what is asked for all the time reads no table that grows from end to end',
     'newest intents of a model': () => ledger.intents({ model: 'm7' }, { limit: 50, after: one }),
     'count of a model': () => ledger.countIntents({ model: 'm7' }),
     'states of managers': () => models.managers(['source', 'reader']),
+    'start a query run': () => queryRuns.start(newRun),
+    'start it again': () => queryRuns.start(newRun),
+    'one query run': async () => queryRuns.get((await queryRuns.start(newRun)).id),
+    'cancel a query run': async () => queryRuns.cancel((await queryRuns.start(newRun)).id),
+    'run query runs': runOnce,
+    'content of a query run': async () => results.content(await queryRuns.start(newRun)),
+    'remove results': () => removeResults({ db, objects }),
     'look for pinned versions': () => lookForPinned(db),
     'content of a model': () => listContent(db, { model: 'm7' }, { limit: 50 }),
     cancel: async () => ledger.cancel((await ledger.submit({ ...submission, model: 'reader' })).id),

@@ -188,6 +188,33 @@ describe('offline', () => {
     expect(here.data.salesModel.snapshot.sales.nodes).toHaveLength(50)
   })
 
+  test('SQL is answered as online, page by page', async () => {
+    const page = (after: string | null) => [
+      `query ($after: String) { salesModel(id: "${sales}") { snapshot(at: { version: ${FIRST} }) {
+         sql(statement: "SELECT orderId, amount FROM sales WHERE siteId = $1 ORDER BY orderId", params: ["S2"], first: 100, after: $after) {
+           columns { name type } rows pageInfo { hasNextPage endCursor } } } } }`,
+      { after },
+    ]
+    const pages = async (url: string) => {
+      const rows: unknown[] = []
+      for (let after: string | null = null; ; ) {
+        const [query, variables] = page(after) as [string, object]
+        const { sql } = (await ask(url, query, variables)).data.salesModel.snapshot
+        rows.push(sql.columns, ...sql.rows)
+        if (!sql.pageInfo.hasNextPage) return rows
+        after = sql.pageInfo.endCursor
+      }
+    }
+    const found = await pages(offline.url)
+    expect(found).toHaveLength(133 + 2)
+    expect(found).toEqual(await pages(online.url))
+    const refused = await ask(
+      offline.url,
+      `{ salesModel(id: "${sales}") { snapshot { sql(statement: "DROP TABLE sales") { rows } } } }`,
+    )
+    expect(refused.errors?.[0].extensions.code).toBe('STATEMENT_NOT_ALLOWED')
+  })
+
   test('files and tables are fetched as online', async () => {
     const paths = [
       `/content/${sales}/${SECOND}/sales.csv?columns=orderId,amount`,
@@ -245,6 +272,8 @@ describe('offline', () => {
       `{ intents { totalCount } }`,
       `{ intent(id: "${crypto.randomUUID()}") { id } }`,
       `{ upload(id: "${crypto.randomUUID()}") { id } }`,
+      `{ queryRun(id: "${crypto.randomUUID()}") { id } }`,
+      `mutation { startQuery(input: { model: "${sales}", query: { sql: { statement: "SELECT 1" } } }) { id } }`,
       `{ model(id: "${sales}") { intents { nodes { id } } } }`,
       `{ model(id: "${sales}") { snapshot(at: { asOf: "2030-01-01T00:00:00Z" }) { version } } }`,
     ]

@@ -39,6 +39,8 @@ function openApiProcess() {
       opened.push(reader.version)
       return reader
     },
+    resultRows: (...args) => readers.resultRows(...args),
+    streamResult: (...args) => readers.streamResult(...args),
     close: () => readers.close(),
   })
   const engines = new Map(

@@ -297,12 +297,3 @@ test('goals are computed, typed in their outcome, and read as attainment', async
     nobody: null,
   })
 })
-
-test('what this release does not run says so', async () => {
-  const model = await api.create({ kind: 'sales' })
-  expect(await codeOf(`{ model(id: "${model}") { snapshot { sql(statement: "SELECT 1") { rows } } } }`)).toBe(
-    'STATEMENT_NOT_ALLOWED',
-  )
-  expect(await codeOf('mutation { cancelQuery(id: "x") { id } }')).toBe('NOT_FOUND')
-  expect(await api.graphql('{ queryRun(id: "x") { id } }')).toEqual({ queryRun: null })
-})

@@ -13,10 +13,15 @@ import { Ledger } from '../../src/jobs/ledger.ts'
 import { Manager } from '../../src/jobs/manager.ts'
 import { migrate } from '../../src/jobs/migrate.ts'
 import { Models } from '../../src/jobs/models.ts'
+import { QueryRunner } from '../../src/jobs/query-runner.ts'
+import { QueryRuns } from '../../src/jobs/query-runs.ts'
 import { Queue } from '../../src/jobs/queue.ts'
 import type { Version } from '../../src/jobs/records.ts'
+import { ResultFiles } from '../../src/jobs/result-files.ts'
 import type { Services } from '../../src/jobs/services.ts'
 import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
+import { SqlQueries } from '../../src/jobs/sql-queries.ts'
+import { StoredResults } from '../../src/jobs/stored-results.ts'
 import { Submitter } from '../../src/jobs/submit.ts'
 import { Uploads } from '../../src/jobs/uploads.ts'
 import { checkKind } from '../../src/kinds/check.ts'
@@ -27,6 +32,7 @@ import { createContext, formatError, makeSchema } from '../../src/resolvers/inde
 import { quiet } from './control.ts'
 import lab from './kinds/lab.ts'
 import { createDatabase } from './postgres.ts'
+import { type QueryOptions, querySettings } from './query-settings.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: an answer has the shape that the query asked for; tests say it by reading it
 export type Answer = any
@@ -53,8 +59,10 @@ export interface TestApi extends AsyncDisposable {
   create(input: Record<string, unknown>): Promise<string>
 }
 
-/** Opens the API over the kinds that ship and the lab. */
-export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
+/** Opens the API over the kinds that ship and the lab; with `runs` it runs query runs too. */
+export async function openApi(options: { pagedDisk?: number } & QueryOptions = {}): Promise<TestApi> {
+  const { pagedDisk = 8 } = options
+  const queries = querySettings(options)
   const stack = new AsyncDisposableStack()
   const { url } = stack.use(await createDatabase())
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-')), path => rm(path, { recursive: true, force: true }))
@@ -67,7 +75,7 @@ export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
     open => open.close(),
   )
   const objects = stack.adopt(openObjectStore(pathToFileURL(join(dir, 'store')).href), store => store.close())
-  const engine = duckdbEngine({ log: quiet })
+  const engine = duckdbEngine({ log: quiet, queries: { ...queries, folder: join(dir, 'queries') } })
   const engines = new Map([[engine.name, engine]])
   const completions = stack.adopt(new Completions(db), open => open.close())
   await completions.start(quiet)
@@ -83,6 +91,14 @@ export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
     new Manager({ db, queue, objects, kinds, engines, dataDir: dir, pagedDisk, log: quiet }),
     open => open.close(),
   )
+  const results = stack.adopt(new ResultFiles({ dataDir: dir, log: quiet }), open => open.close())
+  const stored = new StoredResults({ db, objects, files: results, snapshots })
+  if (options.runs) {
+    const limits = queries.runs
+    const runner = new QueryRunner({ db, snapshots, completions, results: stored, limits, log: quiet })
+    stack.defer(() => runner.close())
+    runner.start()
+  }
   const services = {
     db,
     kinds,
@@ -91,6 +107,9 @@ export async function openApi({ pagedDisk = 8 } = {}): Promise<TestApi> {
     submitter,
     snapshots,
     completions,
+    sql: new SqlQueries({ snapshots, files: results, limits: queries.sql }),
+    queryRuns: new QueryRuns(db),
+    results: stored,
     uploads,
     content: contentIndex({ db, objects }),
     downloads: new CleanFiles({ db, engines, dataDir: dir }),

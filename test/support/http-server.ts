@@ -5,13 +5,19 @@ import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
 import { cursorKey } from '../../src/jobs/cursor-key.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
+import { QueryRunner } from '../../src/jobs/query-runner.ts'
+import { QueryRuns } from '../../src/jobs/query-runs.ts'
 import type { Version } from '../../src/jobs/records.ts'
+import { ResultFiles } from '../../src/jobs/result-files.ts'
 import type { Services } from '../../src/jobs/services.ts'
 import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
+import { SqlQueries } from '../../src/jobs/sql-queries.ts'
+import { StoredResults } from '../../src/jobs/stored-results.ts'
 import { startTelemetry } from '../../src/platform/telemetry/index.ts'
 import { startServer } from '../../src/server.ts'
 import { quiet } from './control.ts'
 import { type Managed, openManaged } from './managed.ts'
+import { querySettings } from './query-settings.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: an answer has the shape that the query asked for; tests say it by reading it
 export type Answer = any
@@ -37,6 +43,7 @@ export async function openServer(
     idleMs?: number
     kindsDir?: string
     publicUrl?: string
+    runs?: boolean
   } = {},
 ): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
@@ -51,6 +58,13 @@ export async function openServer(
   const publicUrl = () => options.publicUrl ?? server.url
   const content = contentIndex({ db, objects })
   const downloads = new CleanFiles({ db, engines, dataDir })
+  const results = stack.adopt(new ResultFiles({ dataDir, log: quiet }), open => open.close())
+  const sql = new SqlQueries({ snapshots, files: results, limits: querySettings().sql })
+  const stored = new StoredResults({ db, objects, files: results, snapshots })
+  const limits = querySettings().runs
+  const runner = new QueryRunner({ db, snapshots, completions, results: stored, limits, log: quiet })
+  stack.defer(() => runner.close())
+  if (options.runs) runner.start()
   const services: Services = {
     db,
     kinds,
@@ -59,6 +73,9 @@ export async function openServer(
     submitter,
     snapshots,
     completions,
+    sql,
+    queryRuns: new QueryRuns(db),
+    results: stored,
     uploads,
     content,
     downloads,

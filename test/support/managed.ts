@@ -11,6 +11,7 @@ import { Submitter } from '../../src/jobs/submit.ts'
 import { Uploads } from '../../src/jobs/uploads.ts'
 import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
 import { type Control, type ControlOptions, openControl, quiet } from './control.ts'
+import { querySettings } from './query-settings.ts'
 
 /** The jobs, all in this process: a control database, a store, and as many managers as a test starts. */
 export interface Managed extends Control {
@@ -44,7 +45,8 @@ export async function openManaged(options: ManagedOptions = {}): Promise<Managed
     store.close(),
   )
   const pagedDisk = 8
-  const duckdb = duckdbEngine({ log: quiet })
+  const queries = { ...querySettings(), folder: join(dataDir, 'queries') }
+  const duckdb = duckdbEngine({ log: quiet, queries })
   const engines = new Map([[duckdb.name as string, duckdb]])
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: quiet }), open =>
     open.close(),

@@ -1,29 +1,22 @@
 import { rename, stat } from 'node:fs/promises'
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { Engine, SnapshotReader } from '../../src/engine/engine.ts'
+import { instead } from './instead.ts'
 
 /** The engine as another release might have it: what it exports holds the same rows in other bytes. */
 export const ofAnotherRelease = (engine: Engine): Engine => ({
   ...engine,
   async openReaders() {
     const readers = await engine.openReaders()
-    return {
-      open: async options => exportingOtherBytes(await readers.open(options)),
-      close: () => readers.close(),
-    }
+    return instead(readers, { open: async options => exportingOtherBytes(await readers.open(options)) })
   },
 })
 
 const exportingOtherBytes = (reader: SnapshotReader): SnapshotReader =>
-  new Proxy(reader, {
-    get(of, name) {
-      if (name === 'exportParquet')
-        return async (...args: Parameters<SnapshotReader['exportParquet']>) => {
-          const { rows } = await of.exportParquet(...args)
-          return { rows, bytes: await encodedAnew(args[1]) }
-        }
-      const value = Reflect.get(of, name, of)
-      return typeof value === 'function' ? value.bind(of) : value
+  instead(reader, {
+    async exportParquet(...args) {
+      const { rows } = await reader.exportParquet(...args)
+      return { rows, bytes: await encodedAnew(args[1]) }
     },
   })
 

@@ -20,12 +20,7 @@ export async function runQuery(
   page: QueryPage,
   { sql, names, reads }: { sql: DuckDBSql; names: TableNames; reads: readonly ReadModel[] },
 ): Promise<QueryRows> {
-  const answer = await answerOf(query, args, {
-    args,
-    sql: oneAtATime(sql),
-    reads,
-    table: name => names.table(name),
-  })
+  const answer = await answerOf(query, args, { sql, names, reads })
   const { text, params } = compilePage(query, answer, page)
   const found = await sql.all(text, params)
   const at = `query ${query.name}`
@@ -39,14 +34,16 @@ export async function runQuery(
   }
 }
 
-async function answerOf(
+/** What the function answers: a SELECT, its parameters and its order. */
+export async function answerOf(
   query: KindQuery,
   args: Readonly<Record<string, unknown>>,
-  context: QueryContext,
+  { sql, names, reads }: { sql: DuckDBSql; names: TableNames; reads: readonly ReadModel[] },
 ): Promise<QueryAnswer> {
   const implementation = query.engines.DUCKDB
   if (!implementation) throw new Error(`query ${query.name} has no implementation for DuckDB`)
-  if (typeof implementation === 'function') return implementation(context)
+  if (typeof implementation === 'function')
+    return implementation({ args, sql: oneAtATime(sql), reads, table: name => names.table(name) })
   const select = await readFile(implementation.sql, 'utf8')
   return { select, params: sqlArguments(query.arguments, args), orderBy: implementation.orderBy }
 }
@@ -69,7 +66,7 @@ async function count(sql: DuckDBSql, { select, params }: QueryAnswer): Promise<b
 }
 
 /** A SELECT as a subquery. A last semicolon would end it, and a last line of comment would swallow the bracket. */
-function bracketed(select: string): string {
+export function bracketed(select: string): string {
   return `(\n${select.replace(/(?:;(?:\s|--.*(?:\n|$)|\/\*[\s\S]*?\*\/)*)+$/, '')}\n)`
 }
 

@@ -1,13 +1,14 @@
 import { stat } from 'node:fs/promises'
 import type { Kind } from '../../kinds/kind.ts'
-import type { Readers, SnapshotFiles, SnapshotReader } from '../engine.ts'
-import { SnapshotMissing } from '../snapshot-missing.ts'
+import type { Readers, SnapshotFiles, SnapshotReader, StoredResult, StreamFormat } from '../engine.ts'
+import { attach } from './attach.ts'
 import { Connections, type ReadLimits } from './connections.ts'
 import { databaseOf } from './database.ts'
+import { type QueryLimits, QueryProcesses } from './queries/query-processes.ts'
+import { resultRows, streamResult } from './queries/stored-result.ts'
 import { DuckDBSnapshotReader } from './snapshot-reader.ts'
 import { dropViews, emptyTables, snapshotTables } from './snapshot-tables.ts'
-import { type DuckDBSql, literal, quoted } from './sql.ts'
-import { type State, selectState, stateOf } from './state.ts'
+import { type DuckDBSql, quoted } from './sql.ts'
 
 /**
  * The readers of this process, for the DuckDB engine:
@@ -20,15 +21,26 @@ export class DuckDBReaders implements Readers {
   readonly #connections: Connections
   readonly #open = new Set<SnapshotReader>()
   readonly #opening = new Set<Promise<unknown>>()
+  readonly #queries: QueryLimits
+  #processes: QueryProcesses | null = null
   #opened = 0
   #closed: Promise<void> | undefined
 
-  private constructor(connections: Connections) {
+  private constructor(connections: Connections, queries: QueryLimits) {
     this.#connections = connections
+    this.#queries = queries
   }
 
-  static async start(limits: ReadLimits = {}): Promise<DuckDBReaders> {
-    return new DuckDBReaders(await Connections.open(limits))
+  static async start(limits: ReadLimits = {}, queries: QueryLimits = {}): Promise<DuckDBReaders> {
+    const readers = new DuckDBReaders(await Connections.open(limits), queries)
+    if (queries.ready) readers.#queryProcesses()
+    return readers
+  }
+
+  /** Started when somebody first asks: most who read have no need of them. */
+  #queryProcesses(): QueryProcesses {
+    this.#processes ??= new QueryProcesses(this.#queries)
+    return this.#processes
   }
 
   async open({ kind, files }: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader> {
@@ -40,6 +52,22 @@ export class DuckDBReaders implements Readers {
     } finally {
       this.#opening.delete(opening)
     }
+  }
+
+  resultRows(
+    result: StoredResult,
+    page: { offset: number; limit: number },
+    signal?: AbortSignal,
+  ): Promise<unknown[][]> {
+    return resultRows(this.#connections, result, page, signal)
+  }
+
+  streamResult(
+    result: StoredResult,
+    format: StreamFormat,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, void> {
+    return streamResult(this.#connections, result, format, signal)
   }
 
   close(): Promise<void> {
@@ -73,6 +101,8 @@ export class DuckDBReaders implements Readers {
       state,
       tables,
       base,
+      files,
+      processes: () => this.#queryProcesses(),
       detach: async () => {
         this.#open.delete(reader)
         await this.#connections.use(release, { mustRun: true })
@@ -84,23 +114,11 @@ export class DuckDBReaders implements Readers {
 
   async #closeAll(): Promise<void> {
     await Promise.allSettled(this.#opening)
+    // What runs there would hold the snapshots open for as long as it likes.
+    await this.#processes?.close()
     const closed = await Promise.allSettled([...this.#open].map(reader => reader.close()))
     this.#connections.close()
     for (const outcome of closed) if (outcome.status === 'rejected') throw outcome.reason
-  }
-}
-
-/** What it holds. Where this throws, it may be attached. */
-async function attach(sql: DuckDBSql, files: SnapshotFiles, alias: string): Promise<State> {
-  const attaching = `ATTACH ${literal(databaseOf(files))} AS ${quoted(alias)} (READ_ONLY, TYPE duckdb)`
-  try {
-    const rows = await sql.script(`${attaching}; ${selectState(alias)}`)
-    // A WAL that is gone would leave an older version behind, and no error.
-    await allThere(files)
-    return stateOf(rows)
-  } catch (cause) {
-    await allThere(files, cause)
-    throw cause
   }
 }
 
@@ -108,17 +126,4 @@ async function attach(sql: DuckDBSql, files: SnapshotFiles, alias: string): Prom
 async function fileId(path: string): Promise<string> {
   const { dev, ino } = await stat(path, { bigint: true })
   return `${dev}:${ino}`
-}
-
-/** @throws SnapshotMissing where a file is not there. */
-async function allThere(files: SnapshotFiles, cause?: unknown): Promise<void> {
-  const missing = async ([name, path]: [string, string]) => {
-    try {
-      await stat(path)
-    } catch (error) {
-      if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error
-      throw new SnapshotMissing(`the version's file ${name} is gone`, { cause })
-    }
-  }
-  await Promise.all(Object.entries(files).map(missing))
 }

@@ -1,7 +1,19 @@
 import type { ReadModel } from '../../kinds/context.ts'
 import type { Kind } from '../../kinds/kind.ts'
 import type { Row, Value } from '../../kinds/types.ts'
-import type { DiffRow, QueryPage, QueryRead, QueryRows, SnapshotReader, StreamFormat, TableRows } from '../engine.ts'
+import type {
+  DiffRow,
+  QueryBounds,
+  QueryPage,
+  QueryRead,
+  QueryResult,
+  QueryRows,
+  QueryWork,
+  SnapshotFiles,
+  SnapshotReader,
+  StreamFormat,
+  TableRows,
+} from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
 import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
 import { changedRows, type RowRange } from './changed-rows.ts'
@@ -9,6 +21,7 @@ import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff, diffRow } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
+import type { QueryProcesses } from './queries/query-processes.ts'
 import { runQuery } from './query-functions.ts'
 import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
@@ -26,6 +39,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   readonly #scope: Scope
   readonly #base: string | null
   readonly #changed = new WeakMap<DuckDBSnapshotReader, Map<string, RowRange[] | null>>()
+  readonly #files: SnapshotFiles
+  readonly #processes: () => QueryProcesses
   readonly #detach: () => Promise<void>
   readonly #reads = new Set<Promise<unknown>>()
   #closed: Promise<void> | undefined
@@ -37,6 +52,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     tables: SnapshotTables
     /** What its database's file is known by; null where it has none whose rows are the tables'. */
     base: string | null
+    files: SnapshotFiles
+    processes: () => QueryProcesses
     detach: () => Promise<void>
   }) {
     this.version = options.state.version
@@ -46,6 +63,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     this.#names = options.tables
     this.#scope = { kind: options.kind, names: options.tables }
     this.#base = options.base
+    this.#files = options.files
+    this.#processes = options.processes
     this.#detach = options.detach
   }
 
@@ -159,6 +178,26 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     } finally {
       release()
     }
+  }
+
+  run(work: QueryWork, to: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
+    return this.#inProcess(work, to, bounds, signal)
+  }
+
+  async check(work: QueryWork, seconds: number, signal?: AbortSignal): Promise<void> {
+    await this.#inProcess(work, null, { seconds, rows: 0, bytes: 0 }, signal)
+  }
+
+  #inProcess(work: QueryWork, to: string | null, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
+    const { name: kind, shape, tables } = this.#kind
+    const snapshot = {
+      kind,
+      shape,
+      tables: [...tables.values()].map(({ name, columns }) => ({ name, columns: [...columns.values()] })),
+      files: this.#files,
+    }
+    const job = { snapshot, work, checkOnly: to === null, rows: bounds.rows, bytes: bounds.bytes }
+    return this.#hold(() => this.#processes().run(job, to, bounds.seconds, signal))
   }
 
   close(): Promise<void> {

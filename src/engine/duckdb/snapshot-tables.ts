@@ -1,7 +1,13 @@
-import type { Column, Kind, KindShape, Table } from '../../kinds/kind.ts'
+import type { Column, KindShape, Table } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 import type { TableNames } from './where-sql.ts'
+
+/** What of a kind its tables are read by. */
+export interface TablesOfKind {
+  readonly shape: KindShape
+  readonly tables: ReadonlyMap<string, Pick<Table, 'name' | 'columns'>>
+}
 
 /** A snapshot's tables as the kind knows them today. */
 export interface SnapshotTables extends TableNames {
@@ -18,7 +24,7 @@ export interface SnapshotTables extends TableNames {
  */
 export async function snapshotTables(
   sql: DuckDBSql,
-  kind: Kind,
+  kind: TablesOfKind,
   alias: string,
   stored: KindShape,
 ): Promise<SnapshotTables> {
@@ -28,7 +34,7 @@ export async function snapshotTables(
 }
 
 /** The tables of version 0, which has no file: they are all empty. */
-export const emptyTables = (sql: DuckDBSql, kind: Kind, alias: string): Promise<SnapshotTables> =>
+export const emptyTables = (sql: DuckDBSql, kind: TablesOfKind, alias: string): Promise<SnapshotTables> =>
   createViews(sql, kind, alias, {}, '')
 
 /** Takes away the views, if there are any. */
@@ -37,7 +43,7 @@ export const dropViews = (sql: DuckDBSql, alias: string): Promise<void> =>
 
 async function createViews(
   sql: DuckDBSql,
-  kind: Kind,
+  kind: TablesOfKind,
   alias: string,
   stored: KindShape,
   attached: string,
@@ -61,7 +67,7 @@ const tablesIn = (schema: string, areViews: boolean): SnapshotTables => ({
  * The table's SELECT over one of the shape `stored`.
  * @throws TeatreeError KIND_CHANGED where a column was of another type: a cast would make up values, 8 of 7.5
  */
-export function viewText(table: Table, stored: KindShape, attached: string): string {
+export function viewText(table: Pick<Table, 'name' | 'columns'>, stored: KindShape, attached: string): string {
   const there = Object.hasOwn(stored, table.name) ? stored[table.name]?.columns : undefined
   const columns = [...table.columns.values()].map(column => {
     const was = there && Object.hasOwn(there, column.name) ? there[column.name] : undefined
@@ -76,7 +82,7 @@ export function viewText(table: Table, stored: KindShape, attached: string): str
 const isReadable = ({ type, nullable }: Column, was: string | undefined): boolean =>
   was === undefined ? nullable : was.replace(/\?$/, '') === type
 
-function kindChanged(table: Table, { name, type }: Column, was: string | undefined): TeatreeError {
+function kindChanged(table: Pick<Table, 'name'>, { name, type }: Column, was: string | undefined): TeatreeError {
   const before = was === undefined ? 'was not there' : `was ${was}`
   const difference = `column ${table.name}.${name} ${before} and is ${type}`
   return new TeatreeError('KIND_CHANGED', `the version was made before the kind changed: ${difference}`, {

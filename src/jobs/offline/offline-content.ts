@@ -44,5 +44,6 @@ const contentOf = ({ model, version, path, content }: Pulled): Content => ({
   rows: null,
   sha256: content.sha256,
   createdAt: content.createdAt,
+  queryRun: null,
   kept: true,
 })

@@ -88,6 +88,11 @@ export class OfflineSnapshots implements Public<Snapshots> {
     }
   }
 
+  readers(): Promise<Readers> {
+    this.#readers ??= this.#engine.openReaders()
+    return this.#readers
+  }
+
   /** What was pulled stays until another takes its place. */
   paged(): void {}
 
@@ -105,8 +110,7 @@ export class OfflineSnapshots implements Public<Snapshots> {
         'UNKNOWN_KIND',
         `Model ${model.id} is of kind ${model.kind}, which this server does not know.`,
       )
-    this.#readers ??= this.#engine.openReaders()
-    const reader = await (await this.#readers).open({ kind, files: { [DATABASE_FILE]: path } })
+    const reader = await (await this.readers()).open({ kind, files: { [DATABASE_FILE]: path } })
     try {
       checkAsPublished(reader, versionOf(pulled))
       return reader

@@ -1,7 +1,10 @@
 import type { Engine } from '../../engine/engine.ts'
 import type { Kinds } from '../../kinds/kind.ts'
 import type { Log } from '../../platform/log.ts'
+import type { QueryGrant } from '../../platform/settings.ts'
+import type { ResultFiles } from '../result-files.ts'
 import type { Services } from '../services.ts'
+import { SqlQueries } from '../sql-queries.ts'
 import { offlineContent, offlineDownloads } from './offline-content.ts'
 import { OfflineModels } from './offline-models.ts'
 import { OfflineSnapshots } from './offline-snapshots.ts'
@@ -18,22 +21,29 @@ export function offlineServices(deps: {
   dir: string
   kinds: Kinds
   engine: Engine
+  /** Where pages of SQL are read from. */
+  results: ResultFiles
+  sql: QueryGrant
   log: Log
   publicUrl(): string
 }): OfflineServices {
   const { dir, kinds, publicUrl } = deps
   const folder = new PulledFolder(dir)
+  const snapshots = new OfflineSnapshots({ ...deps, folder })
   return {
     folder,
     kinds,
     models: new OfflineModels({ folder, kinds }),
-    snapshots: new OfflineSnapshots({ ...deps, folder }),
+    snapshots,
+    sql: new SqlQueries({ snapshots, files: deps.results, limits: deps.sql }),
     content: offlineContent(folder),
     downloads: offlineDownloads(folder),
     db: refusing('pins'),
     ledger: refusing('intents'),
     submitter: refusing('changes'),
     completions: refusing('completions'),
+    queryRuns: refusing('query runs'),
+    results: refusing('query runs'),
     uploads: refusing('uploads'),
     cursorKey: null,
     publicUrl,

@@ -37,6 +37,11 @@ const declare = (meter: Meter) => ({
     unit: '{version}',
     description: 'Published versions that are newer than the newest archived one',
   }),
+  queryDuration: meter.createHistogram<{ how: string; outcome: string }>('teatree.query.duration', {
+    unit: 's',
+    description: 'Queries that ran in a process of their own, SQL and query runs, by what came of them',
+    advice: { explicitBucketBoundaries: SECONDS },
+  }),
   httpRequests: meter.createHistogram<{
     'http.request.method': string
     'http.route': string

@@ -12,14 +12,14 @@ import { type Scope, tableOf } from '../statement.ts'
 import { addVector } from './arrow-vectors.ts'
 import { addTexts } from './chunk-vectors.ts'
 import { columnsOf, compileTable } from './table-sql.ts'
-import { csvHeader, csvLine, ndjsonLine } from './text-sql.ts'
+import { csvHeader, csvLine, ndjsonLine, type TextColumn } from './text-sql.ts'
 
 /** A piece is done with the chunk by which it has so many rows or bytes: the event loop is not held up by it. */
 const PIECE_ROWS = 16_384
 const PIECE_BYTES = 1 << 20
 
 /** How a format is made: what is selected for it, its pieces, and what goes before and after them. */
-interface Form {
+export interface Form {
   select: readonly string[]
   types: readonly string[]
   head: Uint8Array
@@ -27,7 +27,7 @@ interface Form {
   pieces(chunks: ChunkStream): AsyncGenerator<Uint8Array>
 }
 
-const FORMS: Record<StreamFormat, (columns: readonly Column[]) => Form> = {
+export const FORMS: Record<StreamFormat, (columns: readonly TextColumn[]) => Form> = {
   arrow: columns => ({
     select: columns.map(({ name }) => quoted(name)),
     types: columns.map(({ type }) => type),
@@ -57,10 +57,14 @@ export async function* streamTable(
 ): AsyncGenerator<Uint8Array, void, void> {
   const form = FORMS[format](columnsOf(tableOf(scope.kind, plan.table), plan))
   const count = compileCount(scope, plan.table, plan.where ?? ALL)
-  const chunks = await connections.stream(compileTable(scope, plan, form.select), count, signal)
+  yield* streamForm(await connections.stream(compileTable(scope, plan, form.select), count, signal), form)
+}
+
+/** The bytes of a form, of the rows that were selected for it; closes the stream. */
+export async function* streamForm(chunks: ChunkStream, form: Form): AsyncGenerator<Uint8Array, void, void> {
   try {
     // Memory is read by these types.
-    if (chunks.types.join() !== form.types.join()) throw new Error(`${plan.table} is read as ${chunks.types}`)
+    if (chunks.types.join() !== form.types.join()) throw new Error(`rows are read as ${chunks.types}`)
     const pieces = form.pieces(chunks)
     // What cannot even begin fails before there is anything of it.
     const first = await pieces.next()

@@ -7,6 +7,9 @@ import { literal, quoted } from '../sql.ts'
  * of it is what an import takes and makes the same rows of.
  */
 
+/** A column; with `isJson` its texts are JSON, which stands as it is where there is JSON. */
+export type TextColumn = Column & { readonly isJson?: boolean }
+
 /** The SQL of a row's line in CSV, with its end: an empty field is null, `""` the empty string. */
 export function csvLine(columns: readonly Column[]): string {
   const fields = columns.map(({ name, type }) =>
@@ -15,15 +18,16 @@ export function csvLine(columns: readonly Column[]): string {
   return lineOf(fields.flatMap((field, index) => (index === 0 ? [field] : [`','`, field])))
 }
 
-/** The line that names the columns; their names are identifiers. */
-export const csvHeader = (columns: readonly Column[]): string => `${columns.map(({ name }) => name).join(',')}\n`
+/** The line that names the columns. Those of a table are identifiers, those of a result may be anything. */
+export const csvHeader = (columns: readonly Column[]): string =>
+  `${columns.map(({ name }) => (/^$|[",\n\r]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name)).join(',')}\n`
 
 /** The SQL of a row's line in NDJSON, with its end: values as in GraphQL, decimals and 64-bit integers are strings. */
-export function ndjsonLine(columns: readonly Column[]): string {
-  const members = columns.flatMap(({ name, type }, index) => [
+export function ndjsonLine(columns: readonly TextColumn[]): string {
+  const members = columns.flatMap(({ name, type, isJson }, index) => [
     literal(`${index === 0 ? '{' : ','}${JSON.stringify(name)}:`),
     // A column that is left out would be null too; but who reads line by line wants to see it.
-    `coalesce(${jsonValue(name, type)}, 'null')`,
+    `coalesce(${isJson ? quoted(name) : jsonValue(name, type)}, 'null')`,
   ])
   return lineOf([...members, `'}'`])
 }

@@ -1,0 +1,33 @@
+import type { Column, KindShape } from '../../../kinds/kind.ts'
+import type { TeatreeError } from '../../../platform/errors.ts'
+import type { QueryResult, QueryWork, SnapshotFiles } from '../../engine.ts'
+
+/** What a process is asked for: one query at a time. */
+export interface QueryJob {
+  snapshot: QuerySnapshot
+  work: QueryWork
+  /** Whether to say only what `run` would refuse before it reads. */
+  checkOnly: boolean
+  /** How many rows the result may have. */
+  rows: number
+  /** How large its file may be, and the texts in it. */
+  bytes: number
+}
+
+/** A version to read, and the kind's tables as they are today. */
+export interface QuerySnapshot {
+  kind: string
+  shape: KindShape
+  tables: readonly { name: string; columns: readonly Column[] }[]
+  files: SnapshotFiles
+}
+
+/** A process has nothing more to say of a job after the one answer. */
+export type FromQueryProcess =
+  | { is: 'done'; result: Omit<QueryResult, 'bytes'> }
+  | ({ is: 'refused'; message: string } & Pick<TeatreeError, 'code' | 'cells' | 'details'>)
+  /** A fault of ours, for the log alone. */
+  | { is: 'failed'; reason: string }
+
+/** In the process's own folder, the one place where it can write. */
+export const RESULT_FILE = 'result.parquet'

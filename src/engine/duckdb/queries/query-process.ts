@@ -1,0 +1,198 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { TeatreeError } from '../../../platform/errors.ts'
+import type { QueryResult } from '../../engine.ts'
+import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
+import { resultTooLarge, tooExpensive } from './query-errors.ts'
+
+export interface ProcessLimits {
+  /** What DuckDB may take for a query, in bytes. */
+  memoryBytes: number
+  threads: number
+  /** Where kinds besides those that ship are defined. */
+  kindsDir: string | undefined
+}
+
+/** The program's file, in whichever form this one is run. */
+const PROGRAM = import.meta.filename.replace(/query-process(\.\w+)$/, 'query-program$1')
+/** What Node and DuckDB's code take besides, as pages in memory. */
+const OWN_RSS = 384 << 20
+/** The same as address space that could be written to, much of which never is. */
+const OWN_DATA = 1024 << 20
+const LOOK_MS = 50
+const MAX_REASON = 4_000
+
+/** Not told to clients: what the log needs to know of a process that failed. */
+export class QueryProcessFailed extends Error {
+  override readonly name = 'QueryProcessFailed'
+}
+
+/**
+ * A process for queries that somebody wrote, one at a time. It has nothing of ours: an environment without secrets, a
+ * folder of its own, no input. What a query may take is bounded from outside, and who goes too far is killed:
+ *
+ *   time                 by the clock here ──────────────────────────────────────▶ QUERY_TIMEOUT
+ *   memory               what the system gives (RLIMIT_DATA); what it has, as the
+ *                        system counts it, looked at every 50 ms; DuckDB's own limit ▶ QUERY_TOO_EXPENSIVE
+ *   result               the file's size, looked at as often; its rows ───────────▶ RESULT_TOO_LARGE
+ *   nobody waits         the signal ──────────────────────────────────────────────▶ the signal's reason
+ *
+ * Where it was killed, `run` rejects when it is dead: nothing is read of the version any more.
+ */
+export class QueryProcess {
+  readonly folder: string
+  readonly #child: ChildProcess
+  readonly #exited: Promise<void>
+  readonly #limits: ProcessLimits
+  #job: PromiseWithResolvers<FromQueryProcess> | null = null
+  #killedFor: unknown
+  #isDead = false
+  #said = ''
+  /** The version that it has open, if any. */
+  opened: string | null = null
+
+  constructor(folder: string, limits: ProcessLimits) {
+    this.folder = folder
+    this.#limits = limits
+    mkdirSync(folder, { recursive: true })
+    const memory = `${Math.ceil(limits.memoryBytes / 1024)}KiB`
+    const args = [PROGRAM, folder, memory, String(limits.threads)]
+    this.#child = start([process.execPath, ...args, ...(limits.kindsDir === undefined ? [] : [limits.kindsDir])], {
+      folder,
+      dataBytes: limits.memoryBytes + OWN_DATA,
+    })
+    this.#child.stderr?.on('data', (bytes: Buffer) => {
+      this.#said = (this.#said + bytes.toString()).slice(-MAX_REASON)
+    })
+    this.#child.on('message', message => this.#job?.resolve(message as FromQueryProcess))
+    this.#exited = new Promise(resolve => {
+      const ended = (code: number | null, signal: string | null) => {
+        this.#isDead = true
+        this.#job?.reject(this.#killedFor ?? deathOf(code, signal, this.#said))
+        rm(folder, { recursive: true, force: true }).then(resolve, resolve)
+      }
+      this.#child.once('exit', ended)
+      // One that never ran does not exit either.
+      this.#child.on('error', error => {
+        this.#said += error.message
+        if (this.#child.pid === undefined) ended(null, null)
+      })
+    })
+    // A server that has nothing else to do may end.
+    this.#child.unref()
+    this.#child.channel?.unref()
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  get isDead(): boolean {
+    return this.#isDead || this.#killedFor !== undefined
+  }
+
+  /** Does the job; the result is in `RESULT_FILE` of its folder. One at a time. */
+  async run(job: QueryJob, seconds: number, signal: AbortSignal | undefined): Promise<QueryResult> {
+    const { bytes } = job
+    if (this.#job) throw new Error('a query process does one query at a time')
+    const work = Promise.withResolvers<FromQueryProcess>()
+    this.#job = work
+    const onAbort = () => this.kill(signal?.reason)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const timer = setTimeout(() => this.kill(tooLong(seconds)), Math.min(seconds * 1000, MAX_TIMER_MS))
+    const looks = setInterval(() => void this.#look(bytes), LOOK_MS)
+    try {
+      if (signal?.aborted) onAbort()
+      else if (this.#isDead) work.reject(new QueryProcessFailed('the process has ended'))
+      else this.#child.send(job, () => {})
+      return await this.#answer(await work.promise, bytes)
+    } finally {
+      clearTimeout(timer)
+      clearInterval(looks)
+      signal?.removeEventListener('abort', onAbort)
+      this.#job = null
+    }
+  }
+
+  async #answer(message: FromQueryProcess, most: number): Promise<QueryResult> {
+    if (message.is === 'failed') throw new QueryProcessFailed(message.reason)
+    if (message.is === 'refused') throw new TeatreeError(message.code, message.message, refusal(message))
+    const bytes = await this.#resultBytes()
+    if (bytes > most) throw resultTooLarge(most)
+    return { ...message.result, bytes }
+  }
+
+  async #look(most: number): Promise<void> {
+    const [rss, bytes] = await Promise.all([this.#rss(), this.#resultBytes()])
+    // It may have ended meanwhile.
+    if (!this.#job) return
+    if (rss > this.#limits.memoryBytes + OWN_RSS) this.kill(tooExpensive())
+    else if (bytes > most) this.kill(resultTooLarge(most))
+  }
+
+  /** Bytes of memory that it has, as Linux tells; elsewhere nobody does, and 0. */
+  async #rss(): Promise<number> {
+    const text = await readFile(`/proc/${this.#child.pid}/status`, 'utf8').catch(() => '')
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024
+  }
+
+  async #resultBytes(): Promise<number> {
+    const found = await stat(join(this.folder, RESULT_FILE)).catch(() => null)
+    return found?.size ?? 0
+  }
+
+  /** Ends it, with what it is doing, which rejects with `reason`. */
+  kill(reason: unknown): void {
+    this.#killedFor ??= reason ?? new QueryProcessFailed('the process was ended')
+    // Nothing less ends what runs in native code.
+    this.#child.kill('SIGKILL')
+  }
+
+  /** Ends it; settles when nothing of it is left. */
+  async close(): Promise<void> {
+    this.kill(new QueryProcessFailed('the readers are closed'))
+    this.#child.ref()
+    await this.#exited
+  }
+}
+
+const refusal = ({ cells, details }: Extract<FromQueryProcess, { is: 'refused' }>) => ({
+  cells,
+  ...(details && { details }),
+})
+
+/** A timer of more than this goes off at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** Through a shell that has the system bound its memory and its files; Windows has neither. */
+function start(command: string[], { folder, dataBytes }: { folder: string; dataBytes: number }): ChildProcess {
+  const limited =
+    process.platform === 'win32'
+      ? command
+      : ['/bin/sh', '-c', 'ulimit -c 0; ulimit -d "$0" 2>/dev/null; exec "$@"', String(dataBytes >> 10), ...command]
+  const [program = '', ...args] = limited
+  return spawn(program, args, {
+    cwd: folder,
+    env: {
+      PATH: process.env.PATH,
+      LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH,
+      SystemRoot: process.env.SystemRoot,
+      TZ: 'UTC',
+    },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    windowsHide: true,
+  })
+}
+
+/** Signals with which a process ends that was given no memory, or that the system ended for want of it. */
+const FOR_MEMORY = new Set<string | null>(['SIGKILL', 'SIGABRT', 'SIGTRAP', 'SIGILL'])
+
+function deathOf(code: number | null, signal: string | null, said: string): Error {
+  const died = new QueryProcessFailed(`the process ended with ${signal ?? `code ${code}`}: ${said}`)
+  return FOR_MEMORY.has(signal) || /out of memory|bad_alloc/i.test(said) ? tooExpensive(died) : died
+}
+
+const tooLong = (seconds: number) =>
+  new TeatreeError('QUERY_TIMEOUT', `The query was not done within its time limit of ${seconds} s; select less.`)

@@ -1,0 +1,101 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { StatementType } from '@duckdb/node-api'
+import { TeatreeError } from '../../../platform/errors.ts'
+import { literalPath } from '../imports/record-file.ts'
+import { DuckDBSql, literal, quoted } from '../sql.ts'
+import { LockedSnapshot } from './locked-snapshot.ts'
+import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
+import { resultTooLarge, statementError } from './query-errors.ts'
+import { functionSelect, type ResultSelect, sqlSelect } from './select.ts'
+
+/*
+ * The process in which a query runs that somebody wrote: `query-program FOLDER MEMORY THREADS [KINDS]`. It is killed to
+ * end one; what it finds in a snapshot it writes to its folder, and says so to its parent.
+ */
+
+const [folder = '', memory = '', threads = '', directory] = process.argv.slice(2)
+const result = join(folder, RESULT_FILE)
+
+/** The version that is open, for the next query of the same. */
+let open: { key: string; snapshot: LockedSnapshot } | undefined
+
+async function snapshotOf(job: QueryJob): Promise<LockedSnapshot> {
+  const key = JSON.stringify(job.snapshot)
+  if (open?.key === key) return open.snapshot
+  open?.snapshot.close()
+  open = undefined
+  const snapshot = await LockedSnapshot.open(job.snapshot, { folder, memory, threads })
+  open = { key, snapshot }
+  return snapshot
+}
+
+async function run(job: QueryJob): Promise<FromQueryProcess> {
+  const snapshot = await snapshotOf(job)
+  await rm(result, { force: true })
+  return snapshot.use(async (connection, sql) => {
+    const { work } = job
+    const reads = new DuckDBSql(connection, type => {
+      if (type !== StatementType.SELECT) throw new Error(`a query runs SELECTs, and no ${StatementType[type]}`)
+    })
+    const select =
+      work.is === 'sql'
+        ? await sqlSelect(
+            connection,
+            reads,
+            work,
+            job.snapshot.tables.map(({ name }) => name),
+          )
+        : await functionSelect(reads, await queryOf(job.snapshot.kind, work.name), work.args, snapshot.tables)
+    return {
+      is: 'done',
+      result: { columns: select.columns, rows: job.checkOnly ? 0 : await write(sql, select, job) },
+    }
+  })
+}
+
+async function queryOf(kind: string, name: string) {
+  // Few ask for it, and everybody would wait for its modules.
+  const { loadKinds } = await import('../../../kinds/registry.ts')
+  const query = (await loadKinds({ directory })).get(kind)?.queries.get(name)
+  if (!query) throw new Error(`kind ${kind} has no query ${name}`)
+  return query
+}
+
+/** Writes the result, in the SELECT's order. */
+async function write(sql: DuckDBSql, { text, params, columns }: ResultSelect, job: QueryJob): Promise<number> {
+  const [written] = await sql.all(
+    `COPY (${text} LIMIT ${job.rows + 1}) TO ${literal(result)} (FORMAT parquet, COMPRESSION zstd)`,
+    params,
+  )
+  const rows = Number(written?.Count)
+  if (rows > job.rows)
+    throw new TeatreeError('RESULT_TOO_LARGE', `The result has more than ${job.rows} rows; select less.`)
+  // A text that comes again and again takes next to nothing in the file, and its length each time it is read.
+  const texts = columns.filter(({ stored }) => stored === 'VARCHAR').map(({ name }) => `strlen(${quoted(name)})`)
+  if (texts.length === 0) return rows
+  const sums = texts.map(length => `coalesce(sum(${length}), 0)`).join(' + ')
+  const [read] = await sql.all(
+    `SELECT ${sums} > ${job.bytes} AS "isTooLarge" FROM read_parquet(${literal(literalPath(result))})`,
+  )
+  if (read?.isTooLarge) throw resultTooLarge(job.bytes)
+  return rows
+}
+
+function answer(message: FromQueryProcess): void {
+  process.send?.(message)
+}
+
+// Without the process that asked there is nobody to do it for, and what runs in native code hears of no exit.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+process.on('message', async (job: QueryJob) => {
+  try {
+    answer(await run(job))
+  } catch (error) {
+    const shown = statementError(error)
+    if (shown) {
+      const { code, message, cells, details } = shown
+      answer({ is: 'refused', code, message, cells, details })
+    } else answer({ is: 'failed', reason: String((error instanceof Error && error.stack) || error) })
+  }
+})
