@@ -73,6 +73,7 @@ export class DuckDBReaders implements Readers {
       tables,
       detach: async () => {
         this.#open.delete(reader)
+        this.#connections.forget(quoted(alias))
         await this.#connections.use(release, { mustRun: true })
       },
     })

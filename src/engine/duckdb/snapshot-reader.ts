@@ -7,6 +7,7 @@ import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff, diffRow } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
+import type { PreparedStatements } from './prepared-statements.ts'
 import { runQuery } from './query-functions.ts'
 import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
@@ -42,7 +43,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     this.#detach = options.detach
   }
 
-  rows(plan: RowsPlan, signal?: AbortSignal): Promise<Row[]> {
+  rows(plan: RowsPlan, signal?: AbortSignal): Promise<readonly Row[]> {
     return this.#all(compileRows(this.#scope, plan), signal)
   }
 
@@ -52,7 +53,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     keyColumns: readonly string[],
     keys: readonly (readonly Value[])[],
     signal?: AbortSignal,
-  ): Promise<Row[]> {
+  ): Promise<readonly Row[]> {
     if (keys.length === 0) return []
     return this.#all(compileByKeys(this.#scope, table, columns, keyColumns, keys), signal)
   }
@@ -79,11 +80,10 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     const query = this.#kind.queries.get(name)
     if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
     const { timeoutSeconds } = query
-    return this.#read(sql => runQuery(query, args, page, { sql, names: this.#names }), {
-      signal,
-      timeoutSeconds,
-      schema: this.#names.schema,
-    })
+    const { schema } = this.#names
+    const read = (signal: AbortSignal) =>
+      this.#read(sql => runQuery(query, args, page, { sql, names: this.#names }), { signal, timeoutSeconds, schema })
+    return this.#result(JSON.stringify([schema, name, args, page]), read, signal)
   }
 
   async diff(older: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
@@ -92,7 +92,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     }
     const { text, params } = compileDiff(this.#scope, older.#names, plan)
     // Both are held open by the one read.
-    const rows = await older.#hold(() => this.#read(sql => sql.all(text, params), { signal }))
+    const rows = await older.#hold(() => this.#all({ text, params }, signal))
     const table = tableOf(this.#kind, plan.table)
     return rows.map(row => diffRow(table, plan, row))
   }
@@ -127,11 +127,23 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     return BigInt(String(row?.count))
   }
 
-  #all({ text, params }: Statement, signal?: AbortSignal): Promise<Row[]> {
-    return this.#read(sql => sql.all(text, params), { signal })
+  /** The text names the version: what it is attached as is never given twice. */
+  #all({ text, params }: Statement, signal?: AbortSignal): Promise<readonly Row[]> {
+    const read = (signal: AbortSignal) =>
+      this.#read((sql, statements) => sql.again(statements, text, params), { signal })
+    return this.#result(`${text}\n${JSON.stringify(params)}`, read, signal)
   }
 
-  #read<T>(work: (sql: DuckDBSql) => Promise<T>, options?: UseOptions): Promise<T> {
+  async #result<T extends object>(
+    key: string,
+    read: (signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    this.#mustBeOpen()
+    return this.#connections.results.get(key, read, signal)
+  }
+
+  #read<T>(work: (sql: DuckDBSql, statements: PreparedStatements) => Promise<T>, options?: UseOptions): Promise<T> {
     return this.#hold(() => this.#connections.use(work, options))
   }
 
@@ -147,12 +159,16 @@ export class DuckDBSnapshotReader implements SnapshotReader {
 
   /** Nothing is detached until what this answers is called. */
   #holdOpen(): () => void {
-    if (this.#closed) throw new Error('the snapshot reader is closed')
+    this.#mustBeOpen()
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#reads.add(promise)
     return () => {
       this.#reads.delete(promise)
       resolve()
     }
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new Error('the snapshot reader is closed')
   }
 }

@@ -13,6 +13,7 @@ import {
 } from '@duckdb/node-api'
 import type { Parameters, Sql } from '../../kinds/context.ts'
 import type { Row, Value } from '../../kinds/types.ts'
+import type { PreparedStatements } from './prepared-statements.ts'
 
 /** An identifier, quoted. Identifiers only ever come from a kind or from the platform; values are bound. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
@@ -39,6 +40,14 @@ export class DuckDBSql implements Sql {
 
   async all(text: string, params: Parameters = {}): Promise<Row[]> {
     return this.#use(await this.#connection.prepare(text), params, rowsOf)
+  }
+
+  /** As `all`, of a statement that is likely to come again. */
+  async again(statements: PreparedStatements, text: string, params: Parameters): Promise<Row[]> {
+    return statements.use(text, prepared => {
+      bind(prepared, params)
+      return rowsOf(prepared)
+    })
   }
 
   /** The result of one statement, whose rows are computed as they are fetched. */
