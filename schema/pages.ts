@@ -1,3 +1,4 @@
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import type { ArgumentBuilder, Builder, ObjectRef, Types } from './builder.ts'
 import type { Edge, Page, PageInfo } from './shapes.ts'
 
@@ -61,12 +62,12 @@ export function addConnection<P extends Page<unknown>>(
       edges: t.field({
         type: [edge],
         description: 'The page, each with its cursor.',
-        resolve: async page => (await page.read()).edges,
+        resolve: async page => inPieces((await page.read()).edges),
       }),
       nodes: t.field({
         type: [type],
         description: 'The page without cursors.',
-        resolve: async page => (await page.read()).edges.map(({ node }) => node),
+        resolve: async page => inPieces((await page.read()).edges.map(({ node }) => node)),
       }),
       pageInfo: t.field({
         type: 'PageInfo',
@@ -88,6 +89,20 @@ export function addConnection<P extends Page<unknown>>(
     }),
   })
   return connection
+}
+
+/** So many items are answered in a go. */
+const PIECE = 100
+
+/**
+ * A list for who executes it. GraphQL completes all fields of an array in one go, which for a large page would keep
+ * everybody else waiting.
+ */
+export async function* inPieces<T>(items: readonly T[]): AsyncGenerator<T> {
+  for (const [index, item] of items.entries()) {
+    if (index > 0 && index % PIECE === 0) await othersTurn()
+    yield item
+  }
 }
 
 export function pageInfo(page: {

@@ -232,7 +232,7 @@ export interface SnapshotReader {
   readonly version: number
   readonly lastSeq: bigint
   /** Rows with at least `columns` and the columns of `orderBy`, so that cursors can be made. */
-  rows(plan: RowsPlan, signal?: AbortSignal): Promise<Row[]>
+  rows(plan: RowsPlan, signal?: AbortSignal): Promise<readonly Row[]>
   /**
    * The rows that have one of the keys, each once, in no order; with at least `columns` and `keyColumns`. A key holds a
    * value for each of `keyColumns`; nulls are equal.
@@ -243,7 +243,7 @@ export interface SnapshotReader {
     keyColumns: readonly string[],
     keys: readonly (readonly Value[])[],
     signal?: AbortSignal,
-  ): Promise<Row[]>
+  ): Promise<readonly Row[]>
   count(table: string, where: Filter, signal?: AbortSignal): Promise<bigint>
   /** Sums of integers may be larger than 64 bits; a sum past 38 digits, or a DOUBLE past its range, is BAD_VALUE. */
   aggregate(plan: AggregatePlan, signal?: AbortSignal): Promise<AggregateRow[]>

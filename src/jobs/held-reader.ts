@@ -38,7 +38,7 @@ export class HeldReader implements SnapshotReader {
     return this.#reader.lastSeq
   }
 
-  rows(plan: RowsPlan, signal?: AbortSignal): Promise<Row[]> {
+  rows(plan: RowsPlan, signal?: AbortSignal): Promise<readonly Row[]> {
     return this.#checked(this.#reader.rows(plan, signal))
   }
 
@@ -48,7 +48,7 @@ export class HeldReader implements SnapshotReader {
     keyColumns: readonly string[],
     keys: readonly (readonly Value[])[],
     signal?: AbortSignal,
-  ): Promise<Row[]> {
+  ): Promise<readonly Row[]> {
     return this.#checked(this.#reader.readByKeys(table, columns, keyColumns, keys, signal))
   }
 

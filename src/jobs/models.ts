@@ -13,6 +13,7 @@ import { endRuns } from './query-endings.ts'
 import type { Queue } from './queue.ts'
 import { pin } from './reads.ts'
 import { columns, type Model, type PodSize } from './records.ts'
+import { LOOKUPS, type Settled, Together } from './together.ts'
 
 export type { ManagerState }
 
@@ -60,6 +61,8 @@ export class Models {
     this.#kinds = deps.kinds
     this.#engines = deps.engines
   }
+
+  readonly #lookups = new Together<string, Model | null>(ids => this.#find(ids), LOOKUPS)
 
   /** Makes a model at version 0. BAD_MODEL_ID, NAME_TAKEN, UNKNOWN_KIND, ENGINE_NOT_SUPPORTED, NOT_FOUND (reads, from), BAD_VALUE. */
   async create(input: NewModel): Promise<Model> {
@@ -175,12 +178,19 @@ export class Models {
     return model ?? null
   }
 
-  /** Those of these ids that are there, of whichever kind, in no order. */
-  find(ids: readonly string[]): Promise<Model[]> {
-    return this.#db.query<Model>(
+  /** Those of these ids that are there, of whichever kind, in no order. Who asks meanwhile is answered by the next query. */
+  async find(ids: readonly string[]): Promise<Model[]> {
+    const found = await Promise.all(ids.map(id => this.#lookups.add(id)))
+    return found.filter(model => model !== null)
+  }
+
+  async #find(ids: readonly string[]): Promise<Settled<Model | null>[]> {
+    const found = await this.#db.query<Model>(
       `SELECT ${columns.model('m')} FROM goal_model m WHERE id = ANY($1) AND deleted_at IS NULL`,
       [ids],
     )
+    const byId = new Map(found.map(model => [model.id, model]))
+    return ids.map(id => ({ status: 'fulfilled', value: byId.get(id) ?? null }))
   }
 
   /** The models that this one reads. */

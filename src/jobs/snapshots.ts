@@ -9,6 +9,7 @@ import { type OpenSnapshot, OpenVersions, type OpenVersionsDeps } from './open-v
 import { PageNotes } from './page-notes.ts'
 import { ReaderSwitch } from './reader-switch.ts'
 import { columns, type Version } from './records.ts'
+import { LOOKUPS, type Settled, Together } from './together.ts'
 import { versionGone } from './version-leases.ts'
 
 export type { OpenSnapshot }
@@ -23,6 +24,7 @@ export class Snapshots {
   readonly #versions: OpenVersions
   readonly #notes: PageNotes
   readonly #switch: ReaderSwitch
+  readonly #lookups = new Together<string, Version | null>(models => this.#findNewest(models), LOOKUPS)
 
   constructor(deps: OpenVersionsDeps & { completions: Completions }) {
     this.#db = deps.db
@@ -70,8 +72,21 @@ export class Snapshots {
     return intent.ended ? this.#newest(model) : null
   }
 
-  #newest(model: string): Promise<Version | null> {
-    return this.#one(model, 'v.version = m.version')
+  /** Who asks meanwhile is answered by the next query: what has been published before he asked is always seen. */
+  async #newest(model: string): Promise<Version> {
+    const found = await this.#lookups.add(model)
+    if (!found) throw noModel(model)
+    return found
+  }
+
+  async #findNewest(models: readonly string[]): Promise<Settled<Version | null>[]> {
+    const found = await this.#db.query<Version>(
+      `SELECT ${columns.version('v')} FROM goal_model m JOIN model_version v ON v.model = m.id AND v.version = m.version
+        WHERE m.id = ANY($1) AND m.deleted_at IS NULL`,
+      [models],
+    )
+    const byModel = new Map(found.map(version => [version.model, version]))
+    return models.map(model => ({ status: 'fulfilled', value: byModel.get(model) ?? null }))
   }
 
   /** What will be the newest at an instant that is yet to come, nobody knows: it is waited for as every other. */

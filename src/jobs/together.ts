@@ -8,6 +8,9 @@ export interface Most<T> {
   bytesOf(item: T): number
 }
 
+/** Of lookups by id. */
+export const LOOKUPS: Most<string> = { items: 1000, bytes: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
+
 /**
  * Runs together what came in during the last run: alone an item waits for nobody, and under load many share one
  * transaction. That is group commit, without a timer.

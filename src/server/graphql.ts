@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { GraphQLError, type GraphQLSchema } from 'graphql'
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga'
 import type { Services } from '../jobs/services.ts'
@@ -7,6 +8,7 @@ import { readTraceparent, SpanKind, span } from '../platform/telemetry/index.ts'
 import { formatError } from '../resolvers/index.ts'
 import { stream } from './answers.ts'
 import { wholeBody } from './body.ts'
+import { namesTag } from './byte-range.ts'
 import { DocumentCache } from './documents.ts'
 import type { Exchange, Handler } from './exchange.ts'
 import { useLimits } from './limits.ts'
@@ -108,13 +110,18 @@ export const answerGraphql =
     const parent = readTraceparent(request.headers.traceparent?.toString()) ?? null
     const attributes = { 'http.request.method': method, 'http.route': GRAPHQL_PATH }
     const headers = request.headers as Record<string, string>
+    const kept: AnswerKept = { lasts: false }
+    const isGet = method === 'GET' || method === 'HEAD'
+    const onLasting = () => {
+      kept.lasts = true
+    }
     const asked = new graphql.fetchAPI.Request(url.href, { method, headers, ...(body && { body }) })
     const answer = await span(`${method} ${GRAPHQL_PATH}`, { kind, parent, attributes }, async span => {
-      const answer = await graphql.fetch(asked, { signal })
+      const answer = await graphql.fetch(asked, { signal, ...(isGet && { onLasting }) })
       span.setAttribute('http.response.status_code', answer.status)
       return answer
     })
-    await send(exchange, answer)
+    await send(exchange, answer, isGet ? kept : null)
   }
 
 /** JSON alone: a page of another site can send a browser's simple requests, and none of those is JSON. */
@@ -125,11 +132,28 @@ function requestBody(exchange: Exchange): Promise<Buffer<ArrayBuffer>> {
   return wholeBody(exchange, MAX_REQUEST_BYTES, () => new TeatreeError('QUERY_TOO_LARGE', message))
 }
 
-async function send({ response, stopping }: Exchange, answer: Response): Promise<void> {
+/** Of an answer that a client may keep. */
+interface AnswerKept {
+  /** Whether it never changes; else it is asked for again, and answered with 304 where it is the same. */
+  lasts: boolean
+}
+
+async function send(exchange: Exchange, answer: Response, kept: AnswerKept | null): Promise<void> {
+  const { request, response, stopping } = exchange
   response.setHeader('cache-control', 'no-store')
   response.setHeaders(answer.headers)
   if (!answer.body || !answer.headers.get('content-type')?.startsWith('text/event-stream')) {
     const bytes = Buffer.from(await answer.arrayBuffer())
+    if (kept && answer.status === 200) {
+      const tag = `"${hash('sha256', bytes, 'base64url')}"`
+      response.setHeader('etag', tag)
+      // Whoever may read it may keep it, and nobody between them and us.
+      response.setHeader('cache-control', kept.lasts ? 'private, max-age=31536000, immutable' : 'private, no-cache')
+      if (namesTag(request.headers['if-none-match'], tag)) {
+        response.writeHead(304).end()
+        return
+      }
+    }
     response.writeHead(answer.status, { 'content-length': bytes.length })
     response.end(bytes)
     return

@@ -11,11 +11,14 @@ import type { Services } from '../jobs/services.ts'
 import { SpanKind, type SpanSettings, span } from '../platform/telemetry/index.ts'
 import { createContext, type OperationContext } from '../resolvers/index.ts'
 import { deliver } from './deliver.ts'
+import { isLasting } from './lasting.ts'
 
 /** What HTTP and WebSocket say of an operation, each in its own way. */
 export interface Transport {
   /** Aborts when nobody waits for the answer any more. */
   signal: AbortSignal
+  /** Called before the answer, where it is one that never changes. */
+  onLasting?(): void
   /** The traceparent that the operation goes on with; null: a trace of its own; left out: the span under way. */
   parent?: string | null
 }
@@ -27,7 +30,9 @@ export async function run(services: Services, args: Arguments): Promise<Executio
   const transport = transportOf(args)
   const context = createContext(services, transport)
   try {
-    return await span(...traced(args, transport), () => execute({ ...args, contextValue: context }))
+    const result = await span(...traced(args, transport), () => execute({ ...args, contextValue: context }))
+    if (transport.onLasting && !result.errors && isLasting(args)) transport.onLasting()
+    return result
   } finally {
     context.release()
   }

@@ -109,7 +109,7 @@ export class GoalsModel implements AsyncDisposable {
   }
 
   /** All rows of a table of the goals, by key. */
-  async rows(name: string): Promise<Row[]> {
+  async rows(name: string): Promise<readonly Row[]> {
     const table = goals.tables.get(name)
     if (!table) throw new Error(`there is no table ${name}`)
     const columns = [...table.columns.keys()]

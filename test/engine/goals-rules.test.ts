@@ -140,7 +140,7 @@ const inputOf = ({ growth, total, ...args }: ComputeGoals) => ({
 })
 
 const sorted = (lines: Value[][]) => lines.map(line => JSON.stringify(line)).sort()
-const lines = (rows: Row[]) => sorted(rows.map(row => Object.values(row)))
+const lines = (rows: readonly Row[]) => sorted(rows.map(row => Object.values(row)))
 const placeOf = (cell: Cell | Actual) => [cell.period, ...DIMENSIONS.map(name => cell[name])]
 const goalLine = (cell: Cell) => [...placeOf(cell), decimal(cell.basis, 4), decimal(cell.goal, 2), cell.locked]
 const actualLine = (actual: Actual) => [...placeOf(actual), decimal(actual.amount, 4)]

@@ -51,6 +51,17 @@ test('a reader reads on after its file was deleted, and lets go of it when close
   if (process.platform === 'linux') expect(await openFiles()).toEqual([])
 })
 
+test('statements that stay prepared keep no file of a version that is closed, whichever connection has them', async () => {
+  for (const ids of [['a'], ['a', 'b'], ['a', 'b', 'c']]) {
+    const reader = await readers.open({ kind: orchard, files: await folder.snapshot(orchard, grown(...ids)) })
+    // As many at once as there are connections, and the last of them are under way as the reader is closed.
+    const reads = Array.from({ length: 60 }, (_, limit) => reader.rows({ ...growers, limit: 3 + limit }))
+    await reader.close()
+    for (const rows of await Promise.all(reads)) expect(rows).toHaveLength(ids.length)
+    if (process.platform === 'linux') expect(await openFiles()).toEqual([])
+  }
+})
+
 test('a version whose file is gone is told apart from one that is broken', async () => {
   const path = join(folder.path, "it's gone.duckdb")
   await expect(readers.open({ kind: orchard, files: { 'model.duckdb': path } })).rejects.toThrow(SnapshotMissing)

@@ -32,9 +32,9 @@ const position = (plan: RowsPlan, row: Row | undefined): Value[] =>
   plan.orderBy.map(({ column }) => row?.[column] ?? null)
 
 /** All pages one after the other, forwards from the start or backwards from the end; the rows in order. */
-async function walk(reader: SnapshotReader, plan: RowsPlan): Promise<Row[]> {
+async function walk(reader: SnapshotReader, plan: RowsPlan): Promise<readonly Row[]> {
   const rows: Row[] = []
-  for (let page: Row[] = [], next = plan; ; ) {
+  for (let page: readonly Row[] = [], next = plan; ; ) {
     page = await reader.rows(next)
     if (plan.last) rows.unshift(...page)
     else rows.push(...page)

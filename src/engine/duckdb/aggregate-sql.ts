@@ -1,6 +1,7 @@
 import type { Table } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
-import type { AggregatePlan, AggregateRow, Filter, Group, Measure } from '../plan.ts'
+import type { AggregatePlan, AggregateRow, Filter, Measure } from '../plan.ts'
+import { bucketDay, bucketNumber } from './buckets.ts'
 import { behind, type OrderKey, orderByText } from './keyset.ts'
 import { checkedMeasure, havingType, measureIsNullable, measureSql, measureType } from './measures.ts'
 import { quoted } from './sql.ts'
@@ -47,7 +48,10 @@ function compileGroups({ kind, names }: Scope, plan: AggregatePlan, params: Para
   const table = tableOf(kind, plan.table)
   const measures = measuresOf(plan)
   const columns = [
-    ...plan.groups.map((group, index) => `${groupSql(table, group)} AS ${quoted(groupColumn(index))}`),
+    ...plan.groups.map(({ column, bucket }, index) => {
+      const by = bucket ? bucketNumber(bucket, quoted(column)) : quoted(column)
+      return `${by} AS ${quoted(groupColumn(index))}`
+    }),
     ...measures.map((measure, index) => `${measureSql(table, measure)} AS ${quoted(measureColumn(index))}`),
   ]
   const groupBy = plan.groups.map((_, index) => index + 1).join(', ')
@@ -58,8 +62,13 @@ function compileGroups({ kind, names }: Scope, plan: AggregatePlan, params: Para
   const having = plan.having.map(({ measure, filter }) =>
     compileHaving(quoted(measureColumn(placeOf(measures, measure))), havingType(table, measure), filter, params),
   )
-  const text = having.length === 0 ? grouped : `SELECT * FROM (${grouped}) WHERE ${having.join(' AND ')}`
-  return { text, measures }
+  const days = plan.groups.flatMap(({ column, bucket }, index) => {
+    const name = quoted(groupColumn(index))
+    return bucket ? [`CAST(${bucketDay(bucket, name)} AS ${columnOf(table, column).type}) AS ${name}`] : []
+  })
+  const all = days.length === 0 ? '*' : `* REPLACE (${days.join(', ')})`
+  const condition = having.length === 0 ? '' : ` WHERE ${having.join(' AND ')}`
+  return { text: all === '*' && condition === '' ? grouped : `SELECT ${all} FROM (${grouped})${condition}`, measures }
 }
 
 /** Each measure once: those asked for, those that groups are selected and ordered by; and never none at all. */
@@ -76,11 +85,6 @@ function measuresOf(plan: AggregatePlan): Measure[] {
 const placeOf = (measures: readonly Measure[], measure: Measure): number =>
   measures.findIndex(other => other.is === measure.is && columnName(other) === columnName(measure))
 const columnName = (measure: Measure) => ('column' in measure ? measure.column : undefined)
-
-function groupSql(table: Table, { column, bucket }: Group): string {
-  const { type } = columnOf(table, column)
-  return bucket ? `CAST(date_trunc('${bucket}', ${quoted(column)}) AS ${type})` : quoted(column)
-}
 
 function orderKeys(table: Table, plan: AggregatePlan, measures: readonly Measure[]): OrderKey[] {
   return plan.orderBy.map(({ by, direction, nulls }) => {

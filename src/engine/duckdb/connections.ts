@@ -2,9 +2,11 @@ import { availableParallelism } from 'node:os'
 import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api'
 import { Admission } from '../../platform/admission.ts'
 import { TeatreeError } from '../../platform/errors.ts'
+import { ResultCache } from '../result-cache.ts'
 import { ChunkStream } from './chunk-stream.ts'
 import { interruptible } from './interruptible.ts'
 import { machineMemory } from './machine-memory.ts'
+import { PreparedStatements } from './prepared-statements.ts'
 import { readError } from './read-errors.ts'
 import { DuckDBSql } from './sql.ts'
 import type { Statement } from './statement.ts'
@@ -33,6 +35,12 @@ export interface UseOptions {
   schema?: string
 }
 
+/** A connection, and what it has prepared. */
+interface Lent {
+  connection: DuckDBConnection
+  statements: PreparedStatements
+}
+
 const NO_SCHEMA = 'memory.main'
 
 /** What else a statement did would stay with the connection, and meet the next one that gets it. */
@@ -42,10 +50,12 @@ function onlySelect(type: StatementType): void {
 
 /** One DuckDB in memory, to which snapshots are attached, and its connections, each lent to one piece of work at a time. */
 export class Connections {
+  /** What was read of the versions that are attached. */
+  readonly results = new ResultCache()
   readonly #instance: DuckDBInstance
   readonly #admission: Admission
   readonly #exports: Admission
-  readonly #idle: DuckDBConnection[] = []
+  readonly #idle: Lent[] = []
 
   private constructor(instance: DuckDBInstance, limits: { places: number; maxWaiting: number }) {
     this.#instance = instance
@@ -71,16 +81,17 @@ export class Connections {
   }
 
   /** Does the work on a connection of its own, one statement at a time, as soon as there is a place. */
-  use<T>(work: (sql: DuckDBSql) => Promise<T>, options: UseOptions = {}): Promise<T> {
+  use<T>(work: (sql: DuckDBSql, statements: PreparedStatements) => Promise<T>, options: UseOptions = {}): Promise<T> {
     return this.#admit(async () => {
-      const connection = await this.#take()
+      const lent = await this.#take()
+      const { connection, statements } = lent
       const { schema } = options
       try {
         if (schema !== undefined) await new DuckDBSql(connection).run(`USE ${schema}`)
         const sql = schema === undefined ? new DuckDBSql(connection) : new DuckDBSql(connection, onlySelect)
-        return await limited(connection, () => work(sql), options)
+        return await limited(connection, () => work(sql, statements), options)
       } finally {
-        await this.#giveBack(connection, schema !== undefined)
+        await this.#giveBack(lent, schema !== undefined)
       }
     }, options)
   }
@@ -92,11 +103,12 @@ export class Connections {
   stream({ text, params }: Statement, count: Statement, signal?: AbortSignal): Promise<ChunkStream> {
     const options = { signal, isExport: true }
     return this.#admit(async () => {
-      const connection = await this.#take()
+      const lent = await this.#take()
+      const { connection } = lent
       const run = <T>(work: () => Promise<T>): Promise<T> =>
         this.#admit(() => limited(connection, work, { signal }), { ...options, mustRun: true })
       // What is open on a connection ends where another statement begins.
-      const end = () => this.#admit(() => this.#giveBack(connection, true), { mustRun: true })
+      const end = () => this.#admit(() => this.#giveBack(lent, true), { mustRun: true })
       try {
         const sql = new DuckDBSql(connection)
         const begin = async () => {
@@ -105,7 +117,7 @@ export class Connections {
         }
         return new ChunkStream({ ...(await limited(connection, begin, { signal })), run, end, signal })
       } catch (error) {
-        await this.#giveBack(connection, true)
+        await this.#giveBack(lent, true)
         throw error
       }
     }, options)
@@ -116,25 +128,38 @@ export class Connections {
     return options.isExport ? this.#exports.run(admitted, options) : admitted()
   }
 
-  async #take(): Promise<DuckDBConnection> {
-    return this.#idle.pop() ?? (await this.#instance.connect())
+  async #take(): Promise<Lent> {
+    const idle = this.#idle.pop()
+    if (idle) return idle
+    const connection = await this.#instance.connect()
+    return { connection, statements: new PreparedStatements(connection) }
   }
 
-  async #giveBack(connection: DuckDBConnection, hasSchema: boolean): Promise<void> {
+  async #giveBack(lent: Lent, hasSchema: boolean): Promise<void> {
     try {
       // What a connection uses can be detached under it, which breaks the connection.
-      if (hasSchema) await new DuckDBSql(connection).run(`USE ${NO_SCHEMA}`)
-      this.#idle.push(connection)
+      if (hasSchema) await new DuckDBSql(lent.connection).run(`USE ${NO_SCHEMA}`)
+      this.#idle.push(lent)
     } catch {
-      connection.closeSync()
+      close(lent)
     }
+  }
+
+  /** What has this in its text will not come again. */
+  forget(part: string): void {
+    for (const { statements } of this.#idle) statements.forget(part)
   }
 
   /** Nothing may be under way. */
   close(): void {
-    for (const connection of this.#idle.splice(0)) connection.closeSync()
+    for (const lent of this.#idle.splice(0)) close(lent)
     this.#instance.closeSync()
   }
+}
+
+function close({ connection, statements }: Lent): void {
+  statements.forget('')
+  connection.closeSync()
 }
 
 /** Work on the connection that ends when the signal or the time says so, with the reason for it. */

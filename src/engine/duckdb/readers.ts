@@ -105,6 +105,7 @@ export class DuckDBReaders implements Readers {
       processes: () => this.#queryProcesses(),
       detach: async () => {
         this.#open.delete(reader)
+        this.#connections.forget(quoted(alias))
         await this.#connections.use(release, { mustRun: true })
       },
     })

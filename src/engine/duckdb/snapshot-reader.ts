@@ -21,6 +21,7 @@ import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff, diffRow } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
+import type { PreparedStatements } from './prepared-statements.ts'
 import type { QueryProcesses } from './queries/query-processes.ts'
 import { runQuery } from './query-functions.ts'
 import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
@@ -68,7 +69,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     this.#detach = options.detach
   }
 
-  rows(plan: RowsPlan, signal?: AbortSignal): Promise<Row[]> {
+  rows(plan: RowsPlan, signal?: AbortSignal): Promise<readonly Row[]> {
     return this.#all(compileRows(this.#scope, plan), signal)
   }
 
@@ -78,7 +79,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     keyColumns: readonly string[],
     keys: readonly (readonly Value[])[],
     signal?: AbortSignal,
-  ): Promise<Row[]> {
+  ): Promise<readonly Row[]> {
     if (keys.length === 0) return []
     return this.#all(compileByKeys(this.#scope, table, columns, keyColumns, keys), signal)
   }
@@ -106,20 +107,18 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     const query = this.#kind.queries.get(name)
     if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
     const { timeoutSeconds } = query
+    const { schema } = this.#names
     const others = reads.map(read => ({ read, of: this.#beside(read.reader) }))
     const models = others.map(({ read: { alias, model }, of }) => of.#asRead(alias, model))
-    const run = () =>
-      this.#read(sql => runQuery(query, args, page, { sql, names: this.#names, reads: models }), {
-        signal,
-        timeoutSeconds,
-        schema: this.#names.schema,
-      })
+    const work = (sql: DuckDBSql) => runQuery(query, args, page, { sql, names: this.#names, reads: models })
+    const read = (signal: AbortSignal) => this.#read(work, { signal, timeoutSeconds, schema })
+    const key = JSON.stringify([schema, name, args, page, others.map(({ of }) => of.#names.schema)])
     // All are held open by the one read.
     return others.reduce(
       (read, { of }) =>
         () =>
           of.#hold(read),
-      run,
+      () => this.#result(key, read, signal),
     )()
   }
 
@@ -143,7 +142,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
       return sql.all(text, params)
     }
     // Both are held open by the one read.
-    const rows = await older.#hold(() => this.#read(work, { signal }))
+    const key = JSON.stringify([this.#names.schema, older.#names.schema, plan])
+    const rows = await older.#hold(() => this.#result(key, signal => this.#read(work, { signal }), signal))
     const table = tableOf(this.#kind, plan.table)
     return rows.map(row => diffRow(table, plan, row))
   }
@@ -210,11 +210,23 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     return BigInt(String(row?.count))
   }
 
-  #all({ text, params }: Statement, signal?: AbortSignal): Promise<Row[]> {
-    return this.#read(sql => sql.all(text, params), { signal })
+  /** The text names the version: what it is attached as is never given twice. */
+  #all({ text, params }: Statement, signal?: AbortSignal): Promise<readonly Row[]> {
+    const read = (signal: AbortSignal) =>
+      this.#read((sql, statements) => sql.again(statements, text, params), { signal })
+    return this.#result(`${text}\n${JSON.stringify(params)}`, read, signal)
   }
 
-  #read<T>(work: (sql: DuckDBSql) => Promise<T>, options?: UseOptions): Promise<T> {
+  async #result<T extends object>(
+    key: string,
+    read: (signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    this.#mustBeOpen()
+    return this.#connections.results.get(key, read, signal)
+  }
+
+  #read<T>(work: (sql: DuckDBSql, statements: PreparedStatements) => Promise<T>, options?: UseOptions): Promise<T> {
     return this.#hold(() => this.#connections.use(work, options))
   }
 
@@ -230,12 +242,16 @@ export class DuckDBSnapshotReader implements SnapshotReader {
 
   /** Nothing is detached until what this answers is called. */
   #holdOpen(): () => void {
-    if (this.#closed) throw new Error('the snapshot reader is closed')
+    this.#mustBeOpen()
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#reads.add(promise)
     return () => {
       this.#reads.delete(promise)
       resolve()
     }
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new Error('the snapshot reader is closed')
   }
 }

@@ -15,6 +15,7 @@ import {
 } from '@duckdb/node-api'
 import type { Parameters, Sql } from '../../kinds/context.ts'
 import type { Row, Value } from '../../kinds/types.ts'
+import type { PreparedStatements } from './prepared-statements.ts'
 
 /** An identifier, quoted. Identifiers only ever come from a kind or from the platform; values are bound. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
@@ -45,6 +46,14 @@ export class DuckDBSql implements Sql {
     return this.#use(await this.#connection.prepare(text), params, async prepared =>
       rowsOf(await prepared.runAndReadAll()),
     )
+  }
+
+  /** As `all`, of a statement that is likely to come again. */
+  async again(statements: PreparedStatements, text: string, params: Parameters): Promise<Row[]> {
+    return statements.use(text, async prepared => {
+      bind(prepared, params)
+      return rowsOf(await prepared.runAndReadAll())
+    })
   }
 
   /** The result of one statement, whose rows are computed as they are fetched. */

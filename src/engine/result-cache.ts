@@ -1,0 +1,88 @@
+import { LRUCache } from 'lru-cache'
+
+/** All results of a process's readers together. */
+const MAX_BYTES = 64 << 20
+/** What a value takes besides its text, roughly. */
+const VALUE_BYTES = 32
+
+/**
+ * Results of reads of immutable versions, the last used of them, within a bound in bytes. Whoever asks for what is being
+ * read waits for that; the read is stopped once nobody waits for it any more.
+ */
+export class ResultCache {
+  readonly #kept: LRUCache<string, object>
+  readonly #underWay = new Map<string, SharedRead<object>>()
+
+  /** A result that would take a sixteenth of `maxBytes` is not kept. */
+  constructor({ maxBytes = MAX_BYTES } = {}) {
+    this.#kept = new LRUCache({
+      maxSize: maxBytes,
+      maxEntrySize: Math.floor(maxBytes / 16),
+      sizeCalculation: (result, key) => key.length + bytesOf(result),
+    })
+  }
+
+  /** What belongs to the key, which says the version, too. It is shared: nobody may change it. */
+  async get<T extends object>(
+    key: string,
+    read: (signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    signal?.throwIfAborted()
+    const found = this.#kept.get(key) ?? (this.#underWay.get(key) ?? this.#begin(key, read)).wait(signal)
+    // Only ever what `read` gave for this key.
+    return (await found) as T
+  }
+
+  #begin(key: string, read: (signal: AbortSignal) => Promise<object>): SharedRead<object> {
+    const over = () => {
+      if (this.#underWay.get(key) === shared) this.#underWay.delete(key)
+    }
+    const shared = new SharedRead(async signal => {
+      const result = await read(signal)
+      this.#kept.set(key, result)
+      return result
+    }, over)
+    this.#underWay.set(key, shared)
+    return shared
+  }
+}
+
+/** A read that several wait for. */
+class SharedRead<T> {
+  readonly #result: Promise<T>
+  readonly #stop = new AbortController()
+  readonly #onLeft: () => void
+  #waiting = 0
+
+  /** `onLeft` is called when nobody waits any more: it has been read, or is stopped, and nobody may join. */
+  constructor(read: (signal: AbortSignal) => Promise<T>, onLeft: () => void) {
+    this.#onLeft = onLeft
+    this.#result = read(this.#stop.signal)
+  }
+
+  async wait(signal?: AbortSignal): Promise<T> {
+    this.#waiting += 1
+    const gone = Promise.withResolvers<never>()
+    const leave = () => gone.reject(signal?.reason)
+    signal?.addEventListener('abort', leave, { once: true })
+    try {
+      return await Promise.race([this.#result, gone.promise])
+    } finally {
+      signal?.removeEventListener('abort', leave)
+      this.#waiting -= 1
+      if (this.#waiting === 0) {
+        this.#onLeft()
+        this.#stop.abort(signal?.reason)
+        // When the last one has gone, nothing of it is left at work.
+        await this.#result.catch(() => {})
+      }
+    }
+  }
+}
+
+function bytesOf(value: unknown): number {
+  if (typeof value === 'string') return VALUE_BYTES + value.length
+  if (typeof value !== 'object' || value === null) return VALUE_BYTES
+  return Object.values(value).reduce((sum: number, part) => sum + bytesOf(part), VALUE_BYTES)
+}
