@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import { letArchivesGo } from '../../src/jobs/archive-retention.ts'
@@ -161,7 +164,8 @@ test('what is asked for all the time reads no table that grows from end to end',
     idempotencyKey: 'one',
     submittedBy: null,
   }
-  const files = new ResultFiles({ dataDir: '/nowhere', log: quiet })
+  const dataDir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-results-')), path => rm(path, { recursive: true }))
+  const files = stack.adopt(new ResultFiles({ dataDir, log: quiet }), open => open.close())
   const results = new StoredResults({ db, objects, files, snapshots })
   /** One is taken up, cannot be read, and fails. */
   const runOnce = async () => {
