@@ -86,5 +86,8 @@ function workOf(kind: Kind, { sql, function: called }: StartQuery['input']['quer
       'BAD_VALUE',
       `query.function.arguments: ${name} has no ${JSON.stringify(unknown)}; there are ${Object.keys(query.arguments).join(', ')}.`,
     )
+  // What a run reads is kept for it, and that is one version.
+  if (Object.values(query.arguments).some(({ type }) => type.is === 'model'))
+    throw new TeatreeError('BAD_VALUE', `query.function.name: ${name} reads other models; ask for it as a field.`)
   return { is: 'function', name, args: coerceArguments(kind, query, given) }
 }
