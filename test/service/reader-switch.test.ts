@@ -12,8 +12,9 @@ beforeAll(async () => {
 })
 afterAll(() => managed[Symbol.asyncDispose]())
 
-const PUBLISHES = 500
-const READS = 10_000
+/** More for long runs. */
+const PUBLISHES = Number(process.env.TEATREE_TEST_PUBLISHES ?? 100)
+const READS = 20 * PUBLISHES
 const CLIENTS = 8
 
 async function newModel(): Promise<string> {
