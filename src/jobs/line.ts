@@ -6,18 +6,17 @@ import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
-import { span } from '../platform/telemetry/index.ts'
+import { Batches } from './batches.ts'
 import { clearBlocked, markBlocked } from './blocked.ts'
-import { endingOf, MAX_DEATHS, measure, parked } from './endings.ts'
 import { LostVersions } from './lost-versions.ts'
 import { ModelFiles } from './model-files.ts'
 import { ModelWriter } from './model-writer.ts'
 import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
-import { type Ending, Fenced, type Publication, type Publisher } from './publish.ts'
+import { Fenced, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
 import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
-import { forTheLine, prepareWork, type WorkDeps } from './work.ts'
+import { forTheLine } from './work.ts'
 
 /** When nothing has come for so long, the line takes the time to make the next versions cheaper. */
 const QUIET_MS = 200
@@ -47,7 +46,6 @@ export interface LineDeps {
 export class Line {
   readonly #deps: LineDeps
   readonly #files: ModelFiles
-  readonly #kind: Kind
   readonly model: string
   readonly #epoch: number
   /** No further batch is begun, and none is waited for. */
@@ -60,7 +58,9 @@ export class Line {
   #quiet: NodeJS.Timeout | null = null
   #isQuiet = false
   readonly #lost: LostVersions
-  readonly #work: WorkDeps
+  readonly #batches: Batches
+  /** Whether more waits behind the batch under way. */
+  #hasMore = false
   #suspects: bigint
   #isBlocked: boolean
   /** Whether the newest version was made with another shape of the kind. */
@@ -75,7 +75,6 @@ export class Line {
   private constructor(deps: LineDeps, model: Model, epoch: number, kind: Kind, engine: Engine, suspects: bigint) {
     this.#deps = deps
     this.#files = new ModelFiles(deps.dataDir, model.id)
-    this.#kind = kind
     this.model = model.id
     this.#epoch = epoch
     this.#writer = new ModelWriter({ ...deps, files: this.#files, kind, engine, model: model.id, epoch })
@@ -83,7 +82,17 @@ export class Line {
       { ...deps, files: this.#files, signal: this.#stop.signal },
       { model: model.id, epoch },
     )
-    this.#work = forTheLine(deps)
+    this.#batches = new Batches({
+      model: model.id,
+      epoch,
+      kind,
+      files: this.#files,
+      writer: this.#writer,
+      publisher: deps.publisher,
+      work: forTheLine(deps),
+      signal: this.#stop.signal,
+      onPublished: published => this.#published(published),
+    })
     this.#isBlocked = model.blocked !== null
     this.#suspects = suspects
     this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
@@ -174,40 +183,27 @@ export class Line {
   async #batch(): Promise<boolean> {
     const { db, log } = this.#deps
     if (!this.#deps.safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
-    if (this.#hasChanged) await this.#takeUpKind()
+    // What comes with the kind comes before what waits.
+    this.#hasMore = true
+    if (this.#hasChanged) await this.#batches.takeUpKind()
+    this.#hasChanged = false
     const { batch, more } = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
-    const [first] = batch
-    const last = batch.at(-1)
-    if (!first || !last) {
+    this.#hasMore = more
+    const [first, ...others] = batch
+    if (!first) {
       await this.#nothingWaits()
       return false
     }
     try {
-      await this.#end(batch, first, more)
+      await this.#batches.end([first, ...others])
     } catch (error) {
       if (!(error instanceof Fenced)) await this.#giveBack(batch)
       throw error
     }
-    if (last.seq >= this.#suspects) this.#suspects = 0n
+    if ((others.at(-1) ?? first).seq >= this.#suspects) this.#suspects = 0n
     this.#isBlocked = false
     log.debug({ model: this.model, intents: batch.length }, 'batch ended')
     return true
-  }
-
-  async #end(batch: readonly Intent[], first: Intent, more: boolean): Promise<void> {
-    await Promise.all(batch.map(waited))
-    await span(
-      'batch',
-      {
-        parent: first.traceparent,
-        links: batch.slice(1).map(intent => intent.traceparent),
-        attributes: { 'teatree.model': this.model, 'teatree.intents': batch.length },
-      },
-      async () =>
-        first.solo > MAX_DEATHS
-          ? this.#publish([first], [parked(first)], more)
-          : this.#publish(batch, await this.#apply(batch), more),
-    )
   }
 
   /** What blocked the model may have ended in another way: its intents cancelled, or published after all. */
@@ -219,64 +215,10 @@ export class Line {
     this.#isBlocked = false
   }
 
-  async #apply(batch: readonly Intent[]): Promise<Ending[]> {
-    const { writer, version } = await this.#writer.opened()
-    const scratch = this.#files.scratchDir(this.#epoch)
-    await using prepared = await prepareWork(this.#work, this.#kind, batch, scratch, this.#stop.signal)
-    const ready = prepared.items.flatMap(item => (item.is === 'work' ? [item.work] : []))
-    const outcomes = ready.length === 0 ? [] : await span('apply', {}, () => writer.apply(ready, version + 1))
-    const byIntent = new Map(ready.map((work, index) => [work.intentId, outcomes[index]]))
-    return batch.map((intent, index) => {
-      const item = prepared.items[index]
-      const outcome = item?.is === 'refused' ? { ok: false as const, error: item.error } : byIntent.get(intent.id)
-      if (!outcome) throw new Error(`intent ${intent.id} has no outcome`)
-      return endingOf(intent, outcome)
-    })
-  }
-
-  /** What the kind has got since the newest version is a version of its own, without an intent. */
-  async #takeUpKind(): Promise<void> {
-    const { writer, version } = await this.#writer.opened()
-    if (writer.hasAdditions) {
-      await writer.apply([], version + 1)
-      await this.#publish([], [], true, true)
-    }
-    this.#hasChanged = false
-  }
-
-  async #publish(
-    batch: readonly Intent[],
-    endings: readonly Ending[],
-    more: boolean,
-    changed = endings.some(({ status }) => status === 'PUBLISHED'),
-  ): Promise<void> {
-    const startedAt = performance.now()
-    await span('publish', {}, async publishing => {
-      const made = changed ? await this.#makeVersion() : { after: 0, snapshot: null }
-      const { version, seconds } = await this.#deps.publisher.publish({
-        model: this.model,
-        kind: this.#kind,
-        epoch: this.#epoch,
-        endings,
-        lastSeq: batch.at(-1)?.seq ?? 0n,
-        ...made,
-      })
-      publishing.setAttribute('teatree.version', version)
-      if (changed) this.#writer.movedOn(version)
-      measure(this.#kind, batch, endings, seconds)
-    })
-    if (!changed) return
-    this.#pace.published({ intents: batch.length, more, startedAt, endedAt: performance.now() })
+  #published({ intents, startedAt }: { intents: number; startedAt: number }): void {
+    this.#pace.published({ intents, more: this.#hasMore, startedAt, endedAt: performance.now() })
     this.#tidyWhenQuiet()
     this.#deps.onPublished(this.model)
-  }
-
-  async #makeVersion(): Promise<Pick<Publication, 'after' | 'snapshot'>> {
-    const { writer, version } = await this.#writer.opened()
-    const made = await span('snapshot', {}, () =>
-      this.#files.make(version + 1, this.#epoch, dir => writer.snapshot(dir)),
-    )
-    return { after: version, snapshot: { dir: this.#files.versionDir(version + 1, this.#epoch), ...made } }
   }
 
   /** Where this cannot be said, they are taken again as they are, RUNNING. */
@@ -330,7 +272,3 @@ function differs(old: KindShape, now: KindShape): boolean {
   const { additive, breaking } = shapeDifference(old, now)
   return additive.length + breaking.length > 0
 }
-
-/** The time in the line, in the intent's own trace, whichever batch it came to be in. */
-const waited = (intent: Intent): Promise<void> =>
-  span('queue', { parent: intent.traceparent, startTime: new Date(intent.submittedAt) }, () => {})
