@@ -46,8 +46,11 @@ export async function clearStore({ db, objects }: { db: Database; objects: Objec
     for (const folder of await versionFolders(objects, id)) await objects.deletePrefix(folder)
     await db.transaction(async tx => {
       await tx.query('DELETE FROM archive WHERE model = $1', [id])
-      // What is known of pinned files goes with them (pinned-files.ts).
-      await tx.query(`DELETE FROM content_index WHERE model = $1 AND role IN ('PUBLISHED', 'CLEAN')`, [id])
+      // What is known of pinned files and results goes with them (pinned-files.ts, stored-results.ts).
+      await tx.query(
+        `DELETE FROM content_index WHERE model = $1 AND role IN ('PUBLISHED', 'CLEAN') AND query_run IS NULL`,
+        [id],
+      )
       await tx.query('UPDATE goal_model SET in_store = $2 WHERE id = $1', [id, last ? 'NOTHING' : 'LATE'])
     })
   }

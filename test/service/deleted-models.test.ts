@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { clearStore, removeDeleted } from '../../src/jobs/deleted-models.ts'
+import { removeResults } from '../../src/jobs/stored-results.ts'
 import { namesOf } from '../support/archives.ts'
 import { type Losable, openLosable } from '../support/lost-disk.ts'
 import { bytesOf, keysOf, nobodysStore, onS3, S3_URL } from '../support/object-stores.ts'
@@ -86,6 +87,29 @@ describe.each(STORES.filter(({ there }) => there))('what $name holds of a delete
     await put()
     await clearStore(jobs)
     expect(await keysOf(jobs.objects.list(`${model}/`))).toEqual([late])
+  })
+
+  test('of the results of query runs goes with them, whoever is there first', async () => {
+    await using jobs = await openLosable(options())
+    const model = await archivedModel(jobs)
+    const run = crypto.randomUUID()
+    const [name, key] = [`${run}-1.parquet`, `${model}/results/${run}-1.parquet`]
+    await jobs.db.query(
+      `INSERT INTO query_run (id, model, version, work, digest, state, attempt, row_count, columns, expires_at, ended_at, traceparent)
+       VALUES ($1, $2, 2, '{}', '', 'DONE', 1, 0, '[]', now() + interval '1 hour', now(), '')`,
+      [run, model],
+    )
+    await jobs.db.query(
+      `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256, query_run)
+       VALUES ($1, 2, 'RESULT', $2, $3, 1, repeat('0', 64), $4)`,
+      [model, name, jobs.objects.uri(key), run],
+    )
+    await jobs.objects.put(key, Buffer.from('r'))
+    await deleted(jobs, model)
+    await clearStore(jobs)
+    await removeResults(jobs)
+    expect(await keysOf(jobs.objects.list(`${model}/`))).toEqual([])
+    expect(await known(jobs, model)).toEqual(NOTHING)
   })
 
   test('stays as long as another model would be made again from it', async () => {
