@@ -56,7 +56,7 @@ test('groups, their measures and their pages are those of a plain evaluation', a
         })
       },
     ),
-    runs(100),
+    runs(50),
   )
 })
 

@@ -73,7 +73,7 @@ test('what changed between two versions is what a plain comparison by key finds,
         await Promise.all([older.close(), newer.close()])
       }
     }),
-    runs(60),
+    runs(30),
   )
 })
 

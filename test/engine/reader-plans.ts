@@ -2,13 +2,17 @@ import fc from 'fast-check'
 import type { CompareOperator, Filter, Order } from '../../src/engine/plan.ts'
 import type { Column, Kind, Table } from '../../src/kinds/kind.ts'
 import { decimalOf, type LogicalType, type Row, typeName, type Value } from '../../src/kinds/types.ts'
+import { LONGER } from '../support/longer.ts'
 import type { TableRowsByName } from './reader-model.ts'
 import { orchard } from './reader-model.ts'
 
 type Present = Exclude<Value, null>
 
 /** So many runs, and an end to shrinking before the test's own time is up, so that the seed is told. */
-export const runs = (numRuns: number) => ({ numRuns, interruptAfterTimeLimit: 40_000 })
+export const runs = (numRuns: number) => ({
+  numRuns: Math.ceil(numRuns * LONGER),
+  interruptAfterTimeLimit: 40_000 * LONGER,
+})
 
 /** Small domains, so that values meet, with the ends of every type among them. */
 const VALUES: Record<string, fc.Arbitrary<Present>> = {

@@ -65,7 +65,7 @@ test('pages walked to the end hold what a plain evaluation selects, in its order
         }
       })
     }),
-    runs(60),
+    runs(30),
   )
 })
 
@@ -84,7 +84,7 @@ test('a page between two positions is cut from the end that was asked for', asyn
         expect(await reader.rows(cut)).toEqual(oracle.rows(cut))
       })
     }),
-    runs(60),
+    runs(30),
   )
 })
 
@@ -115,7 +115,7 @@ test('rows are found by keys, nulls among them, each once', async () => {
         })
       },
     ),
-    runs(30),
+    runs(15),
   )
 })
 

@@ -206,7 +206,7 @@ test('narrowed by columns and where a table is what the plan selects, as whateve
           expect([format, sorted(await rowsOf(reader, orchard, plan, format))]).toEqual([format, sorted(narrowed)])
       })
     }),
-    runs(30),
+    runs(15),
   )
 })
 

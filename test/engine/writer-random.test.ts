@@ -5,6 +5,7 @@ import { ALL, type Filter } from '../../src/engine/plan.ts'
 import type { Table } from '../../src/kinds/kind.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
+import { LONGER } from '../support/longer.ts'
 import { orchard } from './reader-model.ts'
 import { Oracle } from './reader-oracle.ts'
 import { filterOn, rowsOf, tableOf } from './reader-plans.ts'
@@ -132,6 +133,6 @@ test('batches of changes leave the rows and have the outcomes that they would ha
         expect(byKey(found)).toEqual(byKey(expected.rows(name)))
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 30 * LONGER },
   )
 })

@@ -8,6 +8,7 @@ import { databaseOf } from '../../src/engine/duckdb/database.ts'
 import { blockManifest, cloned } from '../../src/engine/duckdb/snapshot-files.ts'
 import { DuckDBSql, literal, quoted } from '../../src/engine/duckdb/sql.ts'
 import type { SnapshotFiles } from '../../src/engine/engine.ts'
+import { LONGER } from '../support/longer.ts'
 import { HEAP_CHANGES, HEAPS, type HeapChange, many } from './heap-changes.ts'
 import { WriterModel } from './writer-model.ts'
 
@@ -123,7 +124,7 @@ test('every version is, query for query, the state that was published, however i
       expect(await digestOf(held.files)).toEqual(before.bytes)
       seen.clones = await cloned(databaseOf(held.files), `${model.path}/clone`)
     }),
-    { numRuns: 2, endOnFailure: true },
+    { numRuns: 2 * LONGER, endOnFailure: true },
   )
   expect(seen.wals).toBeGreaterThan(20)
   expect(seen.bases).toBeGreaterThan(10)

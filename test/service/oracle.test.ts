@@ -8,6 +8,7 @@ import { orchard, type TableRowsByName } from '../engine/reader-model.ts'
 import { Oracle } from '../engine/reader-oracle.ts'
 import { contents, filterOn, orderOf, tableOf } from '../engine/reader-plans.ts'
 import type { Answer } from '../support/http-server.ts'
+import { LONGER } from '../support/longer.ts'
 import {
   aggregateArguments,
   askable,
@@ -25,13 +26,13 @@ import { type OracleModel, openOracleModel } from './oracle-model.ts'
 /**
  * Whatever is asked over GraphQL is answered as a plain evaluation in JavaScript answers it (test/engine/reader-oracle.ts,
  * which knows no SQL): random data, written by mutations and read back over HTTP by random plans, each page by page to
- * its end. TEATREE_TEST_ORACLE_RUNS says how many versions (of PLANS plans each), TEATREE_TEST_ORACLE_SEED which.
+ * its end. TEATREE_TEST_LONGER says how many times as many, TEATREE_TEST_ORACLE_SEED which.
  */
-const RUNS = Number(process.env.TEATREE_TEST_ORACLE_RUNS) || 60
+const RUNS = 60 * LONGER
 const SEED = Number(process.env.TEATREE_TEST_ORACLE_SEED) || randomInt(1, 2 ** 31)
 const PLANS = { rows: 24, aggregates: 20, diffs: 3 }
-/** So long at most, unless runs were asked for; what was checked by then is told. */
-const TIME_MS = process.env.TEATREE_TEST_ORACLE_RUNS ? 6 * 3_600_000 : 30_000
+/** So long at most; what was checked by then is told. */
+const TIME_MS = 15_000 * LONGER
 
 const harvests = tableOf('harvests')
 /** A walk has a few pages, seldom many. */

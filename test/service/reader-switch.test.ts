@@ -3,6 +3,7 @@ import type { Engine, Readers } from '../../src/engine/engine.ts'
 import { ALL } from '../../src/engine/plan.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { quiet } from '../support/control.ts'
+import { LONGER } from '../support/longer.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
 
@@ -12,8 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => managed[Symbol.asyncDispose]())
 
-/** More for long runs. */
-const PUBLISHES = Number(process.env.TEATREE_TEST_PUBLISHES ?? 100)
+const PUBLISHES = 100 * LONGER
 const READS = 20 * PUBLISHES
 const CLIENTS = 8
 
