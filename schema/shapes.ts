@@ -24,6 +24,8 @@ export interface PageContent<T> {
   edges: readonly Edge<T>[]
   hasNextPage: boolean
   hasPreviousPage: boolean
+  /** To be answered in one go: what all its nodes refer to is then read together. */
+  atOnce: boolean
 }
 export interface Edge<T> {
   node: T

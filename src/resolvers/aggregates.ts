@@ -9,7 +9,7 @@ import type { PositionPart } from './cursors.ts'
 import { measureType } from './measures.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { columnOf } from './rows.ts'
-import { selectedNodes } from './selection.ts'
+import { refers, selectedNodes } from './selection.ts'
 
 const COLUMN_MEASURES = ['sum', 'avg', 'min', 'max', 'countDistinct'] as const satisfies readonly ColumnMeasure[]
 
@@ -40,6 +40,7 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
         }))
       },
       goesOn: () => context.services.snapshots.paged(snapshot.version),
+      atOnce: refers(table, selectedNodes(info, 'group')),
       count: async () => (await snapshot.reader()).countGroups({ ...plan, limit: 1 }, context.signal),
     })
   },

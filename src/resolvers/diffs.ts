@@ -4,7 +4,7 @@ import { parseWhere } from '../kinds/where.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { columnOf } from './rows.ts'
-import { columnsOf, selected } from './selection.ts'
+import { columnsOf, refers, selected } from './selection.ts'
 import { acquire } from './snapshot-source.ts'
 
 /** What changed in a table from an older version to the snapshot's. */
@@ -19,7 +19,8 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
       ['nodes', side],
       ['edges', 'node', side],
     ])
-    const columns = columnsOf(table, selected(info, ...sides))
+    const selection = selected(info, ...sides)
+    const columns = columnsOf(table, selection)
     const older = await acquire(snapshot.model, args.from as SnapshotAtInput, 0, context)
     const { version } = snapshot.version
     if (older.version.version > version)
@@ -38,6 +39,7 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
           cursor: () => context.cursors.encode(scope, key),
         }))
       },
+      atOnce: refers(table, selection),
       goesOn() {
         for (const side of [snapshot, older]) context.services.snapshots.paged(side.version)
       },

@@ -8,7 +8,7 @@ import { coerce } from '../kinds/values.ts'
 import { parseWhere } from '../kinds/where.ts'
 import { keyName, type OperationContext } from './context.ts'
 import { pageOf, pageRequest } from './pages.ts'
-import { columnsOf, selected, selectedNodes } from './selection.ts'
+import { columnsOf, refers, selected, selectedNodes } from './selection.ts'
 
 /** Rows of a snapshot: pages of them, one by its key, and those that rows refer to. */
 export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
@@ -22,7 +22,8 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
       ...(request.after !== null && { after: context.cursors.decode(scope, parts, request.after) }),
       ...(request.before !== null && { before: context.cursors.decode(scope, parts, request.before) }),
     }
-    const columns = columnsOf(table, selectedNodes(info))
+    const selection = selectedNodes(info)
+    const columns = columnsOf(table, selection)
     return pageOf<RowSource>(request, {
       async read(limit) {
         const reader = await snapshot.reader()
@@ -38,6 +39,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
         }))
       },
       goesOn: () => context.services.snapshots.paged(snapshot.version),
+      atOnce: refers(table, selection),
       count: async () => (await snapshot.reader()).count(table.name, where, context.signal),
     })
   },

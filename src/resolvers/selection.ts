@@ -37,6 +37,10 @@ export function columnsOf(table: Table, selection: Selection): string[] {
   return [...table.columns.keys()].filter(name => selection.has(name) || wanted.has(name))
 }
 
+/** Whether a row's references are selected. */
+export const refers = (table: Table, selection: Selection): boolean =>
+  table.references.some(({ as }) => selection.has(as))
+
 function below(info: Info, fields: readonly FieldNode[]): Selection {
   const found = new Map<string, FieldNode[]>()
   // Once for all fields: a fragment that is spread twice, or in a circle of spreads, adds nothing the second time.

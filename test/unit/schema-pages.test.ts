@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
-import { inPieces } from '../../schema/pages.ts'
+import { listed } from '../../schema/pages.ts'
 
 test('a large page is answered in pieces, between which others get their turn', async () => {
   const items = Array.from({ length: 1000 }, (_, index) => index)
+  const edges = items.map(node => ({ node, cursor: () => '' }))
   let turns = 0
   let isOver = false
   const others = () => {
@@ -12,7 +13,7 @@ test('a large page is answered in pieces, between which others get their turn', 
   }
   setImmediate(others)
   const answered: number[] = []
-  for await (const item of inPieces(items)) answered.push(item)
+  for await (const item of listed({ edges, atOnce: false }, ({ node }) => node)) answered.push(item)
   isOver = true
   expect(answered).toEqual(items)
   expect(turns).toBeGreaterThanOrEqual(9)
