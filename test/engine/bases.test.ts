@@ -7,7 +7,10 @@ import { Bases } from '../../src/engine/duckdb/bases.ts'
 import { databaseOf, type ModelDatabase, openDatabase } from '../../src/engine/duckdb/database.ts'
 import { blockChecksums, blocksInUse } from '../../src/engine/duckdb/database-blocks.ts'
 import { blockManifest } from '../../src/engine/duckdb/snapshot-files.ts'
+import { onDisk, smallDisk } from '../support/small-disk.ts'
 import { querySnapshot } from './writer-model.ts'
+
+const disk = smallDisk(64)
 
 let dir: string
 let db: ModelDatabase
@@ -194,3 +197,32 @@ test('bases whose versions go while a later one is current go with the next vers
   expect(await onDisk()).toBe(2)
   expect(await querySnapshot(files, digest)).toEqual(await db.sql.all(digest))
 })
+
+test.skipIf(!disk)(
+  onDisk(disk, 'the file to be patched is not made where it would fill the disk, nor tried with each version'),
+  async () => {
+    if (!disk) return
+    const small = await mkdtemp(join(disk.dir, 'bases-'))
+    const other = await openDatabase(small, null, { threads: 1 })
+    const onSmall = await Bases.open({ dir: join(small, 'bases'), database: other.path, from: null })
+    try {
+      await other.sql.run('CREATE TABLE t AS SELECT i, random() AS weight FROM range(300000) r (i)')
+      await onSmall.renew(other.sql)
+      const spares = async () => {
+        await other.sql.run('UPDATE t SET weight = random() WHERE i % 20 = 3')
+        const version = await mkdtemp(join(small, 'version-'))
+        await onSmall.publish(version)
+        await onSmall.close()
+        await rm(version, { recursive: true })
+        return (await readdir(join(small, 'bases'))).length - 1
+      }
+      const { size } = await stat(other.path)
+      const makeRoom = await disk.fill(1.8 * size)
+      expect(await spares()).toBe(0)
+      await makeRoom()
+      expect(await spares()).toBe(0)
+    } finally {
+      other.close()
+    }
+  },
+)

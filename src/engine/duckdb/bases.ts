@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncPath } from '../../platform/sync-path.ts'
 import { manifestDigest } from '../blocks.ts'
@@ -36,6 +36,8 @@ const MOST_REPLAY_MS = 100
 const MOST_WAL_BYTES = 1 << 20
 /** With less than this, a new base is not worth its making even while nobody waits. */
 const LEAST_REPLAY_MS = 5
+/** A file to be patched is an option: beside it as much again stays free for what has to be written. */
+const SPARE_ROOM = 2
 
 /**
  * Publishes the states of a database at the price of what has changed. A version is a link to a base and a copy of the
@@ -61,6 +63,8 @@ export class Bases {
   #older: Base[] = []
   #used: BlocksInUse | null = null
   #sparing: Promise<void> | null = null
+  /** There was no room for one: it is not tried again with each version, which others would go without room for. */
+  #isWithoutSpare = false
   #made = 0
   /** What the last base cost to make, and what the versions since have cost their readers. */
   #costMs = 0
@@ -154,6 +158,7 @@ export class Bases {
     this.#costMs = performance.now() - started
     this.#replayMs = 0
     this.#read = null
+    this.#isWithoutSpare = false
   }
 
   /** Writes the present state into `dir`, synced. */
@@ -195,7 +200,7 @@ export class Bases {
   /** Sees to it, out of sight, that there is a file to be patched when a new base is due. */
   #makeSpare(): void {
     const like = this.#current
-    if (!like?.outdated || this.#sparing) return
+    if (!like?.outdated || this.#sparing || this.#isWithoutSpare) return
     this.#sparing = this.#copy(like).finally(() => {
       this.#sparing = null
     })
@@ -205,10 +210,13 @@ export class Bases {
     if ((await this.#retired()).length > 0) return
     const path = this.#nextPath()
     // Where there is no room, a new base is a copy when it is due, if there is room then.
-    const isCopied = await copyForUse(like.path, path).then(
-      () => true,
-      () => false,
-    )
+    const isCopied =
+      (await hasRoom(this.#dir, SPARE_ROOM * like.manifest.bytes)) &&
+      (await copyForUse(like.path, path).then(
+        () => true,
+        () => false,
+      ))
+    if (!isCopied) this.#isWithoutSpare = true
     // One that was retired meanwhile may have been written to.
     if (isCopied && like.outdated && this.#all().includes(like))
       this.#older.push({ ...like, path, outdated: new Set(like.outdated) })
@@ -277,6 +285,11 @@ function changedSince({ outdated, checksums }: Base, now: Buffer): number[] | nu
       changed.push(block)
   }
   return changed
+}
+
+async function hasRoom(dir: string, bytes: number): Promise<boolean> {
+  const { bavail, bsize } = await statfs(dir)
+  return bavail * bsize >= bytes
 }
 
 function absent(error: NodeJS.ErrnoException): null {
