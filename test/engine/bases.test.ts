@@ -226,3 +226,21 @@ test.skipIf(!disk)(
     }
   },
 )
+
+test('beside the base before, a file to be patched is made only where that one is kept until a new one is near', async () => {
+  await db.sql.run('CREATE TABLE t AS SELECT i, random() AS weight FROM range(100000) r (i)')
+  await bases.renew(db.sql)
+  const kept = await publish('kept')
+  const next = async (statement: string) => {
+    await db.sql.run(statement)
+    await rm((await publish('next')).folder, { recursive: true })
+    await bases.close()
+    return (await readdir(join(dir, 'bases'))).length
+  }
+  expect(await next('UPDATE t SET weight = random() WHERE i % 200 = 3')).toBe(2)
+  await bases.renew(db.sql)
+  const found: number[] = []
+  while (!(await bases.isDue())) found.push(await next('DELETE FROM t WHERE rowid = (SELECT max(rowid) FROM t)'))
+  expect([found[0], found.at(-1)]).toEqual([2, 3])
+  expect(await querySnapshot(kept.files, 'SELECT count(*)::INTEGER AS rows FROM t')).toEqual([{ rows: 100_000 }])
+})

@@ -19,6 +19,9 @@ import type { DuckDBSql } from './sql.ts'
 import { isUntouched, markUntouched } from './untouched.ts'
 import { type ReadersWal, walForReaders } from './wal.ts'
 
+/** The WAL as readers get it, and the bytes that it has in the writer's database. */
+type SizedWal = ReadersWal & { size: number }
+
 /** The state of the database at a checkpoint, in a file that versions are links to and nothing writes to. */
 interface Base {
   path: string
@@ -70,7 +73,7 @@ export class Bases {
   #costMs = 0
   #replayMs = 0
   /** The WAL as readers get it, as of the size that it had then. */
-  #read: (ReadersWal & { size: number }) | null = null
+  #read: SizedWal | null = null
 
   private constructor(dir: string, database: string) {
     this.#dir = dir
@@ -104,8 +107,13 @@ export class Bases {
   async isDue(): Promise<boolean> {
     await this.#takeFirst()
     if ((await this.#walBytes()) > MOST_WAL_BYTES || !(await this.#isUntouched())) return true
-    const { replayMs } = await this.#wal()
-    return replayMs > MOST_REPLAY_MS || this.#replayMs + replayMs > this.#costMs
+    return this.#nearness(await this.#wal()) > 1
+  }
+
+  /** How much of what makes a new base due has come together. */
+  #nearness({ size, replayMs }: SizedWal): number {
+    const bounds = [size / MOST_WAL_BYTES, replayMs / MOST_REPLAY_MS, (this.#replayMs + replayMs) / this.#costMs]
+    return Math.max(...bounds)
   }
 
   /** Whether a new base is worth its making while nobody waits. */
@@ -168,15 +176,16 @@ export class Bases {
     const base = { bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) }
     const [, ...more] = await this.#retired()
     await this.#remove(more)
-    const { bytes: wal, replayMs } = await this.#wal()
+    const read = await this.#wal()
+    const { bytes: wal, replayMs } = read
     this.#read = null
     if (wal.length === 0) {
       await linkOrCopy(path, join(dir, DATABASE))
       await syncPath(dir)
       return [{ name: DATABASE, ...base }]
     }
+    if (this.#needsSpare(read)) this.#makeSpare()
     this.#replayMs += replayMs
-    if (replayMs > LEAST_REPLAY_MS / 2 || this.#replayMs > this.#costMs / 4) this.#makeSpare()
     await linkOrCopy(path, join(dir, BASE))
     await using copy = await open(join(dir, BASE_WAL), 'w')
     await copy.writeFile(wal)
@@ -195,6 +204,15 @@ export class Bases {
   /** Nothing of it is left at work. */
   async close(): Promise<void> {
     await this.#sparing
+  }
+
+  /**
+   * The base before is still a version's for the first few versions, and will do once it is retired: a copy beside it is
+   * for those alone who keep it until a new base is near.
+   */
+  #needsSpare(wal: SizedWal): boolean {
+    const nearness = this.#nearness(wal)
+    return this.#older.length === 0 ? wal.replayMs > LEAST_REPLAY_MS / 2 || nearness > 1 / 4 : nearness > 3 / 4
   }
 
   /** Sees to it, out of sight, that there is a file to be patched when a new base is due. */
@@ -249,7 +267,7 @@ export class Bases {
     return manifest
   }
 
-  async #wal(): Promise<ReadersWal> {
+  async #wal(): Promise<SizedWal> {
     const size = await this.#walBytes()
     if (this.#read?.size !== size) {
       const wal = size === 0 ? Buffer.alloc(0) : await readFile(walOf(this.#database))
