@@ -152,6 +152,8 @@ export class Bases {
     await mkdir(this.#dir, { recursive: true })
     const checksums = await blockChecksums(this.#database)
     const retired = await this.#retired()
+    // Before one is written to: a copy of it that is under way is torn then, and must not count.
+    this.#older = this.#older.filter(each => !retired.includes(each))
     const path = this.#nextPath()
     const base = {
       path,
@@ -159,7 +161,7 @@ export class Bases {
       checksums,
       outdated: new Set<number>(),
     }
-    await this.#remove(retired)
+    for (const each of retired) await rm(each.path, { force: true })
     this.#older = this.#all()
     this.#current = base
     await markUntouched(this.#database)
