@@ -244,3 +244,26 @@ test('beside the base before, a file to be patched is made only where that one i
   expect([found[0], found.at(-1)]).toEqual([2, 3])
   expect(await querySnapshot(kept.files, 'SELECT count(*)::INTEGER AS rows FROM t')).toEqual([{ rows: 100_000 }])
 })
+
+test('the base that a scenario began with has no name with it once another is current', async () => {
+  await db.sql.run('CREATE TABLE t AS FROM range(100000) r (i)')
+  await bases.renew(db.sql)
+  const { files } = await publish('source')
+  const folder = await mkdtemp(join(dir, 'scenario-'))
+  const scenario = await openDatabase(folder, files, { threads: 1 })
+  const from = databaseOf(files)
+  const shared = await Bases.open({ dir: join(folder, 'bases'), database: scenario.path, from, isShared: true })
+  try {
+    const { nlink } = await stat(from)
+    expect(await shared.isDue()).toBe(false)
+    await scenario.sql.run('INSERT INTO t VALUES (7)')
+    await shared.publish(await mkdtemp(join(dir, 'version-')))
+    expect((await stat(from)).nlink).toBe(nlink + 1)
+    await shared.renew(scenario.sql)
+    expect((await stat(from)).nlink).toBe(nlink)
+    await shared.publish(await mkdtemp(join(dir, 'version-')))
+  } finally {
+    await shared.close()
+    scenario.close()
+  }
+})

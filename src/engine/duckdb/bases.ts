@@ -61,6 +61,9 @@ export class Bases {
   /** The file that is yet to be taken as the first base, and its manifest, where that is known. */
   #first: string | null = null
   #firstManifest: BlockManifest | null = null
+  /** A base that is another model's, too: while it had a name here, none of the two could take it for retired. */
+  #shared: Base | null = null
+  readonly #isShared: boolean
   #current: Base | null = null
   /** Those before it, the newest first. */
   #older: Base[] = []
@@ -75,23 +78,26 @@ export class Bases {
   /** The WAL as readers get it, as of the size that it had then. */
   #read: SizedWal | null = null
 
-  private constructor(dir: string, database: string) {
+  private constructor(dir: string, database: string, isShared: boolean) {
     this.#dir = dir
     this.#database = database
+    this.#isShared = isShared
   }
 
   /**
    * `dir` is for the bases alone, and nothing is left of it when the writer is opened again; `database` is the file whose
    * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too. It belongs to
-   * a version that is kept, so nobody can take it for retired while it gets another name.
+   * a version that is kept, so nobody can take it for retired while it gets another name. `isShared`: of another model,
+   * whose manager is to have it for retired when no version is a link to it any more.
    */
   static async open(of: {
     dir: string
     database: string
     from: string | null
     manifest?: BlockManifest | null
+    isShared?: boolean
   }): Promise<Bases> {
-    const bases = new Bases(of.dir, of.database)
+    const bases = new Bases(of.dir, of.database, of.isShared ?? false)
     if (of.from !== null) {
       // Before anything is written: what is in use now is what is in that file.
       bases.#used = await blocksInUse(of.database)
@@ -132,6 +138,7 @@ export class Bases {
     const checksums = await blockChecksums(path)
     this.#current = { path, manifest, checksums, outdated: this.#used && new Set() }
     this.#costMs = BASE_MS.least + manifest.bytes * BASE_MS.byte
+    if (this.#isShared) this.#shared = this.#current
     this.#first = null
     this.#firstManifest = null
   }
@@ -164,6 +171,8 @@ export class Bases {
     for (const each of retired) await rm(each.path, { force: true })
     this.#older = this.#all()
     this.#current = base
+    if (this.#shared) await this.#remove([this.#shared])
+    this.#shared = null
     await markUntouched(this.#database)
     this.#costMs = performance.now() - started
     this.#replayMs = 0

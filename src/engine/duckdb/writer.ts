@@ -125,7 +125,7 @@ export class DuckDBWriter implements Writer {
     const deleted = rowsIn(await this.#model.counts.tables())
     work.onStep('copy files', null)
     await discardModel(this.#model, options.dir)
-    this.#model = await openModel({ ...options, checksums: undefined }, files)
+    this.#model = await openModel({ ...options, checksums: undefined, isShared: true }, files)
     const { db, counts, state: held } = this.#model
     if (held.version !== from.version) throw new Error(`the files of version ${from.version} hold ${held.version}`)
     await takeUpAdditions(this.#model, options.kind)
