@@ -8,7 +8,7 @@ import { span } from '../platform/telemetry/index.ts'
 import type { Archive } from './archives.ts'
 import { forgetFiles } from './content.ts'
 import { NOT_NEEDED } from './let-go.ts'
-import { areThere, markLost } from './lost.ts'
+import { areThere, markLost, markLostSource } from './lost.ts'
 import type { ModelFiles } from './model-files.ts'
 import { Pauses } from './pauses.ts'
 import { Fenced } from './publish.ts'
@@ -81,6 +81,7 @@ export class LostVersions {
       this.#pauses.clear(lost.version)
       return true
     } catch (error) {
+      await markLostSource(this.#deps.db, error)
       if (lost.isNewest || error instanceof Fenced || this.#deps.signal.aborted) throw error
       this.#pauses.failed(lost.version)
       const { log } = this.#deps

@@ -2,6 +2,7 @@ import { copyFile, open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
+import { databaseOf } from '../../src/engine/duckdb/database.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { listContent } from '../../src/jobs/content.ts'
 import { OpenVersions } from '../../src/jobs/open-versions.ts'
@@ -103,4 +104,29 @@ test('what is read while its files are damaged under it is not handed on, and re
   }
   await expect(read()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   expect(await jobs.rows(id)).toEqual(before)
+})
+
+test('what reads a damaged version of another model waits until that is made again, and takes over nothing of it', async () => {
+  await using jobs = await openLosable()
+  const { id } = await modelWithOneBase(jobs)
+  await jobs.archived(id)
+  const { tables } = await jobs.rows(id)
+  const { id: goals } = await jobs.models.create({ kind: 'goals', reads: [id] })
+  await jobs.startManager().hold(goals)
+  const compute = () => {
+    const period = (from: string, to: string) => ({ from: `${from}-01-01`, to: `${to}-01-01` })
+    const periods = { basisPeriod: period('2024', '2025'), goalPeriod: period('2025', '2026') }
+    return jobs.run(goals, 'computeGoals', { salesModel: id, ...periods, grain: [] })
+  }
+  const before = await compute()
+  expect(before).toMatchObject({ status: 'PUBLISHED' })
+  await damage(databaseOf(await filesOf(jobs, id, 3)))
+  expect(await compute()).toMatchObject({ status: 'PUBLISHED', result: before.result })
+
+  await damage(databaseOf(await filesOf(jobs, id, 3)))
+  const { id: scenario } = await jobs.models.create({ kind: 'sales', from: { model: id } })
+  await jobs.startManager().hold(scenario)
+  const [copy] = await jobs.ledger.intents({ model: scenario }, { limit: 1 })
+  expect(await jobs.ended(copy?.id ?? '')).toMatchObject({ status: 'PUBLISHED' })
+  expect((await jobs.rows(scenario)).tables).toEqual(tables)
 })
