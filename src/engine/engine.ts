@@ -96,6 +96,9 @@ export interface SnapshotRef {
   kind: string
   version: number
   files: SnapshotFiles
+  /** Of its files, where they are known; and the epoch that made them, for who is told that they are damaged. */
+  checksums?: Checksums | undefined
+  epoch?: number
 }
 
 /** One change of a model's tables, as an intent says it; rows and filters have been checked. */

@@ -1,6 +1,8 @@
+import type { Work, WorkOutcome, Writer } from '../engine/engine.ts'
 import type { Kind } from '../kinds/kind.ts'
 import { span } from '../platform/telemetry/index.ts'
 import { endingOf, MAX_DEATHS, measure, parked } from './endings.ts'
+import { markLostSource } from './lost.ts'
 import type { ModelFiles } from './model-files.ts'
 import type { ModelWriter } from './model-writer.ts'
 import type { Ending, Publication, Publisher } from './publish.ts'
@@ -60,7 +62,7 @@ export class Batches {
     const { writer, version } = await this.#deps.writer.opened()
     await using prepared = await prepareWork(work, kind, batch, files.scratchDir(epoch), signal)
     const ready = prepared.items.flatMap(item => (item.is === 'work' ? [item.work] : []))
-    const outcomes = ready.length === 0 ? [] : await span('apply', {}, () => writer.apply(ready, version + 1))
+    const outcomes = ready.length === 0 ? [] : await span('apply', {}, () => this.#applied(writer, ready, version + 1))
     const byIntent = new Map(ready.map((work, index) => [work.intentId, outcomes[index]]))
     return batch.map((intent, index) => {
       const item = prepared.items[index]
@@ -68,6 +70,16 @@ export class Batches {
       if (!outcome) throw new Error(`intent ${intent.id} has no outcome`)
       return endingOf(intent, outcome)
     })
+  }
+
+  /** What it finds of other models to be damaged is made again by their managers; until then it waits. */
+  async #applied(writer: Writer, work: readonly Work[], version: number): Promise<WorkOutcome[]> {
+    try {
+      return await writer.apply(work, version)
+    } catch (error) {
+      await markLostSource(this.#deps.work.db, error)
+      throw error
+    }
   }
 
   async #publish(

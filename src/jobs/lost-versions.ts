@@ -8,10 +8,10 @@ import { span } from '../platform/telemetry/index.ts'
 import type { Archive } from './archives.ts'
 import { forgetFiles } from './content.ts'
 import { NOT_NEEDED } from './let-go.ts'
-import { areThere, markLost } from './lost.ts'
+import { areThere, markLost, markLostSource } from './lost.ts'
 import type { ModelFiles } from './model-files.ts'
 import { Pauses } from './pauses.ts'
-import { Fenced } from './publish.ts'
+import { EpochSpent, Fenced } from './publish.ts'
 import { Rebuild } from './rebuild.ts'
 import { markDamaged, publishRebuilt } from './rebuilt.ts'
 import { columns } from './records.ts'
@@ -29,6 +29,7 @@ interface Deps {
 
 interface Lost {
   version: number
+  epoch: number
   isNewest: boolean
 }
 
@@ -38,6 +39,8 @@ const RETRY_MS = { first: 3000 }
 /**
  * The versions of one model whose files are lost, in the manager that holds it: the newest is made again first, then those
  * that are pinned or read; the others are let go. Only for the newest is the model BLOCKED where that fails.
+ *
+ * One that was lost in this epoch ends it: files of an epoch are never others than they were.
  *
  *   lost ─▶ archive + ledger ─▶ files in a folder of this epoch ─▶ "where epoch = mine": served again
  */
@@ -77,10 +80,13 @@ export class LostVersions {
       return false
     }
     try {
+      // Readers tell its files from those that were lost by the epoch, and may have these open.
+      if (lost.epoch === this.#epoch) throw new EpochSpent(`version ${lost.version} was made in epoch ${this.#epoch}`)
       await this.#make(lost.version)
       this.#pauses.clear(lost.version)
       return true
     } catch (error) {
+      await markLostSource(this.#deps.db, error)
       if (lost.isNewest || error instanceof Fenced || this.#deps.signal.aborted) throw error
       this.#pauses.failed(lost.version)
       const { log } = this.#deps
@@ -111,7 +117,7 @@ export class LostVersions {
     return this.#deps.db.transaction(async tx => {
       // As in let-go.ts: locked by one statement and looked at by the next.
       const lost = await tx.query<Lost>(
-        `SELECT v.version, v.version = m.version AS "isNewest"
+        `SELECT v.version, v.epoch, v.version = m.version AS "isNewest"
            FROM goal_model m JOIN model_version v ON v.model = m.id
           WHERE m.id = $1 AND m.epoch = $2 AND m.deleted_at IS NULL AND v.lost AND v.kept
           ORDER BY v.version DESC FOR NO KEY UPDATE OF v`,

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import { SourceDamaged } from '../engine/snapshot-damaged.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
@@ -30,6 +31,16 @@ export async function markLost(
     )
     return kept.length > 0
   })
+}
+
+/** Where it is why the error came about, says so of the version of another model that was read. */
+export async function markLostSource(db: Database, error: unknown): Promise<void> {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (!(cause instanceof SourceDamaged)) continue
+    const { model, version, epoch } = cause.ref
+    if (epoch !== undefined) await markLost(db, { model, version, epoch })
+    return
+  }
 }
 
 /** What who would read such a version is told. */

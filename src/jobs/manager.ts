@@ -11,7 +11,7 @@ import { Keeper } from './keeper.ts'
 import { Leases, RENEW_SECONDS } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { Line } from './line.ts'
-import { Fenced, Publisher } from './publish.ts'
+import { EpochSpent, Fenced, Publisher } from './publish.ts'
 import type { Queue } from './queue.ts'
 
 export interface ManagerDeps {
@@ -165,7 +165,7 @@ export class Manager {
   #lost(model: string, error: unknown): Promise<void> {
     const level = error instanceof Fenced ? 'warn' : 'error'
     this.#deps.log[level]({ model, err: error }, 'model lost')
-    return this.release(model)
+    return this.#end(model, error instanceof EpochSpent)
   }
 
   /** No release is waited for here: the other leases would end over it. */
@@ -204,13 +204,18 @@ export class Manager {
 
   /** Lets the model go: its work under way ends or goes back to the line. Once however often it is called; never rejects. */
   release(model: string): Promise<void> {
+    return this.#end(model, false)
+  }
+
+  /** `again`: the model goes on here, in an epoch of its own. */
+  #end(model: string, again: boolean): Promise<void> {
     const holding = this.#holdings.get(model)
     if (!holding) return Promise.resolve()
-    holding.releasing ??= this.#release(model, holding)
+    holding.releasing ??= this.#release(model, holding, again)
     return holding.releasing
   }
 
-  async #release(model: string, { opening }: Holding): Promise<void> {
+  async #release(model: string, { opening }: Holding, again: boolean): Promise<void> {
     const held = await opening.catch(() => null)
     if (!held) return
     const { log, onReleased } = this.#deps
@@ -221,6 +226,7 @@ export class Manager {
     } catch (error) {
       log.warn({ model, err: error }, 'the line was not closed as it should be')
     }
+    if (again && !this.#isClosing && (await this.#begin(model).opening.catch(() => null))) return
     await this.#releaseLease(model)
     this.#holdings.delete(model)
     onReleased?.(model)

@@ -69,7 +69,7 @@ export class ModelFiles {
   async make<T>(version: number, epoch: number, write: (dir: string) => Promise<T>): Promise<T> {
     const dir = this.versionDir(version, epoch)
     const remove = () => rm(dir, { recursive: true, force: true })
-    // One that is there is of a publish of this epoch which did not come to be visible.
+    // One that is there is of a making in this epoch which did not come to be visible.
     await remove()
     try {
       await mkdir(dir, { recursive: true })

@@ -37,7 +37,12 @@ export interface Published {
 
 /** Another manager holds the model now; whatever this one still wanted is refused. */
 export class Fenced extends Error {
-  override readonly name = 'Fenced'
+  override readonly name: string = 'Fenced'
+}
+
+/** What is to be done takes another epoch, which this manager can have at once: nobody else holds the model. */
+export class EpochSpent extends Fenced {
+  override readonly name = 'EpochSpent'
 }
 
 /**

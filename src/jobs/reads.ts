@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { SnapshotRef } from '../engine/engine.ts'
+import type { Checksums, SnapshotRef } from '../engine/engine.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Database, Transaction } from '../platform/postgres.ts'
 import type { ReadRequest } from './functions.ts'
@@ -30,9 +30,9 @@ export async function pinReads(
     if (!allowed.has(model))
       throw new TeatreeError('BAD_VALUE', `${alias}: model ${model} is not among the models that this one reads.`)
   const pinned = await db.transaction(tx => pin(tx, of.intent, of.requests))
-  return pinned.map(({ files, ...read }) => ({
+  return pinned.map(read => ({
     ...read,
-    files: new ModelFiles(dataDir, read.model).snapshotFiles(read, files),
+    files: new ModelFiles(dataDir, read.model).snapshotFiles(read, Object.keys(read.checksums)),
   }))
 }
 
@@ -59,7 +59,7 @@ interface Pinned {
   version: number
   epoch: number
   lost: boolean
-  files: string[]
+  checksums: Checksums
 }
 
 /** The part of `pinReads` that happens within a transaction; in the order of the requests. */
@@ -76,7 +76,7 @@ export async function pin(tx: Transaction, intent: string, requests: readonly Re
     [intent, JSON.stringify(requests)],
   )
   const pinned = await tx.query<Pinned>(
-    `SELECT r.alias, r.model, m.kind, r.version, v.epoch, v.lost, ${columns.files('r', 'm')}
+    `SELECT r.alias, r.model, m.kind, r.version, v.epoch, v.lost, ${columns.checksums('r', 'm')}
        FROM intent_read r JOIN goal_model m ON m.id = r.model
        JOIN model_version v ON v.model = r.model AND v.version = r.version
       WHERE r.intent = $1 AND v.kept AND m.deleted_at IS NULL`,

@@ -1,4 +1,4 @@
-import type { SnapshotRef } from '../engine/engine.ts'
+import type { Checksums, SnapshotRef } from '../engine/engine.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { IntentFunction } from './functions.ts'
 import { ModelFiles } from './model-files.ts'
@@ -12,7 +12,7 @@ interface Read {
   kind: string
   epoch: number
   isThere: boolean
-  files: string[]
+  checksums: Checksums
 }
 
 /**
@@ -26,7 +26,7 @@ export async function recordedReads(
   intent: Intent,
 ): Promise<SnapshotRef[]> {
   const reads = await db.query<Read>(
-    `SELECT r.alias, r.model, r.version, m.kind, v.epoch, v.kept AND NOT v.lost AS "isThere", ${columns.files('r', 'm')}
+    `SELECT r.alias, r.model, r.version, m.kind, v.epoch, v.kept AND NOT v.lost AS "isThere", ${columns.checksums('r', 'm')}
        FROM intent_read r JOIN goal_model m ON m.id = r.model
        JOIN model_version v ON v.model = r.model AND v.version = r.version
       WHERE r.intent = $1`,
@@ -37,18 +37,24 @@ export async function recordedReads(
   const refs: SnapshotRef[] = []
   for (const read of reads.sort((a, b) => place(a.alias) - place(b.alias))) {
     const { alias, model, kind, version } = read
-    refs.push({ alias, model, kind, version, files: await filesOf(dataDir, rebuild, read) })
+    refs.push({ alias, model, kind, version, ...(await filesOf(dataDir, rebuild, read)) })
   }
   return refs
 }
 
-async function filesOf(dataDir: string, rebuild: Rebuild, read: Read): Promise<SnapshotRef['files']> {
-  if (read.isThere && read.files.length > 0) {
-    const files = new ModelFiles(dataDir, read.model).snapshotFiles(read, read.files)
+async function filesOf(
+  dataDir: string,
+  rebuild: Rebuild,
+  read: Read,
+): Promise<Pick<SnapshotRef, 'files' | 'checksums' | 'epoch'>> {
+  const { checksums, epoch } = read
+  const names = Object.keys(checksums)
+  if (read.isThere && names.length > 0) {
+    const files = new ModelFiles(dataDir, read.model).snapshotFiles(read, names)
     const held = await rebuild.hold(read, files)
-    if (held) return held
+    if (held) return { files: held, checksums, epoch }
   }
-  return rebuild.filesOf(read.model, read.version)
+  return { files: await rebuild.filesOf(read.model, read.version) }
 }
 
 /** As readRequests (functions.ts) has them: arguments in their order, then `source`, `source_2` … */

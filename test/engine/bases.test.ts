@@ -7,7 +7,10 @@ import { Bases } from '../../src/engine/duckdb/bases.ts'
 import { databaseOf, type ModelDatabase, openDatabase } from '../../src/engine/duckdb/database.ts'
 import { blockChecksums, blocksInUse } from '../../src/engine/duckdb/database-blocks.ts'
 import { blockManifest } from '../../src/engine/duckdb/snapshot-files.ts'
+import { onDisk, smallDisk } from '../support/small-disk.ts'
 import { querySnapshot } from './writer-model.ts'
+
+const disk = smallDisk(64)
 
 let dir: string
 let db: ModelDatabase
@@ -193,4 +196,74 @@ test('bases whose versions go while a later one is current go with the next vers
   const { files } = await publish('next')
   expect(await onDisk()).toBe(2)
   expect(await querySnapshot(files, digest)).toEqual(await db.sql.all(digest))
+})
+
+test.skipIf(!disk)(
+  onDisk(disk, 'the file to be patched is not made where it would fill the disk, nor tried with each version'),
+  async () => {
+    if (!disk) return
+    const small = await mkdtemp(join(disk.dir, 'bases-'))
+    const other = await openDatabase(small, null, { threads: 1 })
+    const onSmall = await Bases.open({ dir: join(small, 'bases'), database: other.path, from: null })
+    try {
+      await other.sql.run('CREATE TABLE t AS SELECT i, random() AS weight FROM range(300000) r (i)')
+      await onSmall.renew(other.sql)
+      const spares = async () => {
+        await other.sql.run('UPDATE t SET weight = random() WHERE i % 20 = 3')
+        const version = await mkdtemp(join(small, 'version-'))
+        await onSmall.publish(version)
+        await onSmall.close()
+        await rm(version, { recursive: true })
+        return (await readdir(join(small, 'bases'))).length - 1
+      }
+      const { size } = await stat(other.path)
+      const makeRoom = await disk.fill(1.8 * size)
+      expect(await spares()).toBe(0)
+      await makeRoom()
+      expect(await spares()).toBe(0)
+    } finally {
+      other.close()
+    }
+  },
+)
+
+test('beside the base before, a file to be patched is made only where that one is kept until a new one is near', async () => {
+  await db.sql.run('CREATE TABLE t AS SELECT i, random() AS weight FROM range(100000) r (i)')
+  await bases.renew(db.sql)
+  const kept = await publish('kept')
+  const next = async (statement: string) => {
+    await db.sql.run(statement)
+    await rm((await publish('next')).folder, { recursive: true })
+    await bases.close()
+    return (await readdir(join(dir, 'bases'))).length
+  }
+  expect(await next('UPDATE t SET weight = random() WHERE i % 200 = 3')).toBe(2)
+  await bases.renew(db.sql)
+  const found: number[] = []
+  while (!(await bases.isDue())) found.push(await next('DELETE FROM t WHERE rowid = (SELECT max(rowid) FROM t)'))
+  expect([found[0], found.at(-1)]).toEqual([2, 3])
+  expect(await querySnapshot(kept.files, 'SELECT count(*)::INTEGER AS rows FROM t')).toEqual([{ rows: 100_000 }])
+})
+
+test('the base that a scenario began with has no name with it once another is current', async () => {
+  await db.sql.run('CREATE TABLE t AS FROM range(100000) r (i)')
+  await bases.renew(db.sql)
+  const { files } = await publish('source')
+  const folder = await mkdtemp(join(dir, 'scenario-'))
+  const scenario = await openDatabase(folder, files, { threads: 1 })
+  const from = databaseOf(files)
+  const shared = await Bases.open({ dir: join(folder, 'bases'), database: scenario.path, from, isShared: true })
+  try {
+    const { nlink } = await stat(from)
+    expect(await shared.isDue()).toBe(false)
+    await scenario.sql.run('INSERT INTO t VALUES (7)')
+    await shared.publish(await mkdtemp(join(dir, 'version-')))
+    expect((await stat(from)).nlink).toBe(nlink + 1)
+    await shared.renew(scenario.sql)
+    expect((await stat(from)).nlink).toBe(nlink)
+    await shared.publish(await mkdtemp(join(dir, 'version-')))
+  } finally {
+    await shared.close()
+    scenario.close()
+  }
 })

@@ -2,8 +2,11 @@ import { copyFile, open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
+import { databaseOf } from '../../src/engine/duckdb/database.ts'
 import type { Engine } from '../../src/engine/engine.ts'
+import { ALL } from '../../src/engine/plan.ts'
 import { listContent } from '../../src/jobs/content.ts'
+import { markLost } from '../../src/jobs/lost.ts'
 import { OpenVersions } from '../../src/jobs/open-versions.ts'
 import { quiet } from '../support/control.ts'
 import { instead } from '../support/instead.ts'
@@ -103,4 +106,49 @@ test('what is read while its files are damaged under it is not handed on, and re
   }
   await expect(read()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   expect(await jobs.rows(id)).toEqual(before)
+})
+
+test('a version that its own manager makes again is opened anew by those who had it open', async () => {
+  await using jobs = await openLosable()
+  const { id } = await modelWithOneBase(jobs)
+  await jobs.archived(id)
+  const versions = new OpenVersions({ ...jobs, log: quiet })
+  onTestFinished(() => versions.close())
+  const before = await jobs.snapshots.find(id, { version: 3 }, 0)
+  const old = await versions.open(before)
+  // Found by one who makes a clean file of it: who reads it does not know.
+  await markLost(jobs.db, before)
+  await jobs.rows(id)
+  const now = await jobs.snapshots.find(id, { version: 3 }, 0)
+  expect(now.epoch).toBeGreaterThan(before.epoch)
+  const again = await versions.open(now)
+  expect(again.reader).not.toBe(old.reader)
+  expect(await again.reader.count('sales', ALL)).toBe(await old.reader.count('sales', ALL))
+  for (const { release } of [old, again]) release()
+  expect(await jobs.run(id, 'appendSales', { rows: [sale({ orderId: 'C' })] })).toMatchObject({ version: 4 })
+})
+
+test('what reads a damaged version of another model waits until that is made again, and takes over nothing of it', async () => {
+  await using jobs = await openLosable()
+  const { id } = await modelWithOneBase(jobs)
+  await jobs.archived(id)
+  const { tables } = await jobs.rows(id)
+  const { id: goals } = await jobs.models.create({ kind: 'goals', reads: [id] })
+  await jobs.startManager().hold(goals)
+  const compute = () => {
+    const period = (from: string, to: string) => ({ from: `${from}-01-01`, to: `${to}-01-01` })
+    const periods = { basisPeriod: period('2024', '2025'), goalPeriod: period('2025', '2026') }
+    return jobs.run(goals, 'computeGoals', { salesModel: id, ...periods, grain: [] })
+  }
+  const before = await compute()
+  expect(before).toMatchObject({ status: 'PUBLISHED' })
+  await damage(databaseOf(await filesOf(jobs, id, 3)))
+  expect(await compute()).toMatchObject({ status: 'PUBLISHED', result: before.result })
+
+  await damage(databaseOf(await filesOf(jobs, id, 3)))
+  const { id: scenario } = await jobs.models.create({ kind: 'sales', from: { model: id } })
+  await jobs.startManager().hold(scenario)
+  const [copy] = await jobs.ledger.intents({ model: scenario }, { limit: 1 })
+  expect(await jobs.ended(copy?.id ?? '')).toMatchObject({ status: 'PUBLISHED' })
+  expect((await jobs.rows(scenario)).tables).toEqual(tables)
 })

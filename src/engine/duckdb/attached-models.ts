@@ -2,8 +2,9 @@ import type { ReadModel } from '../../kinds/context.ts'
 import type { KindShape, Kinds } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import type { SnapshotRef } from '../engine.ts'
+import { SourceDamaged } from '../snapshot-damaged.ts'
+import { causeInSources } from './damaged-sources.ts'
 import { databaseIn } from './database.ts'
-import { SurroundingsError } from './errors.ts'
 import { viewText } from './snapshot-tables.ts'
 import { type DuckDBSql, literal, quoted } from './sql.ts'
 import { readState } from './state.ts'
@@ -31,7 +32,7 @@ export async function withAttached<T>(
   } catch (error) {
     // It is the first error that says why.
     await detach().catch(() => {})
-    throw error
+    throw await causeInSources(error, refs)
   }
   await detach()
   return result
@@ -69,7 +70,7 @@ async function attach(sql: DuckDBSql, ref: SnapshotRef, kinds: Kinds, attached: 
   }
   await named(alias, literal(path))
   const { shape: stored, version: held } = await readState(sql, alias)
-  if (held !== version) throw new SurroundingsError(`the files of version ${version} of ${model} hold version ${held}`)
+  if (held !== version) throw new SourceDamaged(ref)
   if (JSON.stringify(stored) !== JSON.stringify(kind.shape)) {
     const file = `${alias} file`
     await sql.run(`DETACH ${quoted(alias)}`)

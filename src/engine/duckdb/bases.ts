@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncPath } from '../../platform/sync-path.ts'
 import { manifestDigest } from '../blocks.ts'
@@ -19,6 +19,9 @@ import type { DuckDBSql } from './sql.ts'
 import { isUntouched, markUntouched } from './untouched.ts'
 import { type ReadersWal, walForReaders } from './wal.ts'
 
+/** The WAL as readers get it, and the bytes that it has in the writer's database. */
+type SizedWal = ReadersWal & { size: number }
+
 /** The state of the database at a checkpoint, in a file that versions are links to and nothing writes to. */
 interface Base {
   path: string
@@ -36,6 +39,8 @@ const MOST_REPLAY_MS = 100
 const MOST_WAL_BYTES = 1 << 20
 /** With less than this, a new base is not worth its making even while nobody waits. */
 const LEAST_REPLAY_MS = 5
+/** A file to be patched is an option: beside it as much again stays free for what has to be written. */
+const SPARE_ROOM = 2
 
 /**
  * Publishes the states of a database at the price of what has changed. A version is a link to a base and a copy of the
@@ -56,35 +61,43 @@ export class Bases {
   /** The file that is yet to be taken as the first base, and its manifest, where that is known. */
   #first: string | null = null
   #firstManifest: BlockManifest | null = null
+  /** A base that is another model's, too: while it had a name here, none of the two could take it for retired. */
+  #shared: Base | null = null
+  readonly #isShared: boolean
   #current: Base | null = null
   /** Those before it, the newest first. */
   #older: Base[] = []
   #used: BlocksInUse | null = null
   #sparing: Promise<void> | null = null
+  /** There was no room for one: it is not tried again with each version, which others would go without room for. */
+  #isWithoutSpare = false
   #made = 0
   /** What the last base cost to make, and what the versions since have cost their readers. */
   #costMs = 0
   #replayMs = 0
   /** The WAL as readers get it, as of the size that it had then. */
-  #read: (ReadersWal & { size: number }) | null = null
+  #read: SizedWal | null = null
 
-  private constructor(dir: string, database: string) {
+  private constructor(dir: string, database: string, isShared: boolean) {
     this.#dir = dir
     this.#database = database
+    this.#isShared = isShared
   }
 
   /**
    * `dir` is for the bases alone, and nothing is left of it when the writer is opened again; `database` is the file whose
    * states are published. `from` is what it was begun as a copy of: the first versions are links to it, too. It belongs to
-   * a version that is kept, so nobody can take it for retired while it gets another name.
+   * a version that is kept, so nobody can take it for retired while it gets another name. `isShared`: of another model,
+   * whose manager is to have it for retired when no version is a link to it any more.
    */
   static async open(of: {
     dir: string
     database: string
     from: string | null
     manifest?: BlockManifest | null
+    isShared?: boolean
   }): Promise<Bases> {
-    const bases = new Bases(of.dir, of.database)
+    const bases = new Bases(of.dir, of.database, of.isShared ?? false)
     if (of.from !== null) {
       // Before anything is written: what is in use now is what is in that file.
       bases.#used = await blocksInUse(of.database)
@@ -100,8 +113,13 @@ export class Bases {
   async isDue(): Promise<boolean> {
     await this.#takeFirst()
     if ((await this.#walBytes()) > MOST_WAL_BYTES || !(await this.#isUntouched())) return true
-    const { replayMs } = await this.#wal()
-    return replayMs > MOST_REPLAY_MS || this.#replayMs + replayMs > this.#costMs
+    return this.#nearness(await this.#wal()) > 1
+  }
+
+  /** How much of what makes a new base due has come together. */
+  #nearness({ size, replayMs }: SizedWal): number {
+    const bounds = [size / MOST_WAL_BYTES, replayMs / MOST_REPLAY_MS, (this.#replayMs + replayMs) / this.#costMs]
+    return Math.max(...bounds)
   }
 
   /** Whether a new base is worth its making while nobody waits. */
@@ -120,6 +138,7 @@ export class Bases {
     const checksums = await blockChecksums(path)
     this.#current = { path, manifest, checksums, outdated: this.#used && new Set() }
     this.#costMs = BASE_MS.least + manifest.bytes * BASE_MS.byte
+    if (this.#isShared) this.#shared = this.#current
     this.#first = null
     this.#firstManifest = null
   }
@@ -140,6 +159,8 @@ export class Bases {
     await mkdir(this.#dir, { recursive: true })
     const checksums = await blockChecksums(this.#database)
     const retired = await this.#retired()
+    // Before one is written to: a copy of it that is under way is torn then, and must not count.
+    this.#older = this.#older.filter(each => !retired.includes(each))
     const path = this.#nextPath()
     const base = {
       path,
@@ -147,13 +168,16 @@ export class Bases {
       checksums,
       outdated: new Set<number>(),
     }
-    await this.#remove(retired)
+    for (const each of retired) await rm(each.path, { force: true })
     this.#older = this.#all()
     this.#current = base
+    if (this.#shared) await this.#remove([this.#shared])
+    this.#shared = null
     await markUntouched(this.#database)
     this.#costMs = performance.now() - started
     this.#replayMs = 0
     this.#read = null
+    this.#isWithoutSpare = false
   }
 
   /** Writes the present state into `dir`, synced. */
@@ -163,15 +187,16 @@ export class Bases {
     const base = { bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) }
     const [, ...more] = await this.#retired()
     await this.#remove(more)
-    const { bytes: wal, replayMs } = await this.#wal()
+    const read = await this.#wal()
+    const { bytes: wal, replayMs } = read
     this.#read = null
     if (wal.length === 0) {
       await linkOrCopy(path, join(dir, DATABASE))
       await syncPath(dir)
       return [{ name: DATABASE, ...base }]
     }
+    if (this.#needsSpare(read)) this.#makeSpare()
     this.#replayMs += replayMs
-    if (replayMs > LEAST_REPLAY_MS / 2 || this.#replayMs > this.#costMs / 4) this.#makeSpare()
     await linkOrCopy(path, join(dir, BASE))
     await using copy = await open(join(dir, BASE_WAL), 'w')
     await copy.writeFile(wal)
@@ -192,10 +217,19 @@ export class Bases {
     await this.#sparing
   }
 
+  /**
+   * The base before is still a version's for the first few versions, and will do once it is retired: a copy beside it is
+   * for those alone who keep it until a new base is near.
+   */
+  #needsSpare(wal: SizedWal): boolean {
+    const nearness = this.#nearness(wal)
+    return this.#older.length === 0 ? wal.replayMs > LEAST_REPLAY_MS / 2 || nearness > 1 / 4 : nearness > 3 / 4
+  }
+
   /** Sees to it, out of sight, that there is a file to be patched when a new base is due. */
   #makeSpare(): void {
     const like = this.#current
-    if (!like?.outdated || this.#sparing) return
+    if (!like?.outdated || this.#sparing || this.#isWithoutSpare) return
     this.#sparing = this.#copy(like).finally(() => {
       this.#sparing = null
     })
@@ -205,10 +239,13 @@ export class Bases {
     if ((await this.#retired()).length > 0) return
     const path = this.#nextPath()
     // Where there is no room, a new base is a copy when it is due, if there is room then.
-    const isCopied = await copyForUse(like.path, path).then(
-      () => true,
-      () => false,
-    )
+    const isCopied =
+      (await hasRoom(this.#dir, SPARE_ROOM * like.manifest.bytes)) &&
+      (await copyForUse(like.path, path).then(
+        () => true,
+        () => false,
+      ))
+    if (!isCopied) this.#isWithoutSpare = true
     // One that was retired meanwhile may have been written to.
     if (isCopied && like.outdated && this.#all().includes(like))
       this.#older.push({ ...like, path, outdated: new Set(like.outdated) })
@@ -241,7 +278,7 @@ export class Bases {
     return manifest
   }
 
-  async #wal(): Promise<ReadersWal> {
+  async #wal(): Promise<SizedWal> {
     const size = await this.#walBytes()
     if (this.#read?.size !== size) {
       const wal = size === 0 ? Buffer.alloc(0) : await readFile(walOf(this.#database))
@@ -277,6 +314,11 @@ function changedSince({ outdated, checksums }: Base, now: Buffer): number[] | nu
       changed.push(block)
   }
   return changed
+}
+
+async function hasRoom(dir: string, bytes: number): Promise<boolean> {
+  const { bavail, bsize } = await statfs(dir)
+  return bavail * bsize >= bytes
 }
 
 function absent(error: NodeJS.ErrnoException): null {

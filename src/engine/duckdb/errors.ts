@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { errno } from '../../platform/errno.ts'
 import { TeatreeError } from '../../platform/errors.ts'
+import { SnapshotDamaged } from '../snapshot-damaged.ts'
 
 /**
  * Whose fault an error is that arose while an intent was applied:
@@ -25,7 +26,8 @@ const SYSTEM = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 
 
 export function faultOf(error: unknown): Fault {
   if (error instanceof TeatreeError) return 'intent'
-  if (error instanceof SurroundingsError || SYSTEM.has(String(errno(error)))) return 'surroundings'
+  if (error instanceof SurroundingsError || error instanceof SnapshotDamaged || SYSTEM.has(String(errno(error))))
+    return 'surroundings'
   const text = error instanceof Error ? error.message : ''
   return CLASSES.find(([pattern]) => pattern.test(text))?.[1] ?? 'kind'
 }

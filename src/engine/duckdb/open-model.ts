@@ -33,6 +33,8 @@ export interface OpenModelOptions extends WriterResources {
   dir: string
   /** Of the files that it is begun as a copy of. */
   checksums?: Checksums | undefined
+  /** These files are another model's. */
+  isShared?: boolean
 }
 
 /**
@@ -56,6 +58,7 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
         database: db.path,
         from: from && databaseOf(from),
         manifest: db.manifest,
+        isShared: options.isShared ?? false,
       }),
       counts: new TableCounts(db.sql, [...kind.tables.keys()]),
       state,

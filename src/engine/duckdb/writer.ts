@@ -2,7 +2,9 @@ import { mkdir } from 'node:fs/promises'
 import { TeatreeError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
 import type { SnapshotFile, SnapshotRef, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
+import { SourceDamaged } from '../snapshot-damaged.ts'
 import { applyBatch, transaction } from './apply-batch.ts'
+import { causeInSources } from './damaged-sources.ts'
 import type { WriterResources } from './database.ts'
 import { SurroundingsError } from './errors.ts'
 import { checkShape, closeModel, discardModel, type OpenModel, openModel, takeUpAdditions } from './open-model.ts'
@@ -118,16 +120,21 @@ export class DuckDBWriter implements Writer {
     try {
       if (files) await checkShape(files, options.kind)
     } catch (error) {
-      if (!(error instanceof TeatreeError)) throw error
+      if (!(error instanceof TeatreeError)) throw await causeInSources(error, [from])
       await transaction(this.#model.db.sql, () => writeState(this.#model.db.sql, state))
       return { ok: false, error }
     }
     const deleted = rowsIn(await this.#model.counts.tables())
     work.onStep('copy files', null)
     await discardModel(this.#model, options.dir)
-    this.#model = await openModel({ ...options, checksums: undefined }, files)
+    try {
+      // What is not held against its checksums here would be sound data of the scenario, for ever.
+      this.#model = await openModel({ ...options, checksums: from.checksums, isShared: true }, files)
+    } catch (error) {
+      throw await causeInSources(error, [from])
+    }
     const { db, counts, state: held } = this.#model
-    if (held.version !== from.version) throw new Error(`the files of version ${from.version} hold ${held.version}`)
+    if (held.version !== from.version) throw new SourceDamaged(from)
     await takeUpAdditions(this.#model, options.kind)
     await transaction(db.sql, () => writeState(db.sql, state))
     const inserted = rowsIn(await counts.tables())
