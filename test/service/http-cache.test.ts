@@ -70,6 +70,15 @@ test('what may change is asked for again, and is not sent again while it is the 
   expect(other.headers.etag).not.toBe(etag)
 })
 
+test('that there is no such model does not last: there may be one tomorrow', async () => {
+  const answer = await get(reading('', 'id'), { id: 'nobody' })
+  expect(answer.json()).toEqual({ data: { salesModel: null } })
+  expect(answer.headers['cache-control']).toBe('private, no-cache')
+  const beside = `query ($id: ID!) { salesModel(id: $id) { id } other: salesModel(id: "nobody") { id } }`
+  expect((await get(beside)).headers['cache-control']).toBe('private, no-cache')
+  expect((await get(reading('', 'id'))).headers['cache-control']).toBe(FOR_EVER)
+})
+
 test('errors do not last, and nothing that came by POST is kept', async () => {
   expect((await get(reading('snapshot(at: { version: 999 }, waitMs: 0) { version }'))).headers).toMatchObject({
     'cache-control': 'private, no-cache',
