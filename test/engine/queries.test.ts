@@ -1,9 +1,10 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import type { QueryBounds, QueryWork, SnapshotReader, StreamFormat } from '../../src/engine/engine.ts'
+import { SnapshotDamaged } from '../../src/engine/snapshot-damaged.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
 import { orchard, type TestFolder, testFolder } from './reader-model.ts'
 
@@ -304,6 +305,23 @@ test('what is past a bound is ended by its own code, and the next finds a proces
   // Next to nothing in the file.
   expect(await codeOf(ask("SELECT repeat('x', 10000) FROM range(1000)"))).toBe('RESULT_TOO_LARGE')
   expect(await valuesOf(EMPTY)).toEqual([['3']])
+})
+
+test('a version whose file is damaged is told from a fault, and its process is asked nothing more', async () => {
+  const files = await folder.database(orchard, db =>
+    db.run(`INSERT INTO growers SELECT md5(i::VARCHAR), md5(hash(i)::VARCHAR), NULL FROM range(100000) t(i)`),
+  )
+  const damaged = await readers.open({ kind: orchard, files })
+  await expect(damaged.run(sql('SELECT count(*) FROM growers'), target(), BOUNDS)).resolves.toBeDefined()
+  const before = await processes()
+  const [path = ''] = Object.values(files)
+  await using file = await open(path, 'r+')
+  const { size } = await file.stat()
+  for (let at = 12_288 + 1000; at < size - 262_144; at += 262_144) await file.write('damaged', at)
+  const reading = damaged.run(sql('SELECT max(region || growerId) FROM growers'), target(), BOUNDS)
+  await expect(reading).rejects.toBeInstanceOf(SnapshotDamaged)
+  await vi.waitFor(async () => expect(await processes()).not.toEqual(expect.arrayContaining(before)))
+  await damaged.close()
 })
 
 test('nobody waits any more: what is under way ends, and others do not', async () => {

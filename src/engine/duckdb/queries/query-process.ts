@@ -4,6 +4,7 @@ import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TeatreeError } from '../../../platform/errors.ts'
 import type { QueryResult } from '../../engine.ts'
+import { SnapshotDamaged } from '../../snapshot-damaged.ts'
 import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
 import { resultTooLarge, tooExpensive } from './query-errors.ts'
 
@@ -117,7 +118,12 @@ export class QueryProcess {
   }
 
   async #answer(message: FromQueryProcess, most: number): Promise<QueryResult> {
-    if (message.is === 'failed') throw new QueryProcessFailed(message.reason)
+    if (message.is === 'failed' || message.is === 'damaged') {
+      const failed = new QueryProcessFailed(message.reason)
+      // A DuckDB that met an error of its own answers nothing any more, and a damaged file stays as it was read.
+      this.kill(failed)
+      throw message.is === 'failed' ? failed : new SnapshotDamaged("the version's files are damaged", { cause: failed })
+    }
     if (message.is === 'refused') throw new TeatreeError(message.code, message.message, refusal(message))
     const bytes = await this.#resultBytes()
     if (bytes > most) throw resultTooLarge(most)
