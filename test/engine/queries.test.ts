@@ -128,6 +128,9 @@ test('what is no logical type is answered as what holds all of it', async () => 
 test('a statement ends where it ends, whatever its texts and comments look like', async () => {
   expect(await valuesOf("SELECT ';--', '/*', ');' AS \"a;--\";\n ; ")).toEqual([[';--', '/*', ');']])
   expect(await valuesOf('SELECT 1 -- one;')).toEqual([[1]])
+  expect(await valuesOf('SELECT 1; -- done')).toEqual([[1]])
+  expect(await valuesOf("SELECT '; -- done'; /* ; */ ; --")).toEqual([['; -- done']])
+  expect(await valuesOf('SELECT 1 -- ; /*\n, 2')).toEqual([[1, 2]])
   expect(await valuesOf('/* ; */ SELECT 2 /* ) */')).toEqual([[2]])
   expect(await valuesOf("SELECT $$;--'$$, E'\\';--'")).toEqual([[";--'", "';--"]])
   expect(await codeOf(ask(`SELECT ';--' UNION ALL SELECT 1) TO '/tmp/x' --`))).toBe('BAD_VALUE')

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
-import { readFile, rm, stat } from 'node:fs/promises'
+import { readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TeatreeError } from '../../../platform/errors.ts'
 import type { QueryResult } from '../../engine.ts'
@@ -49,7 +49,8 @@ export class QueryProcess {
   readonly #limits: ProcessLimits
   #job: PromiseWithResolvers<FromQueryProcess> | null = null
   #killedFor: unknown
-  #isDead = false
+  /** Why it ended, once it has. */
+  #death: unknown
   #said = ''
   /** The version that it has open, if any. */
   opened: string | null = null
@@ -70,8 +71,8 @@ export class QueryProcess {
     this.#child.on('message', message => this.#job?.resolve(message as FromQueryProcess))
     this.#exited = new Promise(resolve => {
       const ended = (code: number | null, signal: string | null) => {
-        this.#isDead = true
-        this.#job?.reject(this.#killedFor ?? deathOf(code, signal, this.#said))
+        this.#death = this.#killedFor ?? deathOf(code, signal, this.#said)
+        this.#job?.reject(this.#death)
         rm(folder, { recursive: true, force: true }).then(resolve, resolve)
       }
       this.#child.once('exit', ended)
@@ -91,7 +92,7 @@ export class QueryProcess {
   }
 
   get isDead(): boolean {
-    return this.#isDead || this.#killedFor !== undefined
+    return this.#death !== undefined || this.#killedFor !== undefined
   }
 
   /** Does the job; the result is in `RESULT_FILE` of its folder. One at a time. */
@@ -106,7 +107,7 @@ export class QueryProcess {
     const looks = setInterval(() => void this.#look(bytes), LOOK_MS)
     try {
       if (signal?.aborted) onAbort()
-      else if (this.#isDead) work.reject(new QueryProcessFailed('the process has ended'))
+      else if (this.#death !== undefined) work.reject(new QueryProcessFailed('the process has ended'))
       else this.#child.send(job, () => {})
       return await this.#answer(await work.promise, bytes)
     } finally {
@@ -114,6 +115,15 @@ export class QueryProcess {
       clearInterval(looks)
       signal?.removeEventListener('abort', onAbort)
       this.#job = null
+    }
+  }
+
+  /** Moves the result of the job that is done; where the process has ended meanwhile, its folder has gone with it. */
+  async take(to: string): Promise<void> {
+    try {
+      await rename(join(this.folder, RESULT_FILE), to)
+    } catch (error) {
+      throw this.#death ?? error
     }
   }
 

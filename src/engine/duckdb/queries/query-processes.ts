@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { QueryResult } from '../../engine.ts'
@@ -68,7 +68,7 @@ export class QueryProcesses {
       // What a query before left would be looked at as this one's.
       await rm(join(process.folder, RESULT_FILE), { force: true })
       const result = await process.run(job, seconds, signal)
-      if (to !== null) await rename(join(process.folder, RESULT_FILE), to)
+      if (to !== null) await process.take(to)
       return result
     } finally {
       this.#giveBack(process)
