@@ -415,7 +415,19 @@ test('a result comes in every format', async () => {
   expect((await streamed('arrow')).length).toBeGreaterThan(100)
 })
 
-test('a page of texts that would not do in an answer is refused', async () => {
-  const result = await ask("SELECT repeat('x', 400000) FROM range(100)", [], { bytes: 64 << 20 }).catch(error => error)
-  expect(result.code).toBe('RESULT_TOO_LARGE')
+test('what would not do in an answer is refused: by its columns, its values, its texts, and what has parts', async () => {
+  const columns = (count: number, value: string) => Array.from({ length: count }, () => `${value} AS c`).join(', ')
+  const page = async (statement: string, limit = 1000) => {
+    const path = target()
+    const result = await reader.run(sql(statement), path, { ...BOUNDS, bytes: 64 << 20 })
+    return (await readers.resultRows({ path, ...result }, { offset: 0, limit })).length
+  }
+  expect(await codeOf(page(`SELECT ${columns(1001, '1')}`))).toBe('RESULT_TOO_LARGE')
+  expect(await page(`SELECT ${columns(1000, 'i')} FROM range(200) t(i)`)).toBe(200)
+  const wide = `SELECT ${columns(201, 'i')} FROM range(1000) t(i)`
+  expect(await codeOf(page(wide))).toBe('RESULT_TOO_LARGE')
+  expect(await page(wide, 900)).toBe(900)
+  expect(await codeOf(page("SELECT repeat('x', 50000) FROM range(100)"))).toBe('RESULT_TOO_LARGE')
+  expect(await codeOf(page("SELECT [repeat('x', 50000)] FROM range(30)"))).toBe('RESULT_TOO_LARGE')
+  expect(await page("SELECT repeat('x', 50000), [repeat('x', 10000)] FROM range(50)")).toBe(50)
 })
