@@ -33,6 +33,7 @@ test('what is read of a version by its number may be kept for ever', async () =>
     const answer = await get(query)
     expect(answer.json().errors).toBeUndefined()
     expect([query, answer.headers['cache-control']]).toEqual([query, FOR_EVER])
+    expect(answer.headers.vary, 'of a browser it would be a page').toBe('accept')
   }
   const byVariable = 'query ($id: ID!, $at: SnapshotAt) { salesModel(id: $id) { snapshot(at: $at) { lastSeq } } }'
   expect((await get(byVariable, { at: { version: 1 } })).headers['cache-control']).toBe(FOR_EVER)
