@@ -49,6 +49,7 @@ test('what may change is asked for again, and is not sent again while it is the 
     reading(`${at} { labels }`),
     reading(`${at} { model { version } }`),
     reading(`${at} { tables { url(format: CSV) } }`),
+    reading(`${at} { tables { columns { description } } }`),
     reading(`${at} { salesDiff(from: { atLeast: 0 }) { nodes { change } } }`).replace(
       'nodes { change }',
       'edges { cursor }',
@@ -78,6 +79,18 @@ test('that there is no such model does not last: there may be one tomorrow', asy
   const beside = `query ($id: ID!) { salesModel(id: $id) { id } other: salesModel(id: "nobody") { id } }`
   expect((await get(beside)).headers['cache-control']).toBe('private, no-cache')
   expect((await get(reading('', 'id'))).headers['cache-control']).toBe(FOR_EVER)
+})
+
+test('what code of the kind answers does not last: it may be mended', async () => {
+  const { id: goals } = await server.models.create({ kind: 'goals', reads: [id] })
+  const ofGoals = async (fields: string) => {
+    const query = `query ($id: ID!) { goalsModel(id: $id) { snapshot(at: { version: 0 }) { ${fields} } } }`
+    const answer = await get(query, { id: goals })
+    expect(answer.json().errors).toBeUndefined()
+    return answer.headers['cache-control']
+  }
+  expect(await ofGoals('goals { nodes { goalAmount } }')).toBe(FOR_EVER)
+  expect(await ofGoals('goals { totalCount } attainment { nodes { goalAmount } }')).toBe('private, no-cache')
 })
 
 test('errors do not last, and nothing that came by POST is kept', async () => {
