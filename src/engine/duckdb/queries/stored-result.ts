@@ -10,6 +10,9 @@ import { literal, quoted } from '../sql.ts'
 
 const scan = ({ path }: StoredResult): string => `read_parquet(${literal(literalPath(path))})`
 
+/** A page is as deep in its file as somebody says, and what lies before it may be read as well. */
+const DEEP = { isExport: true, timeoutSeconds: 60 }
+
 /** See Readers.resultRows. */
 export async function resultRows(
   connections: Connections,
@@ -21,7 +24,7 @@ export async function resultRows(
   await checkPage(connections, result, { offset, limit }, signal)
   const list = columns.map(({ name }, index) => `${quoted(name)} AS c${index}`)
   const text = `SELECT ${list.join(', ')} FROM ${scan(result)} LIMIT $limit OFFSET $offset`
-  const rows = await connections.use(sql => sql.all(text, { limit, offset }), { signal })
+  const rows = await connections.use(sql => sql.all(text, { limit, offset }), { signal, ...DEEP })
   return rows.map(row =>
     columns.map((column, index) => {
       const value = row[`c${index}`] ?? null
@@ -55,7 +58,7 @@ async function checkPage(
   const text = `SELECT ${bytes(texts)} > ${MAX_PAGE_BYTES} AS "isTooLarge",
       ${bytes(texts.filter(({ isJson }) => isJson))} > ${MAX_PAGE_JSON_BYTES} AS "hasTooManyParts"
     FROM (SELECT ${texts.map(({ name }) => quoted(name)).join(', ')} FROM ${scan(result)} LIMIT $limit OFFSET $offset)`
-  const [page] = await connections.use(sql => sql.all(text, { limit, offset }), { signal })
+  const [page] = await connections.use(sql => sql.all(text, { limit, offset }), { signal, ...DEEP })
   if (page?.isTooLarge) throw pageTooLarge(`The texts of this page have more than ${MAX_PAGE_BYTES >> 20} MiB`)
   if (page?.hasTooManyParts)
     throw pageTooLarge(
