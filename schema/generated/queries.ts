@@ -56,6 +56,8 @@ export function addQueries(
         type: connection,
         nullable: true,
         description: query.description,
+        // It is the code of today that answers, also of a version of long ago.
+        extensions: { changes: true },
         args: { ...inputs.arguments(t.arg, query.arguments), ...forward(t.arg) },
         resolve: (from, args, context, info) => resolvers.query(from, query, args, context, info),
       }),

@@ -179,7 +179,7 @@ export interface Readers {
    * damaged, and with KIND_CHANGED where the kind has since given a column another type. Without files it is version 0, the empty model.
    */
   open(options: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader>
-  /** Rows `[offset, offset + limit)` of a result, with a value for each column. */
+  /** Rows `[offset, offset + limit)` of a result, with a value for each column. RESULT_TOO_LARGE, QUERY_TIMEOUT. */
   resultRows(result: StoredResult, page: { offset: number; limit: number }, signal?: AbortSignal): Promise<unknown[][]>
   /** All of a result as bytes of the format; see SnapshotReader.stream. */
   streamResult(result: StoredResult, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void>

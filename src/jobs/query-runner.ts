@@ -17,8 +17,10 @@ import type { StoredResults } from './stored-results.ts'
 const LOOK_MS = 2000
 /** Between two tries to store a result; less than what lies here unused is kept. */
 const STORE_MS = { first: 1000, most: 60_000 }
-/** So long what the surroundings did not let through is left alone: a version that is made again, too many reads. */
-const RETRY_SECONDS = 5
+/** So long what the surroundings did not let through is left alone, longer each time: a version that is made again, too many reads. */
+const RETRY_SECONDS = { first: 5, most: 600 }
+/** A run is not put back that has been taken up so often, which is hours: what it waits for may never come. */
+const MAX_ATTEMPTS = 20
 /** A run whose server did not come back from it so often is not tried again. */
 const MAX_DEATHS = 3
 const OUTAGE_MS = 500
@@ -141,9 +143,9 @@ export class QueryRunner {
       if (this.#stop.signal.aborted) return this.#putBack(run, 0)
       // Cancelled, or another server's: whoever made it so has written it down.
       if (signal.aborted) return
-      if (error instanceof TeatreeError && error.code === 'UNAVAILABLE') {
+      if (error instanceof TeatreeError && error.code === 'UNAVAILABLE' && run.attempt < MAX_ATTEMPTS) {
         log.warn({ queryRun: run.id, err: error }, 'a query run waits for its surroundings')
-        return this.#putBack(run, RETRY_SECONDS)
+        return this.#putBack(run, Math.min(RETRY_SECONDS.first * 2 ** (run.attempt - 1), RETRY_SECONDS.most))
       }
       await this.#end(run, { state: 'FAILED', error: intentError(this.#shown(run, error)) }, signal)
     }

@@ -39,7 +39,8 @@ export class Cursors {
   decode(scope: string, parts: readonly PositionPart[] | null, cursor: string): Value[] {
     const bytes = Buffer.from(cursor, 'base64url')
     const begin = CHECKSUM_BYTES + SIGNATURE_BYTES
-    if (bytes.length < begin) throw badCursor()
+    // What cannot be read is passed over there: other texts would be the same cursor.
+    if (bytes.length < begin || bytes.toString('base64url') !== cursor) throw badCursor()
     const [sum, signature] = [bytes.subarray(0, CHECKSUM_BYTES), bytes.subarray(CHECKSUM_BYTES, begin)]
     const payload = bytes.subarray(begin)
     if (!checksum(scope, payload).equals(sum)) throw badCursor()

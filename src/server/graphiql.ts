@@ -26,6 +26,7 @@ export async function answerGraphiql({ request, response }: Exchange): Promise<v
     'content-security-policy': policy,
     'referrer-policy': 'no-referrer',
     'cache-control': 'no-cache',
+    vary: 'accept',
     etag: tag,
     ...(!known && { 'content-length': html.length }),
   })

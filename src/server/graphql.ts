@@ -142,6 +142,8 @@ async function send(exchange: Exchange, answer: Response, kept: AnswerKept | nul
   const { request, response, stopping } = exchange
   response.setHeader('cache-control', 'no-store')
   response.setHeaders(answer.headers)
+  // A browser that wants a page gets one at the same address.
+  response.setHeader('vary', 'accept')
   if (!answer.body || !answer.headers.get('content-type')?.startsWith('text/event-stream')) {
     const bytes = Buffer.from(await answer.arrayBuffer())
     if (kept && answer.status === 200) {

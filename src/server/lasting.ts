@@ -16,8 +16,8 @@ import {
 
 /** Of a model, what stays as it is for ever. */
 const OF_MODELS: readonly string[] = ['id', 'engine', 'createdAt', 'snapshot']
-/** Of a snapshot and its parts, what does not. */
-const PASSING: readonly string[] = ['labels', 'content', 'model', 'sql', 'url']
+/** Of a snapshot and its parts, what does not: `tables` tell of the kind as it is today. So do fields that are marked. */
+const PASSING: readonly string[] = ['labels', 'content', 'model', 'sql', 'tables', 'url']
 
 interface Operation {
   schema: GraphQLSchema
@@ -56,7 +56,12 @@ export function isLasting({ schema, document, operationName, variableValues }: O
       const [parent, definition] = [types.getParentType(), types.getFieldDef()]
       const name = node.name.value
       if (name === '__typename') return
-      lasts &&= parent != null && definition != null && stays(schema, parent, name) && choosesVersion(definition, node)
+      lasts &&=
+        parent != null &&
+        definition != null &&
+        definition.extensions.changes !== true &&
+        stays(schema, parent, name) &&
+        choosesVersion(definition, node)
     },
   })
   visit(document, visitor)

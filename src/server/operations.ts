@@ -31,12 +31,16 @@ export async function run(services: Services, args: Arguments): Promise<Executio
   const context = createContext(services, transport)
   try {
     const result = await span(...traced(args, transport), () => execute({ ...args, contextValue: context }))
-    if (transport.onLasting && !result.errors && isLasting(args)) transport.onLasting()
+    if (transport.onLasting && foundAll(result) && isLasting(args)) transport.onLasting()
     return result
   } finally {
     context.release()
   }
 }
+
+/** Whether nothing that was asked for was missing: what is not there may yet come to be. */
+const foundAll = ({ data, errors }: ExecutionResult): boolean =>
+  !errors && data != null && Object.values(data).every(value => value != null)
 
 /**
  * Starts a subscription. Its context lives as long as its events are asked for; each event is executed by itself, and

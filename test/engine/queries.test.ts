@@ -1,9 +1,10 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import type { QueryBounds, QueryWork, SnapshotReader, StreamFormat } from '../../src/engine/engine.ts'
+import { SnapshotDamaged } from '../../src/engine/snapshot-damaged.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
 import { orchard, type TestFolder, testFolder } from './reader-model.ts'
 
@@ -127,6 +128,9 @@ test('what is no logical type is answered as what holds all of it', async () => 
 test('a statement ends where it ends, whatever its texts and comments look like', async () => {
   expect(await valuesOf("SELECT ';--', '/*', ');' AS \"a;--\";\n ; ")).toEqual([[';--', '/*', ');']])
   expect(await valuesOf('SELECT 1 -- one;')).toEqual([[1]])
+  expect(await valuesOf('SELECT 1; -- done')).toEqual([[1]])
+  expect(await valuesOf("SELECT '; -- done'; /* ; */ ; --")).toEqual([['; -- done']])
+  expect(await valuesOf('SELECT 1 -- ; /*\n, 2')).toEqual([[1, 2]])
   expect(await valuesOf('/* ; */ SELECT 2 /* ) */')).toEqual([[2]])
   expect(await valuesOf("SELECT $$;--'$$, E'\\';--'")).toEqual([[";--'", "';--"]])
   expect(await codeOf(ask(`SELECT ';--' UNION ALL SELECT 1) TO '/tmp/x' --`))).toBe('BAD_VALUE')
@@ -235,6 +239,11 @@ const REFUSED: Record<string, readonly string[]> = {
     'SELECT $1',
     'SELECT $name',
     "SELECT error('no')",
+    "SELECT error('No space left on device')",
+    "SELECT error('IO Error: Disk quota exceeded')",
+    "SELECT error('std::bad_alloc')",
+    "SELECT nosuch FROM growers WHERE region = 'bad alloc'",
+    "SELECT error('disabled by configuration')",
     'SELECT 1 \0',
     `SELECT ${'NOT '.repeat(20_000)}true`,
     `SELECT ${'['.repeat(40_000)}1${']'.repeat(40_000)}`,
@@ -299,6 +308,23 @@ test('what is past a bound is ended by its own code, and the next finds a proces
   // Next to nothing in the file.
   expect(await codeOf(ask("SELECT repeat('x', 10000) FROM range(1000)"))).toBe('RESULT_TOO_LARGE')
   expect(await valuesOf(EMPTY)).toEqual([['3']])
+})
+
+test('a version whose file is damaged is told from a fault, and its process is asked nothing more', async () => {
+  const files = await folder.database(orchard, db =>
+    db.run(`INSERT INTO growers SELECT md5(i::VARCHAR), md5(hash(i)::VARCHAR), NULL FROM range(100000) t(i)`),
+  )
+  const damaged = await readers.open({ kind: orchard, files })
+  await expect(damaged.run(sql('SELECT count(*) FROM growers'), target(), BOUNDS)).resolves.toBeDefined()
+  const before = await processes()
+  const [path = ''] = Object.values(files)
+  await using file = await open(path, 'r+')
+  const { size } = await file.stat()
+  for (let at = 12_288 + 1000; at < size - 262_144; at += 262_144) await file.write('damaged', at)
+  const reading = damaged.run(sql('SELECT max(region || growerId) FROM growers'), target(), BOUNDS)
+  await expect(reading).rejects.toBeInstanceOf(SnapshotDamaged)
+  await vi.waitFor(async () => expect(await processes()).not.toEqual(expect.arrayContaining(before)))
+  await damaged.close()
 })
 
 test('nobody waits any more: what is under way ends, and others do not', async () => {
@@ -389,7 +415,19 @@ test('a result comes in every format', async () => {
   expect((await streamed('arrow')).length).toBeGreaterThan(100)
 })
 
-test('a page of texts that would not do in an answer is refused', async () => {
-  const result = await ask("SELECT repeat('x', 400000) FROM range(100)", [], { bytes: 64 << 20 }).catch(error => error)
-  expect(result.code).toBe('RESULT_TOO_LARGE')
+test('what would not do in an answer is refused: by its columns, its values, its texts, and what has parts', async () => {
+  const columns = (count: number, value: string) => Array.from({ length: count }, () => `${value} AS c`).join(', ')
+  const page = async (statement: string, limit = 1000) => {
+    const path = target()
+    const result = await reader.run(sql(statement), path, { ...BOUNDS, bytes: 64 << 20 })
+    return (await readers.resultRows({ path, ...result }, { offset: 0, limit })).length
+  }
+  expect(await codeOf(page(`SELECT ${columns(1001, '1')}`))).toBe('RESULT_TOO_LARGE')
+  expect(await page(`SELECT ${columns(1000, 'i')} FROM range(200) t(i)`)).toBe(200)
+  const wide = `SELECT ${columns(201, 'i')} FROM range(1000) t(i)`
+  expect(await codeOf(page(wide))).toBe('RESULT_TOO_LARGE')
+  expect(await page(wide, 900)).toBe(900)
+  expect(await codeOf(page("SELECT repeat('x', 50000) FROM range(100)"))).toBe('RESULT_TOO_LARGE')
+  expect(await codeOf(page("SELECT [repeat('x', 50000)] FROM range(30)"))).toBe('RESULT_TOO_LARGE')
+  expect(await page("SELECT repeat('x', 50000), [repeat('x', 10000)] FROM range(50)")).toBe(50)
 })

@@ -33,6 +33,7 @@ test('what is read of a version by its number may be kept for ever', async () =>
     const answer = await get(query)
     expect(answer.json().errors).toBeUndefined()
     expect([query, answer.headers['cache-control']]).toEqual([query, FOR_EVER])
+    expect(answer.headers.vary, 'of a browser it would be a page').toBe('accept')
   }
   const byVariable = 'query ($id: ID!, $at: SnapshotAt) { salesModel(id: $id) { snapshot(at: $at) { lastSeq } } }'
   expect((await get(byVariable, { at: { version: 1 } })).headers['cache-control']).toBe(FOR_EVER)
@@ -48,6 +49,7 @@ test('what may change is asked for again, and is not sent again while it is the 
     reading(`${at} { labels }`),
     reading(`${at} { model { version } }`),
     reading(`${at} { tables { url(format: CSV) } }`),
+    reading(`${at} { tables { columns { description } } }`),
     reading(`${at} { salesDiff(from: { atLeast: 0 }) { nodes { change } } }`).replace(
       'nodes { change }',
       'edges { cursor }',
@@ -68,6 +70,27 @@ test('what may change is asked for again, and is not sent again while it is the 
   const other = await get(query, {}, { 'if-none-match': etag })
   expect(other.status).toBe(200)
   expect(other.headers.etag).not.toBe(etag)
+})
+
+test('that there is no such model does not last: there may be one tomorrow', async () => {
+  const answer = await get(reading('', 'id'), { id: 'nobody' })
+  expect(answer.json()).toEqual({ data: { salesModel: null } })
+  expect(answer.headers['cache-control']).toBe('private, no-cache')
+  const beside = `query ($id: ID!) { salesModel(id: $id) { id } other: salesModel(id: "nobody") { id } }`
+  expect((await get(beside)).headers['cache-control']).toBe('private, no-cache')
+  expect((await get(reading('', 'id'))).headers['cache-control']).toBe(FOR_EVER)
+})
+
+test('what code of the kind answers does not last: it may be mended', async () => {
+  const { id: goals } = await server.models.create({ kind: 'goals', reads: [id] })
+  const ofGoals = async (fields: string) => {
+    const query = `query ($id: ID!) { goalsModel(id: $id) { snapshot(at: { version: 0 }) { ${fields} } } }`
+    const answer = await get(query, { id: goals })
+    expect(answer.json().errors).toBeUndefined()
+    return answer.headers['cache-control']
+  }
+  expect(await ofGoals('goals { nodes { goalAmount } }')).toBe(FOR_EVER)
+  expect(await ofGoals('goals { totalCount } attainment { nodes { goalAmount } }')).toBe('private, no-cache')
 })
 
 test('errors do not last, and nothing that came by POST is kept', async () => {

@@ -18,7 +18,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 test('a browser is given GraphiQL', () => {
   expect(page.status).toBe(200)
-  expect(page.headers['content-type']).toBe('text/html; charset=utf-8')
+  expect(page.headers).toMatchObject({ 'content-type': 'text/html; charset=utf-8', vary: 'accept' })
   expect(page.body.toString()).toContain('<title>Teatree</title>')
 })
 

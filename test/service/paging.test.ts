@@ -86,6 +86,23 @@ test('a version from which a page was read that has a next one is kept, and one 
   expect(next.salesModel.snapshot.sales.nodes).toEqual([{ orderId: 'A' }, { orderId: 'B' }])
 })
 
+test('at the newest version, pages go on behind the same key, whatever is written between them', async () => {
+  const model = await modelAt(1)
+  const next = async (after: string | null) => {
+    const query = `query ($id: ID!, $after: String) { salesModel(id: $id) { snapshot { version
+      sales(first: 2, after: $after) { nodes { orderId } pageInfo { endCursor hasNextPage } } } } }`
+    const { version, sales } = (await api.graphql(query, { id: model, after })).salesModel.snapshot
+    return { version, orders: sales.nodes.map(({ orderId }: { orderId: string }) => orderId), ...sales.pageInfo }
+  }
+  const first = await next(null)
+  expect(first).toMatchObject({ version: 1, orders: ['A', 'B'] })
+  await append(model, ['AA', 'BB'])
+  const second = await next(first.endCursor)
+  expect(second).toMatchObject({ version: 2, orders: ['BB', 'C'], hasNextPage: false })
+  await append(model, ['D'])
+  expect(await next(second.endCursor)).toMatchObject({ version: 3, orders: ['D'], hasNextPage: false })
+})
+
 test('every way of paging below a snapshot counts: backwards, groups, differences', async () => {
   const model = await modelAt(5)
   const pages = [

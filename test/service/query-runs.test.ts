@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { letGo } from '../../src/jobs/let-go.ts'
@@ -31,10 +31,10 @@ afterAll(async () => {
 afterEach(() => vi.waitFor(() => expect(api.held, 'what has ended holds no snapshot').toBe(0), 30_000))
 
 const files = () => new ResultFiles({ dataDir: api.dir, log: quiet })
-function newRunner(limits = querySettings().runs): QueryRunner {
+function newRunner(store = objects): QueryRunner {
   const { snapshots, completions } = api.services
-  const results = new StoredResults({ db: api.db, objects, files: files(), snapshots: api.services.snapshots })
-  return new QueryRunner({ db: api.db, snapshots, completions, results, limits, log: quiet })
+  const results = new StoredResults({ db: api.db, objects: store, files: files(), snapshots })
+  return new QueryRunner({ db: api.db, snapshots, completions, results, limits: querySettings().runs, log: quiet })
 }
 
 const append = (id: string, orders: number, prefix = 'A') =>
@@ -337,6 +337,40 @@ test('a runner that stops puts back what it runs, and one that died is followed 
   runner = newRunner()
   runner.start()
   expect(await look(id, 30_000)).toMatchObject({ state: 'FAILED', error: { code: 'INTERNAL' } })
+})
+
+test('a run waits for its surroundings, longer each time, and not for ever', async () => {
+  await runner.close()
+  await writeFile(join(api.dir, 'no-folder'), '')
+  const nowhere = openObjectStore(`file://${join(api.dir, 'no-folder', 'store')}`)
+  const waits = async (attempt: number) => {
+    const { id } = await start(sqlOf('SELECT $1', [attempt]))
+    await api.db.query('UPDATE query_run SET attempt = $2 WHERE id = $1', [id, attempt - 1])
+    const one = newRunner(nowhere)
+    one.start()
+    // What cannot be stored is kept here, until there is no room.
+    await vi.waitFor(() => rm(join(api.dir, 'results', `${id}-${attempt}.parquet`)), { timeout: 30_000 })
+    const ended = await vi.waitFor(
+      async () => {
+        const [run] = await api.db.query(
+          `SELECT state, error, retry_at > clock_timestamp() + interval '5 s' AS "isLater" FROM query_run
+            WHERE id = $1 AND state <> 'RUNNING' AND attempt = $2`,
+          [id, attempt],
+        )
+        expect(run).toBeDefined()
+        return run
+      },
+      { timeout: 30_000 },
+    )
+    await one.close()
+    await cancel(id)
+    return ended
+  }
+  expect(await waits(3)).toMatchObject({ state: 'QUEUED', isLater: true })
+  expect(await waits(20)).toMatchObject({ state: 'FAILED', error: { code: 'UNAVAILABLE' } })
+  await nowhere.close()
+  runner = newRunner()
+  runner.start()
 })
 
 test('with a model what waits is cancelled, what runs may finish, and its results go', async () => {

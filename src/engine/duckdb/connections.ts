@@ -29,7 +29,7 @@ export interface UseOptions {
   timeoutSeconds?: number
   /** For releasing what was taken: waits in a full line, too. */
   mustRun?: boolean
-  /** For what reads whole tables: it has half of the places at most, so that the other reads need not wait for it. */
+  /** For what may read whole tables: it has half of the places at most, so that the other reads need not wait for it. */
   isExport?: boolean
   /** For SQL that a kind wrote: the quoted schema in which it finds its tables. It may SELECT, and no more. */
   schema?: string

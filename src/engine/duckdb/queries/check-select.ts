@@ -26,23 +26,35 @@ const SYSTEM_VIEW = /^(duckdb|sqlite|pg|pragma)_/
 /** A node of the tree that DuckDB's parser makes of a statement. */
 type Node = Readonly<Record<string, unknown>>
 
+/** A semicolon behind which nothing comes that says anything, as far as one sees: it may yet be within a text. */
+const LAST = /;(?=(?:[;\s]|--.*(?:\n|$)|\/\*(?:(?!\*\/)[\s\S])*\*\/)*$)/g
+
 /**
  * Refuses what is not exactly one SELECT over these tables and over values: by DuckDB's own parser, before anything of it
- * is bound or run.
+ * is bound or run. Answers with the SELECT without the semicolon that ends it, so that it can be a part of another.
  * @throws TeatreeError STATEMENT_NOT_ALLOWED, ACCESS_DENIED, BAD_VALUE
  */
-export async function checkSelect(sql: DuckDBSql, statement: string, tables: readonly string[]): Promise<void> {
+export async function checkSelect(sql: DuckDBSql, statement: string, tables: readonly string[]): Promise<string> {
   if (statement.length > MAX_LENGTH)
     throw new TeatreeError('BAD_VALUE', `statement: at most ${MAX_LENGTH} characters; give values as params.`)
   // Where it ended would depend on who reads it.
   if (statement.includes('\0')) throw new TeatreeError('BAD_VALUE', 'statement: it holds the character U+0000.')
-  const [row] = await sql.all('SELECT CAST(json_serialize_sql(CAST($statement AS VARCHAR)) AS VARCHAR) AS tree', {
-    statement,
-  })
-  const tree = JSON.parse(String(row?.tree))
+  const text = await treeOf(sql, statement)
+  const tree = JSON.parse(text)
   if (tree.error) throw tree.error_type === 'parser' ? badSyntax(tree) : notAllowed()
   if (tree.statements?.length !== 1) throw notAllowed()
   check(tree, { tables: new Set(tables.map(lower)), names: namesWithin(tree), all: tables })
+  for (const { index } of statement.matchAll(LAST)) {
+    const alone = statement.slice(0, index)
+    if ((await treeOf(sql, alone)) === text) return alone
+  }
+  return statement
+}
+
+async function treeOf(sql: DuckDBSql, statement: string): Promise<string> {
+  const text = 'SELECT CAST(json_serialize_sql(CAST($statement AS VARCHAR)) AS VARCHAR) AS tree'
+  const [row] = await sql.all(text, { statement })
+  return String(row?.tree)
 }
 
 const lower = (name: string): string => name.toLowerCase()

@@ -28,6 +28,8 @@ export type FromQueryProcess =
   | ({ is: 'refused'; message: string } & Pick<TeatreeError, 'code' | 'cells' | 'details'>)
   /** A fault of ours, for the log alone. */
   | { is: 'failed'; reason: string }
+  /** The version's files are not what was written to them. */
+  | { is: 'damaged'; reason: string }
 
 /** In the process's own folder, the one place where it can write. */
 export const RESULT_FILE = 'result.parquet'

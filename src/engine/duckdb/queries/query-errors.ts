@@ -1,17 +1,20 @@
 import { TeatreeError } from '../../../platform/errors.ts'
 
-/** DuckDB's errors carry no code, only a text that begins with their class. */
+/**
+ * DuckDB's errors carry no code, only a text that begins with their class. What follows that may be the statement's own
+ * words (`error('No space left on device')`): it tells nothing of an error of another class.
+ */
 const CLASSES: readonly { pattern: RegExp; error: (said: string) => TeatreeError }[] = [
   {
-    pattern: /No space left on device|Disk quota exceeded/,
+    pattern: /^IO Error: .*(?:No space left on device|Disk quota exceeded)/s,
     error: () => new TeatreeError('UNAVAILABLE', 'The server has no room for the result; try again later.'),
   },
   {
-    pattern: /^Out of Memory Error|bad.?alloc|failed to allocate/i,
+    pattern: /^Out of Memory Error|^(?:Invalid Error: )?(?:std::bad_alloc|failed to allocate)/i,
     error: () => tooExpensive(),
   },
   {
-    pattern: /^Permission Error|disabled by configuration|configuration has been locked/,
+    pattern: /^Permission Error|^Invalid Input Error: Cannot change configuration option/,
     error: () => new TeatreeError('ACCESS_DENIED', 'The statement reaches for something outside the snapshot.'),
   },
   {

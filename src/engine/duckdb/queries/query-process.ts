@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
-import { readFile, rm, stat } from 'node:fs/promises'
+import { readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TeatreeError } from '../../../platform/errors.ts'
 import type { QueryResult } from '../../engine.ts'
+import { SnapshotDamaged } from '../../snapshot-damaged.ts'
 import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
 import { resultTooLarge, tooExpensive } from './query-errors.ts'
 
@@ -48,7 +49,8 @@ export class QueryProcess {
   readonly #limits: ProcessLimits
   #job: PromiseWithResolvers<FromQueryProcess> | null = null
   #killedFor: unknown
-  #isDead = false
+  /** Why it ended, once it has. */
+  #death: unknown
   #said = ''
   /** The version that it has open, if any. */
   opened: string | null = null
@@ -69,8 +71,8 @@ export class QueryProcess {
     this.#child.on('message', message => this.#job?.resolve(message as FromQueryProcess))
     this.#exited = new Promise(resolve => {
       const ended = (code: number | null, signal: string | null) => {
-        this.#isDead = true
-        this.#job?.reject(this.#killedFor ?? deathOf(code, signal, this.#said))
+        this.#death = this.#killedFor ?? deathOf(code, signal, this.#said)
+        this.#job?.reject(this.#death)
         rm(folder, { recursive: true, force: true }).then(resolve, resolve)
       }
       this.#child.once('exit', ended)
@@ -90,7 +92,7 @@ export class QueryProcess {
   }
 
   get isDead(): boolean {
-    return this.#isDead || this.#killedFor !== undefined
+    return this.#death !== undefined || this.#killedFor !== undefined
   }
 
   /** Does the job; the result is in `RESULT_FILE` of its folder. One at a time. */
@@ -105,7 +107,7 @@ export class QueryProcess {
     const looks = setInterval(() => void this.#look(bytes), LOOK_MS)
     try {
       if (signal?.aborted) onAbort()
-      else if (this.#isDead) work.reject(new QueryProcessFailed('the process has ended'))
+      else if (this.#death !== undefined) work.reject(new QueryProcessFailed('the process has ended'))
       else this.#child.send(job, () => {})
       return await this.#answer(await work.promise, bytes)
     } finally {
@@ -116,8 +118,22 @@ export class QueryProcess {
     }
   }
 
+  /** Moves the result of the job that is done; where the process has ended meanwhile, its folder has gone with it. */
+  async take(to: string): Promise<void> {
+    try {
+      await rename(join(this.folder, RESULT_FILE), to)
+    } catch (error) {
+      throw this.#death ?? error
+    }
+  }
+
   async #answer(message: FromQueryProcess, most: number): Promise<QueryResult> {
-    if (message.is === 'failed') throw new QueryProcessFailed(message.reason)
+    if (message.is === 'failed' || message.is === 'damaged') {
+      const failed = new QueryProcessFailed(message.reason)
+      // A DuckDB that met an error of its own answers nothing any more, and a damaged file stays as it was read.
+      this.kill(failed)
+      throw message.is === 'failed' ? failed : new SnapshotDamaged("the version's files are damaged", { cause: failed })
+    }
     if (message.is === 'refused') throw new TeatreeError(message.code, message.message, refusal(message))
     const bytes = await this.#resultBytes()
     if (bytes > most) throw resultTooLarge(most)

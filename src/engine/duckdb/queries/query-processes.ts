@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { rename } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { QueryResult } from '../../engine.ts'
@@ -36,7 +36,7 @@ interface Idle {
  *
  *   ready ── query ──▶ busy ─┬─ done ──▶ idle, with its version open ─┬─ query of any version ──▶ busy
  *                            │                                        └─ for a while ──▶ ended
- *                            └─ killed, or died: no other is any the wiser
+ *                            └─ killed, died, or failed by a fault of ours: no other is any the wiser
  */
 export class QueryProcesses {
   readonly #limits: ProcessLimits
@@ -65,8 +65,10 @@ export class QueryProcesses {
     const version = JSON.stringify(job.snapshot)
     const process = this.#take(version)
     try {
+      // What a query before left would be looked at as this one's.
+      await rm(join(process.folder, RESULT_FILE), { force: true })
       const result = await process.run(job, seconds, signal)
-      if (to !== null) await rename(join(process.folder, RESULT_FILE), to)
+      if (to !== null) await process.take(to)
       return result
     } finally {
       this.#giveBack(process)

@@ -1,8 +1,9 @@
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StatementType } from '@duckdb/node-api'
 import { TeatreeError } from '../../../platform/errors.ts'
+import { SnapshotDamaged } from '../../snapshot-damaged.ts'
 import { literalPath } from '../imports/record-file.ts'
+import { readError } from '../read-errors.ts'
 import { DuckDBSql, literal, quoted } from '../sql.ts'
 import { LockedSnapshot } from './locked-snapshot.ts'
 import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
@@ -32,7 +33,6 @@ async function snapshotOf(job: QueryJob): Promise<LockedSnapshot> {
 
 async function run(job: QueryJob): Promise<FromQueryProcess> {
   const snapshot = await snapshotOf(job)
-  await rm(result, { force: true })
   return snapshot.use(async (connection, sql) => {
     const { work } = job
     const reads = new DuckDBSql(connection, type => {
@@ -96,6 +96,9 @@ process.on('message', async (job: QueryJob) => {
     if (shown) {
       const { code, message, cells, details } = shown
       answer({ is: 'refused', code, message, cells, details })
-    } else answer({ is: 'failed', reason: String((error instanceof Error && error.stack) || error) })
+      return
+    }
+    const is = readError(error) instanceof SnapshotDamaged ? 'damaged' : 'failed'
+    answer({ is, reason: String((error instanceof Error && error.stack) || error) })
   }
 })

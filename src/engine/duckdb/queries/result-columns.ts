@@ -1,4 +1,5 @@
 import { isLogicalType, type LogicalType } from '../../../kinds/types.ts'
+import { TeatreeError } from '../../../platform/errors.ts'
 import type { ResultColumn } from '../../engine.ts'
 import { quoted } from '../sql.ts'
 
@@ -28,10 +29,18 @@ const WIDER: Readonly<Record<string, LogicalType>> = {
 const isNested = (type: string): boolean =>
   type === 'VARIANT' || (!type.startsWith('ENUM') && /\]$|^(STRUCT|MAP|UNION)\(/.test(type))
 
-/** Columns of a result by what DuckDB says of them: its name of the type, and the alias of that (`JSON`). */
+/** More than any table that somebody reads; each costs whoever answers with it something, in every row. */
+const MAX_COLUMNS = 1_000
+
+/**
+ * Columns of a result by what DuckDB says of them: its name of the type, and the alias of that (`JSON`).
+ * @throws TeatreeError RESULT_TOO_LARGE
+ */
 export function resultColumns(
   columns: readonly { name: string; type: string; alias: string | undefined }[],
 ): ResultColumn[] {
+  if (columns.length > MAX_COLUMNS)
+    throw new TeatreeError('RESULT_TOO_LARGE', `The result has more than ${MAX_COLUMNS} columns; select less.`)
   const names = new Set<string>()
   return columns.map(({ name, type, alias }) => {
     const isJson = alias === 'JSON' || isNested(type)

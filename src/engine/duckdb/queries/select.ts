@@ -23,9 +23,10 @@ export async function sqlSelect(
   { statement, params: given }: Extract<QueryWork, { is: 'sql' }>,
   tables: readonly string[],
 ): Promise<ResultSelect> {
-  await checkSelect(sql, statement, tables)
+  const select = await checkSelect(sql, statement, tables)
   const params = await parametersOf(connection, statement, given)
-  const answer = `${subquery(statement)} AS answer`
+  // A last line of comment would swallow the bracket.
+  const answer = `(\n${select}\n) AS answer`
   // Of which types it is shows once its parameters are bound; with no rows wanted nothing is computed for it.
   const described = await sql.stream(`SELECT * FROM ${answer} LIMIT 0`, params)
   const columns = resultColumns(
@@ -36,16 +37,6 @@ export async function sqlSelect(
   )
   const names = columns.map((_, index) => `c${index + 1}`).join(', ')
   return { text: `SELECT ${storedColumns(columns)} FROM ${answer}(${names})`, params, columns }
-}
-
-/**
- * A SELECT, which has been checked to be one, as a subquery. A semicolon at its end would end it there: whatever ends so is
- * no text and no name, for those end with their quotes. A last line of comment would swallow the bracket.
- */
-function subquery(statement: string): string {
-  let end = statement.length
-  while (end > 0 && /[;\s]/.test(statement.charAt(end - 1))) end--
-  return `(\n${statement.slice(0, end)}\n)`
 }
 
 /** What is given for `$1`, `$2` … by the names that the statement has for them. */

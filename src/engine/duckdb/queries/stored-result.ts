@@ -10,6 +10,9 @@ import { literal, quoted } from '../sql.ts'
 
 const scan = ({ path }: StoredResult): string => `read_parquet(${literal(literalPath(path))})`
 
+/** A page is as deep in its file as somebody says, and what lies before it may be read as well. */
+const DEEP = { isExport: true, timeoutSeconds: 60 }
+
 /** See Readers.resultRows. */
 export async function resultRows(
   connections: Connections,
@@ -21,7 +24,7 @@ export async function resultRows(
   await checkPage(connections, result, { offset, limit }, signal)
   const list = columns.map(({ name }, index) => `${quoted(name)} AS c${index}`)
   const text = `SELECT ${list.join(', ')} FROM ${scan(result)} LIMIT $limit OFFSET $offset`
-  const rows = await connections.use(sql => sql.all(text, { limit, offset }), { signal })
+  const rows = await connections.use(sql => sql.all(text, { limit, offset }), { signal, ...DEEP })
   return rows.map(row =>
     columns.map((column, index) => {
       const value = row[`c${index}`] ?? null
@@ -30,26 +33,40 @@ export async function resultRows(
   )
 }
 
-/** The longest texts of a page are looked for first: what would not do in an answer is not made one. */
+/*
+ * What a page may have: it is made into an answer, and its values with parts are parsed, while nobody else is served. An
+ * operation may ask for many pages.
+ */
+const MAX_PAGE_CELLS = 200_000
+const MAX_PAGE_BYTES = 4 << 20
+const MAX_PAGE_JSON_BYTES = 1 << 20
+
+/** What would not do in an answer is not made one: lengths are looked at first. */
 async function checkPage(
   connections: Connections,
   result: StoredResult,
   { offset, limit }: { offset: number; limit: number },
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const texts = result.columns.filter(({ stored }) => stored === 'VARCHAR').map(({ name }) => quoted(name))
+  const { columns, rows } = result
+  if (Math.min(limit, rows - offset) * columns.length > MAX_PAGE_CELLS)
+    throw pageTooLarge(`This page has more than ${MAX_PAGE_CELLS} values`)
+  const texts = columns.filter(({ stored }) => stored === 'VARCHAR')
   if (texts.length === 0) return
-  const bytes = texts.map(name => `coalesce(strlen(${name}), 0)`).join(' + ')
-  const text = `SELECT coalesce(sum(${bytes}), 0) > ${MAX_PAGE_BYTES} AS "isTooLarge"
-    FROM (SELECT ${texts.join(', ')} FROM ${scan(result)} LIMIT $limit OFFSET $offset)`
-  const [page] = await connections.use(sql => sql.all(text, { limit, offset }), { signal })
-  if (page?.isTooLarge)
-    throw new TeatreeError(
-      'RESULT_TOO_LARGE',
-      `The texts of this page have more than ${MAX_PAGE_BYTES >> 20} MiB; ask for fewer rows at once.`,
+  const bytes = (of: readonly ResultColumn[]) =>
+    ['0', ...of.map(({ name }) => `coalesce(sum(strlen(${quoted(name)})), 0)`)].join(' + ')
+  const text = `SELECT ${bytes(texts)} > ${MAX_PAGE_BYTES} AS "isTooLarge",
+      ${bytes(texts.filter(({ isJson }) => isJson))} > ${MAX_PAGE_JSON_BYTES} AS "hasTooManyParts"
+    FROM (SELECT ${texts.map(({ name }) => quoted(name)).join(', ')} FROM ${scan(result)} LIMIT $limit OFFSET $offset)`
+  const [page] = await connections.use(sql => sql.all(text, { limit, offset }), { signal, ...DEEP })
+  if (page?.isTooLarge) throw pageTooLarge(`The texts of this page have more than ${MAX_PAGE_BYTES >> 20} MiB`)
+  if (page?.hasTooManyParts)
+    throw pageTooLarge(
+      `Lists, objects and JSON of this page have more than ${MAX_PAGE_JSON_BYTES >> 20} MiB, written as JSON`,
     )
 }
-const MAX_PAGE_BYTES = 32 << 20
+
+const pageTooLarge = (what: string) => new TeatreeError('RESULT_TOO_LARGE', `${what}; ask for fewer rows at once.`)
 
 /** As JSON has it, but for numbers of more digits than a number here holds: those come as text. */
 function jsonOf(text: string): unknown {
