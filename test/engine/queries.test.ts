@@ -310,6 +310,17 @@ test('what is past a bound is ended by its own code, and the next finds a proces
   expect(await valuesOf(EMPTY)).toEqual([['3']])
 })
 
+test('what a large query leaves in memory does not count against the next', async () => {
+  const large = 'SELECT count(*) FROM (SELECT DISTINCT md5(i::VARCHAR) FROM range(1500000) t(i))'
+  expect(await valuesOf(large)).toEqual([['1500000']])
+  await vi.waitFor(async () => {
+    for (const pid of await processes()) {
+      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+      expect(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024).toBeLessThan((128 << 20) + MEMORY / 2)
+    }
+  })
+})
+
 test('a version whose file is damaged is told from a fault, and its process is asked nothing more', async () => {
   const files = await folder.database(orchard, db =>
     db.run(`INSERT INTO growers SELECT md5(i::VARCHAR), md5(hash(i)::VARCHAR), NULL FROM range(100000) t(i)`),

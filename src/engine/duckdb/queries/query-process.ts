@@ -20,7 +20,9 @@ export interface ProcessLimits {
 const PROGRAM = import.meta.filename.replace(/query-process(\.\w+)$/, 'query-program$1')
 /** What Node and DuckDB's code take besides, as pages in memory. */
 const OWN_RSS = 384 << 20
-/** The same as address space that could be written to, much of which never is. */
+/** What they have when they do nothing. */
+const IDLE_RSS = 128 << 20
+/** OWN_RSS as address space that could be written to, much of which never is. */
 const OWN_DATA = 1024 << 20
 const LOOK_MS = 50
 const MAX_REASON = 4_000
@@ -138,6 +140,11 @@ export class QueryProcess {
     const bytes = await this.#resultBytes()
     if (bytes > most) throw resultTooLarge(most)
     return { ...message.result, bytes }
+  }
+
+  /** Whether so much of its memory is left taken, that the next query could not do with the rest. */
+  async isWornOut(): Promise<boolean> {
+    return (await this.#rss()) > IDLE_RSS + this.#limits.memoryBytes / 2
   }
 
   async #look(most: number): Promise<void> {

@@ -36,7 +36,7 @@ interface Idle {
  *
  *   ready ── query ──▶ busy ─┬─ done ──▶ idle, with its version open ─┬─ query of any version ──▶ busy
  *                            │                                        └─ for a while ──▶ ended
- *                            └─ killed, died, or failed by a fault of ours: no other is any the wiser
+ *                            └─ killed, died, failed by a fault of ours, or worn out: no other is any the wiser
  */
 export class QueryProcesses {
   readonly #limits: ProcessLimits
@@ -71,7 +71,7 @@ export class QueryProcesses {
       if (to !== null) await process.take(to)
       return result
     } finally {
-      this.#giveBack(process)
+      await this.#giveBack(process)
     }
   }
 
@@ -88,8 +88,8 @@ export class QueryProcesses {
     return process
   }
 
-  #giveBack(process: QueryProcess): void {
-    if (process.isDead) this.#end(process)
+  async #giveBack(process: QueryProcess): Promise<void> {
+    if (process.isDead || (await process.isWornOut())) this.#end(process)
     else this.#idle.push({ process, since: performance.now() })
     this.#keepReady()
   }
