@@ -2,6 +2,7 @@ import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { QueryProcess } from '../../src/engine/duckdb/queries/query-process.ts'
 import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import type { QueryBounds, QueryWork, SnapshotReader, StreamFormat } from '../../src/engine/engine.ts'
 import { SnapshotDamaged } from '../../src/engine/snapshot-damaged.ts'
@@ -374,6 +375,18 @@ test('a process that is killed from outside takes its own query with it alone', 
   process.kill(pid, 'SIGKILL')
   expect(await running).toBe('QUERY_TOO_EXPENSIVE')
   expect(await other).toEqual([['3']])
+})
+
+test('a process that is killed when its result is done, and not yet taken, says why there is none', async () => {
+  const own = join(folder.path, 'own')
+  const one = new QueryProcess(own, { memoryBytes: MEMORY, threads: 1, kindsDir: undefined })
+  const snapshot = { kind: orchard.name, shape: orchard.shape, tables: [], files: {} }
+  const job = { snapshot, work: sql('SELECT 1'), checkOnly: false, rows: 1, bytes: 1 << 20 }
+  expect(await one.run(job, 60, undefined)).toMatchObject({ rows: 1 })
+  process.kill(one.pid ?? 0, 'SIGKILL')
+  await vi.waitFor(() => expect(stat(own)).rejects.toThrow('ENOENT'))
+  expect(await codeOf(one.take(target()))).toBe('QUERY_TOO_EXPENSIVE')
+  await one.close()
 })
 
 test('the empty version, and one from before the kind had a column, are read as the kind is today', async () => {
