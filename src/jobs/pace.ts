@@ -5,7 +5,8 @@ const MOST_MS = 250
 
 /**
  * How many versions a second a line makes, by what they have cost. What comes alone waits for nothing; where several came
- * while the last version was being made, more are coming, and the next ones wait for each other:
+ * while the last version was being made, more are coming, and the next ones wait for each other. Functions and imports can
+ * share no version, and are not kept waiting:
  *
  *   alone   │publish│  │publish│      │publish│
  *   flood   │publish│·········│publish│·········│publish│       · what comes here shares the next version

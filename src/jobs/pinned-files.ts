@@ -37,7 +37,8 @@ export class PinnedFiles {
   /** Versions whose file could not be stored, as MODEL@VERSION. */
   readonly #pauses = new Pauses<string>()
   #timer: NodeJS.Timeout | undefined
-  #looking: Promise<void> | null = null
+  #removing: Promise<void> | null = null
+  #storing: Promise<void> | null = null
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -49,17 +50,24 @@ export class PinnedFiles {
   }
 
   /** Removes and stores what there is to; settles when that is done, or has failed and is in the log. */
-  look(): Promise<void> {
-    this.#looking ??= this.#look()
-      .catch(error => this.#deps.log.warn({ err: error }, 'pinned versions could not be looked for'))
+  async look(): Promise<void> {
+    const failed = (error: unknown) => this.#deps.log.warn({ err: error }, 'pinned versions could not be looked for')
+    // What is to go does not wait until all that is on its way is there, which may take long.
+    this.#removing ??= this.#removeReleased()
+      .catch(failed)
       .finally(() => {
-        this.#looking = null
+        this.#removing = null
       })
-    return this.#looking
+    this.#storing ??= this.#removing
+      .then(() => this.#storeAll())
+      .catch(failed)
+      .finally(() => {
+        this.#storing = null
+      })
+    await Promise.all([this.#removing, this.#storing])
   }
 
-  async #look(): Promise<void> {
-    await this.#removeReleased()
+  async #storeAll(): Promise<void> {
     for (let found = await this.#toStore(); found.length > 0; found = await this.#toStore()) {
       for (const version of found) {
         if (this.#stop.signal.aborted) return
@@ -82,7 +90,7 @@ export class PinnedFiles {
     }
   }
 
-  /** Those that are not left alone. One that is being removed is stored again when it is gone. */
+  /** Those that are not left alone; each process begins elsewhere, so that few are put by two at once. One that is being removed is stored again when it is gone. */
   #toStore(): Promise<Version[]> {
     const engines = [...this.#deps.engines.values()].flatMap(({ name, exportFile }) => (exportFile ? [name] : []))
     return this.#deps.db.query<Version>(
@@ -93,7 +101,7 @@ export class PinnedFiles {
           AND NOT EXISTS (SELECT FROM content_index c WHERE c.model = v.model AND c.version = v.version
                              AND c.role IN ('STORED', 'GOING') AND c.query_run IS NULL)
           AND NOT v.model || '@' || v.version = ANY($2)
-        ORDER BY v.model, v.version LIMIT $3`,
+        ORDER BY random() LIMIT $3`,
       [engines, this.#pauses.paused(), MAX_VERSIONS],
     )
   }
@@ -164,7 +172,7 @@ export class PinnedFiles {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     this.#stop.abort(new Error('the server stops'))
-    await this.#looking
+    await Promise.all([this.#removing, this.#storing])
   }
 }
 

@@ -84,11 +84,21 @@ test('transactions do not come to be larger than what is replayed in memory', as
   expect(await asReadersHaveIt()).toEqual(await db.sql.all(CONTENT))
 })
 
+/** One field of another number, as where a release has put one in before it. */
+const moved = (from: string, to: string) => (bytes: Buffer) => {
+  const text = bytes.toString('latin1')
+  expect(text).toContain(from)
+  return Buffer.from(text.replace(from, to), 'latin1')
+}
+
 test.each([
   ['cut off', (bytes: Buffer) => bytes.subarray(0, -1)],
   ['without an end', (bytes: Buffer) => bytes.subarray(0, -21)],
   ['of another version', (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 5), Buffer.from([9]), bytes.subarray(6)])],
   ['empty', () => Buffer.alloc(0)],
+  ['of entries that begin otherwise', moved('d\0\x1ae\0d\0', 'd\0\x1ae\0c\0')],
+  ['of rows that are not counted where they were', moved('d\0\x1ae\0d\0\x01e', 'd\0\x1ae\0d\0\x01f')],
+  ['of a state whose columns are not where they were', moved('d\0\x1ce\0\x01\0f', 'd\0\x1ce\0\x02\0f')],
 ])('a WAL that is %s is left as it is', async (_, change) => {
   for (let n = 0; n < 3; n++) await transaction('INSERT INTO b VALUES (1)')
   const bytes = change(await wal())

@@ -75,7 +75,9 @@ test('whether others wait for the next batch already is what the pace is told', 
   const last = await submit('appendSales', orders('D'))
   await managed.startManager().hold(id)
   expect(await managed.ended(last.id)).toMatchObject({ version: 3 })
-  expect(published.mock.calls.map(([{ intents, more }]) => ({ intents, more }))).toEqual([
+  // The ledger says so before the line has gone on.
+  const told = () => published.mock.calls.map(([{ intents, more }]) => ({ intents, more }))
+  await expect.poll(told).toEqual([
     { intents: 2, more: true },
     { intents: 1, more: true },
     { intents: 2, more: false },

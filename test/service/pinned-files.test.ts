@@ -166,9 +166,8 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       await server.db.query(`DELETE FROM version_pin WHERE model ~ '^a[0-9]+$'`)
     })
 
-    test('that were put by one who was frozen over it are not what another has put there since', async () => {
-      const model = await newModel()
-      await pinVersion(server.db, model, 2, 'audit')
+    /** One whose puts are held up. */
+    const heldUp = () => {
       const reached = Promise.withResolvers<void>()
       const gate = Promise.withResolvers<void>()
       const store = new Proxy(server.objects, {
@@ -183,7 +182,32 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
           }
         },
       })
-      const frozen = new PinnedFiles({ ...server, objects: store, downloads: server.services.downloads, log: quiet })
+      const files = new PinnedFiles({ ...server, objects: store, downloads: server.services.downloads, log: quiet })
+      return { files, reached, gate }
+    }
+
+    test('that are released go while others are on their way', async () => {
+      const [released, coming] = [await newModel(), await newModel()]
+      await pinVersion(server.db, released, 2, 'audit')
+      await pinned.look()
+      await pinVersion(server.db, coming, 2, 'audit')
+      const { files: held, reached, gate } = heldUp()
+      const looking = held.look()
+      await reached.promise
+      await releaseVersion(server.db, released, 2, null)
+      const again = held.look()
+      await expect.poll(() => roles(released)).toEqual([])
+      expect(await roles(coming)).toEqual(['COMING'])
+      gate.resolve()
+      await Promise.all([looking, again])
+      expect(await roles(coming)).toEqual(['STORED'])
+      await held.close()
+    })
+
+    test('that were put by one who was frozen over it are not what another has put there since', async () => {
+      const model = await newModel()
+      await pinVersion(server.db, model, 2, 'audit')
+      const { files: frozen, reached, gate } = heldUp()
       const looking = frozen.look()
       await reached.promise
       // The file is lost, and made anew: it holds the same, and is another.

@@ -9,6 +9,21 @@ const CONTENT = 16
 /** Where a content has its type; of rows that are inserted, how many; and of an update, which column. */
 const AT = { type: 2, rows: 7, column: 6 }
 const TYPE = { use: 25, insert: 26, delete: 27, update: 28, flush: 100 }
+/**
+ * What stands around that. Each field begins with its number, in two bytes: in a release that has moved one, other numbers
+ * stand there, and nothing is concluded from what is read.
+ */
+const BEGIN = 'd\0'
+const BEFORE: Record<number, string> = {
+  [TYPE.use]: 'd\0\x19e\0',
+  [TYPE.insert]: 'd\0\x1ae\0d\0',
+  [TYPE.delete]: 'd\0\x1be\0',
+  [TYPE.update]: 'd\0\x1ce\0',
+  [TYPE.flush]: 'd\0d\xff\xff',
+}
+const BEHIND_ROWS = 'e\0'
+/** An update of the state is of a column itself, not of a part of one: its path has one step. */
+const [BEFORE_COLUMN, BEHIND_COLUMN] = ['\x01', 'f\0']
 /** The entry that says: what follows is of the table `_teatree.state`. */
 const USE_STATE = Buffer.from('d\0\x19e\0\x08_teatreef\0\x05state\xff\xff', 'latin1')
 
@@ -85,6 +100,7 @@ function transactionsOf(wal: Buffer): Transaction[] | null {
   let table: 'none' | 'state' | 'other' = 'none'
   for (const entry of entries) {
     const type = typeOf(entry)
+    if (!isOfForm(entry, type, table)) return null
     under.entries.push(entry)
     if (type === TYPE.flush) {
       transactions.push(under)
@@ -94,7 +110,7 @@ function transactionsOf(wal: Buffer): Transaction[] | null {
     }
     if (type === TYPE.use) table = entry.subarray(CONTENT).equals(USE_STATE) ? 'state' : 'other'
     if (type === TYPE.update && table === 'state') under.state.add(entry[CONTENT + AT.column] ?? 0)
-    else if (type === TYPE.insert && table === 'other' && under.rows !== null) under.rows += rowsOf(entry)
+    else if (type === TYPE.insert && table === 'other' && under.rows !== null) under.rows += rowsOf(entry).rows
     else if (type !== TYPE.use) under.rows = null
     if (table === 'other') under.inserts.push(entry)
   }
@@ -118,12 +134,23 @@ function entriesOf(wal: Buffer): Buffer[] | null {
 
 const typeOf = (entry: Buffer): number => entry[CONTENT + AT.type] ?? 0
 
+function isOfForm(entry: Buffer, type: number, table: 'none' | 'state' | 'other'): boolean {
+  if (!says(entry, 0, BEFORE[type] ?? BEGIN)) return false
+  if (type === TYPE.flush) return entry.length === CONTENT + (BEFORE[type]?.length ?? 0)
+  if (type === TYPE.insert) return says(entry, AT.rows + rowsOf(entry).bytes, BEHIND_ROWS)
+  if (type !== TYPE.update || table !== 'state') return true
+  return says(entry, AT.column - 1, BEFORE_COLUMN) && says(entry, AT.column + 1, BEHIND_COLUMN)
+}
+
+const says = (entry: Buffer, at: number, bytes: string): boolean =>
+  entry.toString('latin1', CONTENT + at, CONTENT + at + bytes.length) === bytes
+
 /** A number in groups of seven bits, the lowest first; the highest bit of a byte says that there are more. */
-function rowsOf(insert: Buffer): number {
+function rowsOf(insert: Buffer): { rows: number; bytes: number } {
   let rows = 0
-  for (let [at, shift] = [CONTENT + AT.rows, 0]; ; at++, shift += 7) {
-    const byte = insert[at] ?? 0
-    rows += (byte & 127) << shift
-    if (byte < 128) return rows
+  for (let bytes = 0; ; bytes++) {
+    const byte = insert[CONTENT + AT.rows + bytes] ?? 0
+    rows += (byte & 127) << (7 * bytes)
+    if (byte < 128) return { rows, bytes: bytes + 1 }
   }
 }
