@@ -156,14 +156,14 @@ class Model implements AsyncDisposable {
     return { path, bytes: (await stat(path)).size }
   }
 
-  /** Nothing is written any more. */
-  end(): Promise<void> {
-    return this.#writer.close()
+  /** What the writer does while nobody waits. */
+  tidy(): Promise<void> {
+    return this.#writer.tidy()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#readers.close()
-    await this.end()
+    await this.#writer.close()
   }
 }
 
@@ -291,7 +291,7 @@ async function manyInARow(model: Model): Promise<{ mean: number; cells: string[]
     if (published.isBase) bases += 1
   }
   // What is written out of sight counts too, and is waited for.
-  await model.end()
+  await model.tidy()
   const bytes = (await bytesWritten()) - written
   const mean = times.reduce((sum, time) => sum + time, 0) / times.length
   const most = Math.max(...times)
