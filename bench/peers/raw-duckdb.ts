@@ -25,8 +25,9 @@ const SQL: Record<QueryName, (chosen: Chosen, n: number) => [string, DuckDBValue
     ]
   },
   months: (_, n) => [
-    `SELECT date_trunc('month', date)::DATE AS month, count(*) AS count, sum(amount) AS amount FROM sales
-      WHERE amount > $1::DECIMAL(18,4) GROUP BY 1 ORDER BY 1 LIMIT 50`,
+    `SELECT make_date(number // 12, number % 12 + 1, 1) AS month, count, amount FROM (
+       SELECT year(date) * 12 + month(date) - 1 AS number, count(*) AS count, sum(amount) AS amount FROM sales
+        WHERE amount > $1::DECIMAL(18,4) GROUP BY 1) ORDER BY 1 LIMIT 50`,
     [threshold(n)],
   ],
   'row by key': ({ rows }, n) => {
