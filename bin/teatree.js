@@ -21,9 +21,9 @@ function quoted(text) {
 // DuckDB, the file system and DNS share libuv's threads, and with its four a few slow queries hold up everything.
 if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
 // What TypeScript is stripped to is kept, which halves a start. Not in a folder for everybody, who could put code there.
-import('node:module')
-  .then(({ enableCompileCache }) =>
-    enableCompileCache(new URL('../node_modules/.cache/teatree', import.meta.url).pathname),
+Promise.all([import('node:module'), import('node:url')])
+  .then(([{ enableCompileCache }, { fileURLToPath }]) =>
+    enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/teatree', import.meta.url))),
   )
   .then(() => import('../src/main.ts'))
   .then(main => main.run(process.argv))
