@@ -131,6 +131,8 @@ export interface SqlResult {
 
 /** One value of the completions subscription. */
 export interface CompletionEvent {
+  /** The same for events that hold the same: what is asked of one is asked of all of them. */
+  key: string
   model: string
   edges: readonly Edge<Intent | QueryRun>[]
   cursor: string

@@ -112,7 +112,10 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     running => running.close(),
   )
   const dispatcher = stack.adopt(new Dispatcher({ ...parts, launcher, completions }), running => running.close())
-  const housekeeper = stack.adopt(new Housekeeper({ ...parts, dataDir, pagedDisk }), running => running.close())
+  const housekeeper = stack.adopt(
+    new Housekeeper({ ...parts, dataDir, pagedDisk, completions: settings.completions }),
+    running => running.close(),
+  )
   const runner = stack.adopt(
     new QueryRunner({ ...parts, snapshots, completions, results, limits: settings.queries.runs }),
     running => running.close(),

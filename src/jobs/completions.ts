@@ -1,38 +1,33 @@
+import { ResultCache } from '../engine/result-cache.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { listenForNotices, type Notice } from './channel.ts'
+import { type CompletionPage, readCompletions } from './completion-pages.ts'
+import { FollowedLogs } from './followed-logs.ts'
 import { throughOutages } from './outages.ts'
-import { columns, type Intent, type QueryRun } from './records.ts'
-
-/** One entry of a model's log: what has ended. */
-export type Completion = { position: bigint } & (
-  | { intent: Intent; queryRun: null }
-  | { intent: null; queryRun: QueryRun }
-)
-
-/** A part of a model's log, read in one go. */
-export interface CompletionPage {
-  model: string
-  completions: Completion[]
-  /** Where to go on. */
-  position: bigint
-  hasNextPage: boolean
-  /** The newest version as this page was made. */
-  version: number
-}
+import { Wakers, waking } from './wakers.ts'
 
 /** A wake-up that was lost costs at most this. */
 const POLL_MS = 1000
+/** Pages that those who follow the same log have in common. */
+const MAX_PAGES_BYTES = 32 << 20
 
 /**
  * The logs of what has ended. The publishing transaction writes them; a subscription reads on from its position, and is
- * only woken by a notice, so that a lost wake-up, connection or process loses nothing.
+ * only woken by a notice, so that a lost wake-up, connection or process loses nothing. However many follow a log, it is
+ * read once for all that are at the same position.
+ *
+ *   notice, or a head that moved ─▶ state of the log + 1 ─▶ all who follow it wake ─▶ one read for each position
  */
 export class Completions {
   readonly #db: Database
-  readonly #wakers = new Map<string, Set<() => void>>()
-  readonly #intentWakers = new Map<string, Set<() => void>>()
+  readonly #models = new Wakers()
+  readonly #intents = new Wakers()
+  readonly #followed = new FollowedLogs()
   readonly #listeners = new Set<(notice: Notice) => void>()
+  readonly #pages = new ResultCache({ maxBytes: MAX_PAGES_BYTES })
+  #timer: NodeJS.Timeout | undefined
+  #looking = false
   #stopListening: () => void = () => {}
 
   constructor(db: Database) {
@@ -40,21 +35,44 @@ export class Completions {
   }
 
   async start(log: Log): Promise<void> {
-    const wake = (wakers: Iterable<() => void> | undefined) => {
-      for (const waker of wakers ?? []) waker()
-    }
     this.#stopListening = await listenForNotices(
       this.#db,
       notice => {
-        if (notice.is === 'ended') wake(this.#wakers.get(notice.model))
-        if (notice.is === 'changed') wake(this.#intentWakers.get(notice.intent))
+        if (notice.is === 'ended') this.#moved(notice.model)
+        if (notice.is === 'changed') this.#intents.wake(notice.intent)
         for (const listener of this.#listeners) listener(notice)
       },
       () => {
         log.debug('listening for notices')
-        for (const wakers of [...this.#wakers.values(), ...this.#intentWakers.values()]) wake(wakers)
+        for (const model of this.#models.keys) this.#moved(model)
+        for (const intent of this.#intents.keys) this.#intents.wake(intent)
       },
     )
+    this.#timer = setInterval(() => void this.#look(), POLL_MS)
+  }
+
+  #moved(model: string): void {
+    this.#followed.moved(model)
+    this.#models.wake(model)
+  }
+
+  /** Finds the logs that have gone on without a word: one question for all of them. */
+  async #look(): Promise<void> {
+    const { models } = this.#followed
+    if (this.#looking || models.length === 0) return
+    this.#looking = true
+    try {
+      const found = await this.#db.query<{ id: string; completions: bigint }>(
+        'SELECT id, completions FROM goal_model WHERE id = ANY($1) AND deleted_at IS NULL',
+        [models],
+      )
+      const heads = new Map(found.map(({ id, completions }) => [id, completions]))
+      for (const model of models) if (this.#followed.sawHead(model, heads.get(model) ?? null)) this.#moved(model)
+    } catch {
+      // While the database is away nothing goes on; when it is back, there is a gap, and all are woken.
+    } finally {
+      this.#looking = false
+    }
   }
 
   /** Tells every notice to somebody else of this process, until the answer is called. */
@@ -73,60 +91,34 @@ export class Completions {
   }
 
   /** What comes after `position`, at most `limit`; null where the model is not there. */
-  async read(model: string, position: bigint, limit: number): Promise<CompletionPage | null> {
-    // One statement, so that log and version are of one moment: what the log tells of can be read at that version.
-    const rows = await this.#db.query<
-      { position: bigint | null; run: string | null; newest: bigint; newestVersion: number } & Intent
-    >(
-      `SELECT c.position, c.query_run AS run, m.completions AS newest, m.version AS "newestVersion", ${columns.intent('i')}
-         FROM goal_model m LEFT JOIN LATERAL (
-                SELECT position, intent, query_run FROM completion WHERE model = m.id AND position > $2 ORDER BY position LIMIT $3) c ON true
-              LEFT JOIN intent i ON i.id = c.intent
-        WHERE m.id = $1 AND m.deleted_at IS NULL ORDER BY c.position`,
-      [model, position, limit],
-    )
-    const [first] = rows
-    if (!first) return null
-    const runs = await this.#runs(rows.flatMap(({ run }) => run ?? []))
-    const completions = rows.flatMap(({ position: at, run, newest, newestVersion, ...intent }): Completion[] => {
-      if (at === null) return []
-      const queryRun = run === null ? null : runs.get(run)
-      return [queryRun ? { position: at, intent: null, queryRun } : { position: at, intent, queryRun: null }]
-    })
-    const reached = completions.at(-1)?.position ?? position
-    return { model, completions, position: reached, hasNextPage: reached < first.newest, version: first.newestVersion }
-  }
-
-  /** They have ended, and stay as they are. */
-  async #runs(ids: readonly string[]): Promise<Map<string, QueryRun>> {
-    if (ids.length === 0) return new Map()
-    const found = await this.#db.query<QueryRun>(
-      `SELECT ${columns.queryRun('q')} FROM query_run q WHERE q.id = ANY($1)`,
-      [ids],
-    )
-    return new Map(found.map(run => [run.id, run]))
+  read(model: string, position: bigint, limit: number): Promise<CompletionPage | null> {
+    return readCompletions(this.#db, model, position, limit)
   }
 
   /**
-   * The log from `after` on (null: from now), for ever, in pages of at most `pageSize`. The first page comes at once,
-   * perhaps empty; it ends when the model is deleted or the signal aborts, and outlives outages of the database.
+   * The log from `after` on, for ever, in pages of at most `pageSize`. The first page comes at once, perhaps empty; it
+   * ends when the model is deleted or the signal aborts, and outlives outages of the database. Who follows at the same
+   * position gets the same page.
    */
   async *follow(
     model: string,
-    after: bigint | null,
+    after: bigint,
     pageSize: number,
     signal: AbortSignal,
-  ): AsyncGenerator<CompletionPage> {
-    using waker = waking([[this.#wakers, model]], signal)
-    const start = after ?? (await this.newest(model))
-    if (start === null) return
-    let position: bigint = start
+  ): AsyncGenerator<CompletionPage, void> {
+    using log = this.#followed.follow(model)
+    using waker = waking([[this.#models, model]], signal)
+    let position = after
+    const shared = () =>
+      this.#pages.get(`${model} ${log.state} ${position} ${pageSize}`, async () => ({
+        page: await this.read(model, position, pageSize),
+      }))
     for (let first = true; !signal.aborted; first = false) {
-      const page = await throughOutages(() => this.read(model, position, pageSize), signal)
+      const { page } = await throughOutages(shared, signal)
       if (!page) return
-      if (first || page.completions.length > 0) yield page
+      if (first || page.completions.length > 0 || page.reset) yield page
       position = page.position
-      if (!page.hasNextPage) await waker.woken(POLL_MS)
+      if (!page.hasNextPage) await waker.woken()
     }
   }
 
@@ -134,8 +126,8 @@ export class Completions {
   async *intentChanges(intent: { id: string; model: string }, signal: AbortSignal): AsyncGenerator<void> {
     using waker = waking(
       [
-        [this.#wakers, intent.model],
-        [this.#intentWakers, intent.id],
+        [this.#models, intent.model],
+        [this.#intents, intent.id],
       ],
       signal,
     )
@@ -148,7 +140,7 @@ export class Completions {
   /** Holds `look` back until it answers true, or the time is over. True where it did. */
   async until(model: string, look: () => Promise<boolean>, waitMs: number, signal?: AbortSignal): Promise<boolean> {
     const end = performance.now() + waitMs
-    using waker = waking([[this.#wakers, model]], signal)
+    using waker = waking([[this.#models, model]], signal)
     for (;;) {
       if (await look()) return true
       const left = end - performance.now()
@@ -158,41 +150,7 @@ export class Completions {
   }
 
   close(): void {
+    clearInterval(this.#timer)
     this.#stopListening()
-  }
-}
-
-/** A waker at each of the places, registered from now on: what happens between two waits wakes the second at once. */
-function waking(places: readonly (readonly [Map<string, Set<() => void>>, string])[], signal?: AbortSignal) {
-  let pending = false
-  let resolve: (() => void) | null = null
-  const wake = () => {
-    pending = true
-    resolve?.()
-  }
-  for (const [wakers, key] of places) wakers.set(key, (wakers.get(key) ?? new Set()).add(wake))
-  signal?.addEventListener('abort', wake)
-  return {
-    /** One wait at a time. */
-    async woken(ms: number): Promise<void> {
-      if (!pending) {
-        let timer: NodeJS.Timeout | undefined
-        await new Promise<void>(done => {
-          resolve = done
-          timer = setTimeout(done, ms)
-        })
-        clearTimeout(timer)
-        resolve = null
-      }
-      pending = false
-    },
-    [Symbol.dispose]: () => {
-      signal?.removeEventListener('abort', wake)
-      for (const [wakers, key] of places) {
-        const set = wakers.get(key)
-        set?.delete(wake)
-        if (set?.size === 0) wakers.delete(key)
-      }
-    },
   }
 }

@@ -1,6 +1,7 @@
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
+import { type LogLimits, removeCompletions } from './completion-pages.ts'
 import { clearStore, removeDeleted } from './deleted-models.ts'
 import { Keeper } from './keeper.ts'
 import { modelsToLetGo, removeStrays } from './let-go.ts'
@@ -12,6 +13,7 @@ const STORE_MS = 60_000
 const LET_GO_MS = 2000
 const STRAYS_MS = 10 * 60_000
 const RESULTS_MS = 60_000
+const COMPLETIONS_MS = 60_000
 const UPLOADS_MS = 10 * 60_000
 /** So long an upload may wait for the intent that imports it, or for the retry of one that failed. */
 const UPLOAD_SECONDS = 24 * 60 * 60
@@ -22,6 +24,7 @@ export interface HousekeeperDeps {
   dataDir: string
   /** See LetGoDeps. */
   pagedDisk: number
+  completions: LogLimits
   log: Log
 }
 
@@ -46,6 +49,7 @@ export class Housekeeper {
     this.#every(STRAYS_MS, 'files of versions that were let go', () => removeStrays(this.#deps))
     this.#every(STRAYS_MS, 'what killed managers have left', () => removeAbandoned(this.#deps))
     this.#every(RESULTS_MS, 'results of query runs', () => removeResults(this.#deps))
+    this.#every(COMPLETIONS_MS, 'old completions', () => removeCompletions(this.#deps.db, this.#deps.completions))
     this.#every(UPLOADS_MS, 'uploads that nobody asks for', () => removeUploads(this.#deps, UPLOAD_SECONDS))
   }
 

@@ -64,6 +64,16 @@ const SETTINGS = {
     what: 'archives that are kept of each model: the newest so many, and those that anything kept is made again from',
     standard: '3',
   },
+  TEATREE_COMPLETIONS: {
+    type: whole(1, 1_000_000_000).default(100_000),
+    what: 'completions that are kept of each model, for subscribers who go on from a cursor',
+    standard: '100000',
+  },
+  TEATREE_COMPLETION_DAYS: {
+    type: whole(1, 36_500).default(7),
+    what: 'days that they are kept at most',
+    standard: '7',
+  },
   TEATREE_QUERY_MEMORY: {
     type: whole(64, 1_048_576).default(1024),
     what: 'MiB of memory that one SQL statement or query run may take',
@@ -132,6 +142,8 @@ export interface Settings {
   pagedDisk: number
   /** How many archives of a model are kept. */
   archives: number
+  /** How much is kept of each model's log of what has ended. */
+  completions: { entries: number; days: number }
   queries: QuerySettings
   auth: 'off'
 }
@@ -158,7 +170,7 @@ export interface QueryGrant {
 /** Lines for `--help`: name, default, what it is. */
 export const settingsHelp = (): string =>
   Object.entries(SETTINGS)
-    .map(([name, { what, standard }]) => `  ${name.padEnd(22)} ${what} (default: ${standard})`)
+    .map(([name, { what, standard }]) => `  ${name.padEnd(23)} ${what} (default: ${standard})`)
     .join('\n')
 
 /** What is let be among TEATREE_*: the tests' own, and what Kubernetes sets for a service of that name. */
@@ -193,6 +205,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     managers: read('TEATREE_MANAGERS'),
     pagedDisk: read('TEATREE_PAGED_DISK'),
     archives: read('TEATREE_ARCHIVES'),
+    completions: { entries: read('TEATREE_COMPLETIONS'), days: read('TEATREE_COMPLETION_DAYS') },
     queries: {
       memoryBytes: read('TEATREE_QUERY_MEMORY') * MEBIBYTE,
       sql: {

@@ -12,17 +12,18 @@ export interface User {
   id: string
 }
 
-/** What an operation brings to its resolvers. The server makes one for each and releases it when the operation has ended. */
+/**
+ * What an operation brings to its resolvers. The server makes one for each, and for each event of a subscription, and
+ * releases it when that has been executed.
+ */
 export interface OperationContext {
   readonly services: Services
   readonly cursors: Cursors
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal
   readonly user: User | null
-  /** Keeps a version open until the operation, or the event of a subscription, has been executed. */
+  /** Keeps a version open until the operation has been executed. */
   hold(snapshot: OpenSnapshot): OpenSnapshot
-  /** An event of a subscription begins: what was held for the last one is released. */
-  beginEvent(): void
   /** The operation has ended: what is held is released, and so is whatever comes later. */
   release(): void
   readonly models: KeyLoader<string, Model>
@@ -42,10 +43,6 @@ export function createContext(
   const held: OpenSnapshot[] = []
   const rows = new Map<string, RowLoader>()
   let ended = false
-  const letGo = () => {
-    for (const snapshot of held.splice(0)) snapshot.release()
-    rows.clear()
-  }
   const byId = <T extends { id: string }>(found: readonly T[]) => new Map(found.map(one => [one.id, one]))
   return {
     services,
@@ -58,12 +55,9 @@ export function createContext(
       else held.push(snapshot)
       return snapshot
     },
-    beginEvent() {
-      letGo()
-      ended = false
-    },
     release() {
-      letGo()
+      for (const snapshot of held.splice(0)) snapshot.release()
+      rows.clear()
       ended = true
     },
     models: new KeyLoader(

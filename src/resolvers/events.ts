@@ -1,9 +1,10 @@
 import type { EventResolvers } from '../../schema/resolvers.ts'
 import type { CompletionEvent } from '../../schema/shapes.ts'
-import type { CompletionPage } from '../jobs/completions.ts'
+import type { CompletionPage } from '../jobs/completion-pages.ts'
 import { noModel } from '../jobs/ledger.ts'
 import { throughOutages } from '../jobs/outages.ts'
 import type { Intent } from '../jobs/records.ts'
+import type { Services } from '../jobs/services.ts'
 import { completionCursor, completionPosition } from './completion-cursors.ts'
 import type { OperationContext } from './context.ts'
 import { badCursor } from './cursors.ts'
@@ -26,13 +27,7 @@ export const events: EventResolvers = {
     if (newest === null) throw noModel(model)
     const start = after == null ? newest : completionPosition(model, after)
     if (start > newest) throw badCursor()
-    return eventStream(context, async function* (signal) {
-      let from = start
-      for await (const page of completions.follow(model, start, limit, signal)) {
-        yield completionEvent(page, from)
-        from = page.position
-      }
-    })
+    return eventStream(context, signal => followCompletions(context.services, { model, start, limit, signal }))
   },
 
   async completionSnapshot({ model: id, version }, context) {
@@ -53,20 +48,31 @@ export const events: EventResolvers = {
   },
 }
 
-/** `from`: the position that the page was read from. */
-function completionEvent(page: CompletionPage, from: bigint): CompletionEvent {
-  const { model, completions, position, hasNextPage, version } = page
+async function* followCompletions(
+  { completions }: Pick<Services, 'completions'>,
+  { model, start, limit, signal }: { model: string; start: bigint; limit: number; signal: AbortSignal },
+): AsyncGenerator<CompletionEvent> {
+  for await (const page of completions.follow(model, start, limit, signal)) yield completionEvent(page)
+}
+
+function completionEvent(page: CompletionPage): CompletionEvent {
+  const { model, completions, from, position, hasNextPage, hasPreviousPage, reset, version } = page
   return {
+    key: JSON.stringify([model, String(from), String(position), hasNextPage, hasPreviousPage, reset, version]),
     model,
-    edges: completions.map(({ position: at, intent, queryRun }) => ({
-      node: intent ?? queryRun,
-      cursor: () => completionCursor(model, at),
-    })),
-    cursor: completionCursor(model, position),
+    // Made only where the event is executed.
+    get edges() {
+      return completions.map(({ position: at, intent, queryRun }) => ({
+        node: intent ?? queryRun,
+        cursor: () => completionCursor(model, at),
+      }))
+    },
+    get cursor() {
+      return completionCursor(model, position)
+    },
     hasNextPage,
-    hasPreviousPage: from > 0n,
-    // nothing of a log is ever taken away, so no cursor is too old
-    reset: false,
+    hasPreviousPage,
+    reset,
     version,
   }
 }

@@ -9,6 +9,7 @@ import { formatError } from '../resolvers/index.ts'
 import { stream } from './answers.ts'
 import { wholeBody } from './body.ts'
 import { namesTag } from './byte-range.ts'
+import { Deliveries } from './deliveries.ts'
 import { DocumentCache } from './documents.ts'
 import type { Exchange, Handler } from './exchange.ts'
 import { useLimits } from './limits.ts'
@@ -46,9 +47,10 @@ export function createGraphql(deps: {
 }
 
 function useOperations(services: Services): Plugin<Transport> {
+  const deliveries = new Deliveries(services)
   return {
     onExecute: ({ setExecuteFn }) => setExecuteFn(args => run(services, args)),
-    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(args => follow(services, args)),
+    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(args => follow({ services, deliveries }, args)),
   }
 }
 

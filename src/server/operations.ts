@@ -10,7 +10,7 @@ import {
 import type { Services } from '../jobs/services.ts'
 import { SpanKind, type SpanSettings, span } from '../platform/telemetry/index.ts'
 import { createContext, type OperationContext } from '../resolvers/index.ts'
-import { deliver } from './deliver.ts'
+import type { Deliveries } from './deliveries.ts'
 import { isLasting } from './lasting.ts'
 
 /** What HTTP and WebSocket say of an operation, each in its own way. */
@@ -43,11 +43,11 @@ const foundAll = ({ data, errors }: ExecutionResult): boolean =>
   !errors && data != null && Object.values(data).every(value => value != null)
 
 /**
- * Starts a subscription. Its context lives as long as its events are asked for; each event is executed by itself, and
- * ends with the transport's signal or where the answer is returned, also while it waits for an event.
+ * Starts a subscription. It ends with the transport's signal or where the answer is returned, also while it waits for an
+ * event.
  */
 export async function follow(
-  services: Services,
+  { services, deliveries }: { services: Services; deliveries: Deliveries },
   args: Arguments,
 ): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
   const transport = transportOf(args)
@@ -63,7 +63,7 @@ export async function follow(
     if (!('schema' in validated)) return ended(end, { errors: validated })
     const source = await span(...traced(args, transport), () => createSourceEventStream(validated))
     if (!(Symbol.asyncIterator in source)) return ended(end, source)
-    return endable(mapSourceToResponseEvent(validated, source, deliver), end, context)
+    return endable(mapSourceToResponseEvent(validated, source, deliveries.of(args, validated, context)), end, context)
   } catch (error) {
     end()
     throw error

@@ -50,7 +50,14 @@ test('under a steady stream of writes, and of readers that page, what is on disk
   await using api = await openApi({ pagedDisk: PAGED_DISK })
   const { db } = api
   const objects = openObjectStore(pathToFileURL(join(api.dir, 'store')).href)
-  const housekeeper = new Housekeeper({ db, objects, dataDir: api.dir, pagedDisk: PAGED_DISK, log: quiet })
+  const housekeeper = new Housekeeper({
+    db,
+    objects,
+    dataDir: api.dir,
+    pagedDisk: PAGED_DISK,
+    completions: { entries: 1000, days: 7 },
+    log: quiet,
+  })
   housekeeper.start()
   const model = await api.create({ kind: 'sales' })
   const folder = join(api.dir, 'models', model)

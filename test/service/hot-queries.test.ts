@@ -7,6 +7,7 @@ import { letArchivesGo } from '../../src/jobs/archive-retention.ts'
 import { findToArchive } from '../../src/jobs/archive-version.ts'
 import { findChores } from '../../src/jobs/chores.ts'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
+import { removeCompletions } from '../../src/jobs/completion-pages.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { listContent } from '../../src/jobs/content.ts'
 import { clearStore } from '../../src/jobs/deleted-models.ts'
@@ -221,6 +222,7 @@ test('what is asked for all the time reads no table that grows from end to end',
     'pin a read': () => db.transaction(tx => pin(tx, one.id, [{ alias: 'source', model: 'source', version: null }])),
     'renew leases': () => leases.renew(),
     'read the log': () => completions.read('source', 1000n, 100),
+    'remove old completions': () => removeCompletions(db, { entries: 1230, days: 7 }),
     'newest version': () => snapshots.find('source', null, 0),
     'version by number': () => snapshots.find('source', { version: 1241 }, 0),
     'version as of an instant': () => snapshots.find('source', { asOf: new Date().toISOString() }, 0),

@@ -63,7 +63,14 @@ async function startHousekeeper(): Promise<void> {
   const { db } = api
   const store = await mkdtemp(join(tmpdir(), 'teatree-store-'))
   const objects = openObjectStore(`file://${store}`)
-  const housekeeper = new Housekeeper({ db, objects, dataDir: api.dir, pagedDisk: 8, log: quiet })
+  const housekeeper = new Housekeeper({
+    db,
+    objects,
+    dataDir: api.dir,
+    pagedDisk: 8,
+    completions: { entries: 1000, days: 7 },
+    log: quiet,
+  })
   onTestFinished(async () => {
     await housekeeper.close()
     await objects.close()

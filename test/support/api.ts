@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, validate } from 'graphql'
+import { type ExecutionResult, execute, type GraphQLSchema, parse, validate } from 'graphql'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import type { SnapshotReader } from '../../src/engine/engine.ts'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
@@ -29,6 +29,8 @@ import { loadKinds } from '../../src/kinds/registry.ts'
 import { openObjectStore } from '../../src/platform/objects/index.ts'
 import { Database } from '../../src/platform/postgres.ts'
 import { createContext, formatError, makeSchema } from '../../src/resolvers/index.ts'
+import { Deliveries } from '../../src/server/deliveries.ts'
+import { follow } from '../../src/server/operations.ts'
 import { quiet } from './control.ts'
 import lab from './kinds/lab.ts'
 import { createDatabase } from './postgres.ts'
@@ -117,6 +119,7 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     publicUrl: () => 'http://test',
   }
   const schema = makeSchema(services)
+  const deliveries = new Deliveries(services)
   const format = formatError(quiet)
   const shown = ({ data, errors }: ExecutionResult): { data?: Answer; errors?: Answer[] } => ({
     ...(data !== undefined && { data }),
@@ -156,9 +159,10 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     graphql,
     async *subscribe(source, variables = {}) {
       const left = new AbortController()
-      const args = operation(source, variables, left.signal)
       try {
-        const events = await subscribe(args)
+        const document = parse(source)
+        const args = { schema, document, variableValues: variables, contextValue: { signal: left.signal } }
+        const events = await follow({ services, deliveries }, args)
         if (!(Symbol.asyncIterator in events)) throw new Error(`${shown(events).errors?.[0].extensions.code}`)
         for await (const event of events) {
           const { data, errors } = shown(event)
@@ -167,7 +171,6 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
         }
       } finally {
         left.abort()
-        args.contextValue.release()
       }
     },
     async create(input) {

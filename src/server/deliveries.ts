@@ -1,0 +1,97 @@
+import { hash } from 'node:crypto'
+import {
+  type ExecutionArgs,
+  type ExecutionResult,
+  executeSubscriptionEvent,
+  print,
+  type ValidatedSubscriptionArgs,
+  visit,
+} from 'graphql'
+import { ResultCache } from '../engine/result-cache.ts'
+import type { Services } from '../jobs/services.ts'
+import { span } from '../platform/telemetry/index.ts'
+import { createContext, type OperationContext, type User } from '../resolvers/index.ts'
+
+/** Answers that several subscribers may still ask for. */
+const MAX_BYTES = 32 << 20
+
+/**
+ * Executes the events of subscriptions, each in a context of its own. Events that hold the same are executed once for
+ * all who ask the same of them, and may see the same: they get the same answer, the very same object.
+ */
+export class Deliveries {
+  readonly #services: Services
+  readonly #answers = new ResultCache({ maxBytes: MAX_BYTES })
+
+  constructor(services: Services) {
+    this.#services = services
+  }
+
+  /** Executes events of one subscription. */
+  of(
+    args: ExecutionArgs,
+    validated: ValidatedSubscriptionArgs,
+    { signal, user }: OperationContext,
+  ): (event: ValidatedSubscriptionArgs) => Promise<ExecutionResult> {
+    const asked = askedOf(args, validated, user)
+    return event => {
+      const key = keyOf(event.rootValue)
+      const execute = (signal: AbortSignal) => this.#execute(event, signal, user)
+      return key === null ? execute(signal) : this.#answers.get(`${key} ${asked}`, execute, signal)
+    }
+  }
+
+  async #execute(event: ValidatedSubscriptionArgs, signal: AbortSignal, user: User | null): Promise<ExecutionResult> {
+    const contextValue = createContext(this.#services, { signal, user })
+    try {
+      return await traced(event.rootValue, () => executeSubscriptionEvent({ ...event, contextValue }))
+    } finally {
+      contextValue.release()
+    }
+  }
+}
+
+/**
+ * What is asked of each event, hashed: the document and those of its variables that are used below the subscribed field.
+ * Those of its own arguments only say which events there are: a cursor to go on from, above all.
+ */
+function askedOf(
+  { document, operationName, variableValues }: ExecutionArgs,
+  { operation }: ValidatedSubscriptionArgs,
+  user: User | null,
+): string {
+  const used = new Set<string>()
+  visit(document, {
+    VariableDefinition: () => false,
+    Field: node => (operation.selectionSet.selections.includes(node) ? { ...node, arguments: [] } : undefined),
+    Variable: node => {
+      used.add(node.name.value)
+    },
+  })
+  const variables = Object.entries(variableValues ?? {}).filter(([name]) => used.has(name))
+  const source = document.loc?.source.body ?? print(document)
+  return hash('sha256', JSON.stringify([source, operationName, variables, user]), 'base64url')
+}
+
+/**
+ * Where an event tells of intents, its execution is the last span of the trace that began with the mutation: of the last
+ * intent's, and linked to those of the others.
+ */
+function traced(event: unknown, execute: () => Promise<ExecutionResult> | ExecutionResult): Promise<ExecutionResult> {
+  const links = tracesOf(event)
+  const parent = links.pop()
+  return parent === undefined ? Promise.resolve(execute()) : span('deliver', { parent, links }, async () => execute())
+}
+
+/** See `CompletionEvent.key`; null for events that are one subscriber's alone. */
+function keyOf(event: unknown): string | null {
+  const { key } = (event ?? {}) as { key?: unknown }
+  return typeof key === 'string' ? key : null
+}
+
+/** The traceparents of the intents that an event tells of: itself, or the nodes of its edges. */
+function tracesOf(event: unknown): string[] {
+  const { edges, traceparent } = (event ?? {}) as { edges?: { node: unknown }[]; traceparent?: unknown }
+  if (typeof traceparent === 'string') return [traceparent]
+  return Array.isArray(edges) ? edges.flatMap(({ node }) => tracesOf(node)) : []
+}
