@@ -11,6 +11,7 @@ import type { ObjectStore } from './platform/objects/index.ts'
 import type { Settings } from './platform/settings.ts'
 import type { Telemetry } from './platform/telemetry/index.ts'
 import { makeSchema } from './resolvers/index.ts'
+import { anybody, type Identify } from './server/callers.ts'
 import { contentRoute } from './server/content.ts'
 import { downloadsLine, exportsFolder } from './server/content-table.ts'
 import type { Route } from './server/exchange.ts'
@@ -20,6 +21,7 @@ import { answerGraphql, createGraphql, GRAPHQL_PATH, type GraphqlServer } from '
 import { guardOf } from './server/guard.ts'
 import { filesHealth, healthRoutes, platformHealth } from './server/health.ts'
 import { measureModels, metricsRoute } from './server/metrics.ts'
+import { Outbox, type OutboxLimits } from './server/outbox.ts'
 import { useReadsAlone } from './server/reads-alone.ts'
 import { uploadsRoute } from './server/uploads.ts'
 import { WebSockets } from './server/websocket.ts'
@@ -29,6 +31,10 @@ interface ServerParts {
   log: Log
   telemetry: Telemetry
   services: Services
+  /** Who calls; whoever reaches the server where left out. */
+  identify?: Identify
+  /** What slow clients of WebSockets may leave untaken. */
+  outbox?: OutboxLimits
 }
 
 export interface ServerDeps extends ServerParts {
@@ -79,7 +85,7 @@ export async function startOfflineServer(deps: OfflineServerDeps): Promise<Runni
 
 /** `graphql` are plugins, and `routes` are answered besides GraphQL, uploads and content. */
 async function serve(
-  { settings, services, log }: ServerParts,
+  { settings, services, log, identify = anybody, outbox }: ServerParts,
   more: { graphql: readonly Plugin[]; routes: readonly Route[] },
 ): Promise<RunningServer> {
   const { dataDir } = settings
@@ -88,13 +94,13 @@ async function serve(
   const graphql = createGraphql({ schema: makeSchema(services), services, log, plugins: more.graphql })
   const guard = guardOf(settings.host, settings.publicUrl)
   const routes = [
-    ...graphqlRoutes(graphql),
+    ...graphqlRoutes(graphql, identify),
     uploadsRoute(services.uploads),
     contentRoute({ services, dataDir, line: downloadsLine() }),
     ...more.routes,
   ]
   const exchanges = new Exchanges({ routes, guard, log })
-  const sockets = new WebSockets({ graphql, guard, log })
+  const sockets = new WebSockets({ graphql, guard, identify, log, outbox: new Outbox(outbox) })
   // No limit on a whole request, since an upload takes as long as it takes: who sends nothing is cut off (body.ts).
   const server = createServer({ headersTimeout: HEADERS_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS })
   server.on('request', (request, response) => exchanges.begin(request, response))
@@ -112,8 +118,8 @@ async function serve(
   }
 }
 
-function graphqlRoutes(graphql: GraphqlServer): Route[] {
-  const answer = answerGraphql(graphql)
+function graphqlRoutes(graphql: GraphqlServer, identify: Identify): Route[] {
+  const answer = answerGraphql(graphql, identify)
   return [
     { method: 'POST', path: GRAPHQL_PATH, handle: answer },
     {

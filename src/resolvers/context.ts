@@ -22,6 +22,8 @@ export interface OperationContext {
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal
   readonly user: User | null
+  /** Where one goes on who comes back to a stream of events, whatever the document says: the id of the last that was seen. */
+  readonly lastEventId: string | null
   /** Keeps a version open until the operation has been executed. */
   hold(snapshot: OpenSnapshot): OpenSnapshot
   /** The operation has ended: what is held is released, and so is whatever comes later. */
@@ -38,7 +40,7 @@ export const keyName = (key: readonly Value[]): string => JSON.stringify(key)
 
 export function createContext(
   services: Services,
-  { signal, user = null }: { signal: AbortSignal; user?: User | null },
+  { signal, user = null, lastEventId = null }: { signal: AbortSignal; user?: User | null; lastEventId?: string | null },
 ): OperationContext {
   const held: OpenSnapshot[] = []
   const rows = new Map<string, RowLoader>()
@@ -49,6 +51,7 @@ export function createContext(
     cursors: new Cursors(services.cursorKey),
     signal,
     user,
+    lastEventId,
     hold(snapshot) {
       // A field may still be opening a version when an error of its neighbour has ended the operation.
       if (ended) snapshot.release()

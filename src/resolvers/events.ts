@@ -20,7 +20,8 @@ const DEFAULT_INTERVAL_MS = 250
 
 /** What subscriptions are told of. */
 export const events: EventResolvers = {
-  async completions({ model, after, pageSize: size }, context) {
+  async completions({ model, after: cursor, pageSize: size }, context) {
+    const after = context.lastEventId ?? cursor
     const { completions } = context.services
     const limit = pageSize('pageSize', size ?? DEFAULT_PAGE)
     const newest = await completions.newest(model)

@@ -35,16 +35,19 @@ export class Deliveries {
   ): (event: ValidatedSubscriptionArgs) => Promise<ExecutionResult> {
     const asked = askedOf(args, validated, user)
     return event => {
-      const key = keyOf(event.rootValue)
+      const { key } = partsOf(event.rootValue)
       const execute = (signal: AbortSignal) => this.#execute(event, signal, user)
-      return key === null ? execute(signal) : this.#answers.get(`${key} ${asked}`, execute, signal)
+      return typeof key !== 'string' ? execute(signal) : this.#answers.get(`${key} ${asked}`, execute, signal)
     }
   }
 
   async #execute(event: ValidatedSubscriptionArgs, signal: AbortSignal, user: User | null): Promise<ExecutionResult> {
     const contextValue = createContext(this.#services, { signal, user })
     try {
-      return await traced(event.rootValue, () => executeSubscriptionEvent({ ...event, contextValue }))
+      const result = await traced(event.rootValue, () => executeSubscriptionEvent({ ...event, contextValue }))
+      const { cursor } = partsOf(event.rootValue)
+      if (typeof cursor === 'string') ids.set(result, cursor)
+      return result
     } finally {
       contextValue.release()
     }
@@ -83,11 +86,13 @@ function traced(event: unknown, execute: () => Promise<ExecutionResult> | Execut
   return parent === undefined ? Promise.resolve(execute()) : span('deliver', { parent, links }, async () => execute())
 }
 
-/** See `CompletionEvent.key`; null for events that are one subscriber's alone. */
-function keyOf(event: unknown): string | null {
-  const { key } = (event ?? {}) as { key?: unknown }
-  return typeof key === 'string' ? key : null
-}
+/** What an event may have; see CompletionEvent. */
+const partsOf = (event: unknown): { key?: unknown; cursor?: unknown } => event ?? {}
+
+const ids = new WeakMap<ExecutionResult, string>()
+
+/** Behind which cursor the log goes on after the event that this is the answer of; undefined where there is no log. */
+export const eventIdOf = (result: ExecutionResult): string | undefined => ids.get(result)
 
 /** The traceparents of the intents that an event tells of: itself, or the nodes of its edges. */
 function tracesOf(event: unknown): string[] {

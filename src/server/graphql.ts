@@ -6,11 +6,12 @@ import { ERRORS, TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { readTraceparent, SpanKind, span } from '../platform/telemetry/index.ts'
 import { formatError } from '../resolvers/index.ts'
-import { stream } from './answers.ts'
 import { wholeBody } from './body.ts'
 import { namesTag } from './byte-range.ts'
+import { type Identify, identified } from './callers.ts'
 import { Deliveries } from './deliveries.ts'
 import { DocumentCache } from './documents.ts'
+import { EVENT_STREAM, sendEvents, useEventIds } from './event-source.ts'
 import type { Exchange, Handler } from './exchange.ts'
 import { useLimits } from './limits.ts'
 import { follow, run, type Transport } from './operations.ts'
@@ -32,7 +33,7 @@ export function createGraphql(deps: {
   return createYoga<Transport, Transport>({
     schema: deps.schema,
     graphqlEndpoint: GRAPHQL_PATH,
-    plugins: [useLimits(), ...deps.plugins, useOperations(deps.services), useCodes()],
+    plugins: [useLimits(), ...deps.plugins, useOperations(deps.services), useCodes(), useEventIds()],
     parserAndValidationCache: { documentCache: new DocumentCache(), errorCache: new DocumentCache() },
     maskedErrors: { maskError: error => coded(format(error)) },
     // The page that we serve has no part of another host; a page of another host may not call us.
@@ -103,9 +104,10 @@ function coded(error: GraphQLError): GraphQLError {
 
 /** `/graphql` over HTTP: JSON, or server-sent events for one that accepts them. */
 export const answerGraphql =
-  (graphql: GraphqlServer): Handler =>
+  (graphql: GraphqlServer, identify: Identify): Handler =>
   async exchange => {
     const { request, signal, url } = exchange
+    const caller = await identified(identify, { headers: request.headers })
     const body = request.method === 'POST' ? await requestBody(exchange) : undefined
     const method = request.method ?? ''
     const kind = SpanKind.SERVER
@@ -117,13 +119,19 @@ export const answerGraphql =
     const onLasting = () => {
       kept.lasts = true
     }
+    const lastEventId = request.headers['last-event-id']?.toString()
+    const transport = { signal, user: caller.user, ...(lastEventId && { lastEventId }), ...(isGet && { onLasting }) }
     const asked = new graphql.fetchAPI.Request(url.href, { method, headers, ...(body && { body }) })
     const answer = await span(`${method} ${GRAPHQL_PATH}`, { kind, parent, attributes }, async span => {
-      const answer = await graphql.fetch(asked, { signal, ...(isGet && { onLasting }) })
+      const answer = await graphql.fetch(asked, transport)
       span.setAttribute('http.response.status_code', answer.status)
       return answer
     })
-    await send(exchange, answer, isGet ? kept : null)
+    setHeaders(exchange, answer)
+    if (answer.body && answer.headers.get('content-type')?.startsWith(EVENT_STREAM)) {
+      exchange.response.writeHead(answer.status)
+      await sendEvents(exchange, answer.body, caller)
+    } else await send(exchange, answer, isGet ? kept : null)
   }
 
 /** JSON alone: a page of another site can send a browser's simple requests, and none of those is JSON. */
@@ -140,35 +148,25 @@ interface AnswerKept {
   lasts: boolean
 }
 
-async function send(exchange: Exchange, answer: Response, kept: AnswerKept | null): Promise<void> {
-  const { request, response, stopping } = exchange
+async function send({ request, response }: Exchange, answer: Response, kept: AnswerKept | null): Promise<void> {
+  const bytes = Buffer.from(await answer.arrayBuffer())
+  if (kept && answer.status === 200) {
+    const tag = `"${hash('sha256', bytes, 'base64url')}"`
+    response.setHeader('etag', tag)
+    // Whoever may read it may keep it, and nobody between them and us.
+    response.setHeader('cache-control', kept.lasts ? 'private, max-age=31536000, immutable' : 'private, no-cache')
+    if (namesTag(request.headers['if-none-match'], tag)) {
+      response.writeHead(304).end()
+      return
+    }
+  }
+  response.writeHead(answer.status, { 'content-length': bytes.length })
+  response.end(bytes)
+}
+
+function setHeaders({ response }: Exchange, { headers }: Response): void {
   response.setHeader('cache-control', 'no-store')
-  response.setHeaders(answer.headers)
+  response.setHeaders(headers)
   // A browser that wants a page gets one at the same address.
   response.setHeader('vary', 'accept')
-  if (!answer.body || !answer.headers.get('content-type')?.startsWith('text/event-stream')) {
-    const bytes = Buffer.from(await answer.arrayBuffer())
-    if (kept && answer.status === 200) {
-      const tag = `"${hash('sha256', bytes, 'base64url')}"`
-      response.setHeader('etag', tag)
-      // Whoever may read it may keep it, and nobody between them and us.
-      response.setHeader('cache-control', kept.lasts ? 'private, max-age=31536000, immutable' : 'private, no-cache')
-      if (namesTag(request.headers['if-none-match'], tag)) {
-        response.writeHead(304).end()
-        return
-      }
-    }
-    response.writeHead(answer.status, { 'content-length': bytes.length })
-    response.end(bytes)
-    return
-  }
-  response.writeHead(answer.status)
-  // No `complete` is told when the server stops: that would say that there is nothing more to come, ever.
-  const stop = () => response.end()
-  stopping.addEventListener('abort', stop)
-  try {
-    await stream(response, answer.body)
-  } finally {
-    stopping.removeEventListener('abort', stop)
-  }
 }

@@ -8,8 +8,8 @@ import {
   validateSubscriptionArgs,
 } from 'graphql'
 import type { Services } from '../jobs/services.ts'
-import { SpanKind, type SpanSettings, span } from '../platform/telemetry/index.ts'
-import { createContext, type OperationContext } from '../resolvers/index.ts'
+import { metrics, SpanKind, type SpanSettings, span } from '../platform/telemetry/index.ts'
+import { createContext, type OperationContext, type User } from '../resolvers/index.ts'
 import type { Deliveries } from './deliveries.ts'
 import { isLasting } from './lasting.ts'
 
@@ -19,6 +19,10 @@ export interface Transport {
   signal: AbortSignal
   /** Called before the answer, where it is one that never changes. */
   onLasting?(): void
+  /** Who asks. */
+  user?: User | null
+  /** The last event that one has seen who comes back. */
+  lastEventId?: string
   /** The traceparent that the operation goes on with; null: a trace of its own; left out: the span under way. */
   parent?: string | null
 }
@@ -52,11 +56,13 @@ export async function follow(
 ): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
   const transport = transportOf(args)
   const over = new AbortController()
-  const context = createContext(services, { signal: AbortSignal.any([transport.signal, over.signal]) })
-  const end = () => {
+  const context = createContext(services, { ...transport, signal: AbortSignal.any([transport.signal, over.signal]) })
+  metrics.subscriptions.add(1)
+  const end = once(() => {
+    metrics.subscriptions.add(-1)
     over.abort()
     context.release()
-  }
+  })
   context.signal.addEventListener('abort', end, { once: true })
   try {
     const validated = validateSubscriptionArgs({ ...args, contextValue: context })
@@ -67,6 +73,16 @@ export async function follow(
   } catch (error) {
     end()
     throw error
+  }
+}
+
+/** Does it the first time that it is called, also where that calls it again. */
+function once(fn: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (isDone) return
+    isDone = true
+    fn()
   }
 }
 

@@ -1,14 +1,24 @@
 import { type ExecutionArgs, GraphQLError, getOperationAST } from 'graphql'
 import type { Context, ServerOptions, SubscribePayload } from 'graphql-ws'
 import { readTraceparent } from '../platform/telemetry/index.ts'
+import type { Caller } from './callers.ts'
 import { cancellable } from './cancellable.ts'
 import type { GraphqlServer } from './graphql.ts'
 import type { Transport } from './operations.ts'
+import type { MessageTexts } from './result-texts.ts'
 
-/** One WebSocket: the ids of its operations that end with one answer, which a shutdown waits for. */
+/** One WebSocket. */
 export interface Connection {
+  /** The ids of its operations that end with one answer, which a shutdown waits for. */
   readonly answering: Set<string>
+  readonly texts: MessageTexts
+  /** Who it is of, told by its first message. */
+  identify(params: Params): Promise<boolean>
+  caller: Caller | null
 }
+
+/** What one connection may have under way at once. */
+const MAX_OPERATIONS = 500
 
 type Params = Record<string, unknown> | undefined
 
@@ -19,11 +29,13 @@ export function operationsOver(graphql: GraphqlServer): ServerOptions<Params, Co
     extra.answering.delete(id)
   }
   return {
+    onConnect: ({ connectionParams, extra }) => extra.identify(connectionParams),
     onSubscribe(context, id, payload) {
+      if (Object.keys(context.subscriptions).length > MAX_OPERATIONS) return [tooMany()]
       const { signal, handle } = cancellable()
       context.subscriptions[id] = handle
       const parent = readTraceparent(text(payload.extensions?.traceparent)) ?? null
-      const args = prepare(graphql, payload, { signal, parent })
+      const args = prepare(graphql, payload, { signal, parent, user: context.extra.caller?.user ?? null })
       if (Array.isArray(args)) return args
       if (getOperationAST(args.document, args.operationName)?.operation !== 'subscription')
         context.extra.answering.add(id)
@@ -31,10 +43,16 @@ export function operationsOver(graphql: GraphqlServer): ServerOptions<Params, Co
     },
     execute,
     subscribe,
+    onNext: ({ extra }, _id, _payload, _args, result) => extra.texts.standInFor(result),
     onComplete: ended,
     onError: ended,
   }
 }
+
+const tooMany = () =>
+  new GraphQLError(`A connection may have ${MAX_OPERATIONS} operations at once.`, {
+    extensions: { code: 'RATE_LIMITED' },
+  })
 
 /** Parsed and validated as over HTTP, or with what is wrong with it. */
 function prepare(

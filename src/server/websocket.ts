@@ -6,12 +6,17 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { errorBody } from './answers.ts'
+import { atExpiry, type Identify } from './callers.ts'
 import { GRAPHQL_PATH, type GraphqlServer, MAX_REQUEST_BYTES } from './graphql.ts'
 import type { Guard } from './guard.ts'
+import type { Outbox } from './outbox.ts'
+import { MessageTexts } from './result-texts.ts'
 import { type Connection, operationsOver } from './websocket-operations.ts'
 
 /** How often it is seen whether a client is still there. */
 const PING_MS = 12_000
+/** One that is closed and does not say so too is cut off after this: it may not even take what it was sent. */
+const CLOSE_MS = 5_000
 const GOING_AWAY = 1001
 
 /** GraphQL over WebSockets, in the `graphql-transport-ws` protocol. */
@@ -20,17 +25,22 @@ export class WebSockets {
   readonly #connections = new Map<WebSocket, Connection>()
   readonly #guard: Guard
   readonly #log: Log
+  readonly #identify: Identify
+  readonly #outbox: Outbox
   readonly #protocol: Server<Connection>
   /** Settles when no client is left; there once the server is about to stop. */
   #empty: PromiseWithResolvers<void> | null = null
 
-  constructor(deps: { graphql: GraphqlServer; guard: Guard; log: Log }) {
+  constructor(deps: { graphql: GraphqlServer; guard: Guard; identify: Identify; log: Log; outbox: Outbox }) {
     this.#guard = deps.guard
+    this.#identify = deps.identify
+    this.#outbox = deps.outbox
     this.#log = deps.log
     this.#sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       maxPayload: MAX_REQUEST_BYTES,
+      closeTimeout: CLOSE_MS,
       perMessageDeflate: false,
       handleProtocols,
     })
@@ -42,7 +52,7 @@ export class WebSockets {
     socket.on('error', error => this.#log.debug({ err: error }, 'a connection broke'))
     try {
       this.#check(request)
-      this.#sockets.handleUpgrade(request, socket, head, connected => this.#opened(connected))
+      this.#sockets.handleUpgrade(request, socket, head, connected => this.#opened(connected, request))
     } catch (error) {
       refuse(socket, error instanceof TeatreeError ? error : new TeatreeError('INTERNAL', 'A fault of the server.'))
     }
@@ -55,15 +65,26 @@ export class WebSockets {
       throw new TeatreeError('NOT_FOUND', `There is a WebSocket at ${GRAPHQL_PATH}, and nothing else to upgrade to.`)
   }
 
-  #opened(socket: WebSocket): void {
-    const connection: Connection = { answering: new Set() }
+  #opened(socket: WebSocket, { headers }: IncomingMessage): void {
+    let forget = () => {}
+    const connection: Connection = {
+      answering: new Set(),
+      texts: new MessageTexts(),
+      caller: null,
+      identify: async params => {
+        connection.caller = await this.#identify({ headers, params })
+        if (!connection.caller) return false
+        forget = atExpiry(connection.caller, () => socket.close(CloseCode.Forbidden, 'Credentials expired'))
+        return true
+      },
+    }
     this.#connections.set(socket, connection)
     socket.on('error', error => this.#log.debug({ err: error }, 'a WebSocket broke'))
     const stopPings = ping(socket)
     const closed = this.#protocol.opened(
       {
         protocol: socket.protocol,
-        send: text => send(socket, text),
+        send: text => this.#outbox.send(socket, connection.texts.whole(text)),
         close: (code, reason) => socket.close(code, reason),
         onMessage: receive => socket.on('message', data => this.#received(socket, data, receive)),
       },
@@ -71,6 +92,7 @@ export class WebSockets {
     )
     socket.once('close', (code, reason) => {
       stopPings()
+      forget()
       this.#connections.delete(socket)
       if (this.#connections.size === 0) this.#empty?.resolve()
       closed(code, String(reason)).catch(error => this.#log.error({ err: error }, 'a WebSocket was not closed well'))
@@ -108,14 +130,6 @@ export class WebSockets {
   cut(): void {
     for (const socket of this.#connections.keys()) socket.terminate()
   }
-}
-
-/** Settles when it is out, so that a subscription goes no faster than its client reads; or when nobody reads any more. */
-function send(socket: WebSocket, text: string): Promise<void> {
-  return new Promise(resolve => {
-    if (socket.readyState === socket.OPEN) socket.send(text, () => resolve())
-    else resolve()
-  })
 }
 
 /** Cuts the connection where a ping was not answered by the time of the next. */

@@ -3,6 +3,7 @@ import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { type Answer, openServer, send, type TestServer, until } from '../support/http-server.ts'
+import { type Connected, type ConnectOptions, connect as connectTo, PROTOCOL } from '../support/websocket.ts'
 
 let server: TestServer
 beforeAll(async () => {
@@ -10,34 +11,8 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-const PROTOCOL = 'graphql-transport-ws'
 const address = () => `${server.url.replace('http', 'ws')}/graphql`
-
-/** A connection on which the test says each message itself; `next` settles with the next one that comes. */
-async function connect(headers: Record<string, string> = {}, init = true) {
-  const socket = new WebSocket(address(), PROTOCOL, { headers })
-  const messages: Answer[] = []
-  const waiting: ((message: Answer) => void)[] = []
-  socket.on('message', data => {
-    const message = JSON.parse(String(data))
-    const first = waiting.shift()
-    if (first) first(message)
-    else messages.push(message)
-  })
-  await once(socket, 'open')
-  const next = () =>
-    messages.length > 0
-      ? Promise.resolve(messages.shift())
-      : new Promise<Answer>(resolve => {
-          waiting.push(resolve)
-        })
-  const say = (message: object) => socket.send(JSON.stringify(message))
-  if (init) {
-    say({ type: 'connection_init' })
-    expect(await next()).toEqual({ type: 'connection_ack' })
-  }
-  return { socket, say, next, subscribe: (id: string, payload: object) => say({ id, type: 'subscribe', payload }) }
-}
+const connect = (options?: ConnectOptions) => connectTo(server.url, options)
 
 const COMPLETIONS = `subscription ($model: ID!, $after: String) { completions(model: $model, after: $after) {
   cursor snapshot { version } edges { node { ... on Intent { seq } } } } }`
@@ -115,8 +90,6 @@ describe('operations', () => {
 })
 
 describe('connections', () => {
-  const closed = async (socket: WebSocket) => (await once(socket, 'close'))[0] as number
-
   test('of a page of another site, or by a name not of this machine, are refused', async () => {
     const refused = async (headers: Record<string, string>) => {
       const socket = new WebSocket(address(), PROTOCOL, { headers })
@@ -127,7 +100,7 @@ describe('connections', () => {
     }
     expect(await refused({ origin: 'https://evil.example' })).toBe(403)
     expect(await refused({ host: 'evil.example' })).toBe(403)
-    const { socket } = await connect({ origin: 'http://localhost:5173' })
+    const { socket } = await connect({ headers: { origin: 'http://localhost:5173' } })
     socket.close()
   })
 
@@ -140,21 +113,75 @@ describe('connections', () => {
     expect((await send(`${server.url}/graphql`, { headers })).status).toBe(400)
   })
 
-  test('that speak another protocol, or out of turn, are closed', async () => {
+  test('that speak another protocol are closed', async () => {
     await expect(once(new WebSocket(address(), 'graphql-ws'), 'open')).rejects.toThrow('subprotocol')
-    const early = await connect({}, false)
-    early.subscribe('1', { query: '{ kinds { name } }' })
-    expect(await closed(early.socket)).toBe(4401)
-    const rubbish = await connect()
-    rubbish.socket.send('no message')
-    expect(await closed(rubbish.socket)).toBe(4400)
-    const silent = await connect({}, false)
-    expect(await closed(silent.socket)).toBe(4408)
+    const { closed } = await connect({ protocols: [], init: null })
+    expect(await closed).toBe(4406)
+    const one = await connect({ protocols: ['graphql-ws', PROTOCOL] })
+    expect(one.socket.protocol).toBe(PROTOCOL)
+    one.socket.close()
   })
 
-  test('that send too much in one message are closed', async () => {
-    const { socket, subscribe } = await connect()
-    subscribe('1', { query: `#${'x'.repeat(17 << 20)}` })
-    expect(await closed(socket)).toBe(1009)
+  test.for<[code: number, what: string, say: (connected: Connected) => void, init: ConnectOptions['init']]>([
+    [4400, 'no JSON', ({ socket }) => socket.send('no message'), {}],
+    [4400, 'an unknown message', ({ say }) => say({ type: 'start' }), {}],
+    [
+      4400,
+      'a subscription without an id',
+      ({ say }) => say({ type: 'subscribe', payload: { query: '{ kinds { name } }' } }),
+      {},
+    ],
+    [4400, 'a subscription without a query', ({ subscribe }) => subscribe('1', {}), {}],
+    [
+      4401,
+      'a subscription before the connection is acknowledged',
+      ({ subscribe }) => subscribe('1', { query: '{ kinds { name } }' }),
+      null,
+    ],
+    [4408, 'nothing', () => {}, null],
+    [4429, 'a second connection_init', ({ say }) => say({ type: 'connection_init' }), {}],
+    [1009, 'too much in one message', ({ subscribe }) => subscribe('1', { query: `#${'x'.repeat(17 << 20)}` }), {}],
+  ])('%i: that say %s', async ([code, , say, init]) => {
+    const connected = await connect({ init })
+    say(connected)
+    expect(await connected.closed).toBe(code)
+  })
+
+  test('4409: that use an id twice at once', async () => {
+    const model = await server.salesModel()
+    const { subscribe, next, closed } = await connect()
+    subscribe('1', { query: COMPLETIONS, variables: { model } })
+    await next()
+    subscribe('1', { query: COMPLETIONS, variables: { model } })
+    expect(await closed).toBe(4409)
+  })
+
+  test('may have so many operations at once, and are told past that', async () => {
+    const model = await server.salesModel()
+    const { subscribe, next, say, socket } = await connect()
+    for (let n = 0; n < 500; n++) subscribe(`${n}`, { query: COMPLETIONS, variables: { model } })
+    for (let n = 0; n < 500; n++) expect(await next()).toMatchObject({ type: 'next' })
+    subscribe('more', { query: COMPLETIONS, variables: { model } })
+    expect(await next()).toMatchObject({
+      id: 'more',
+      type: 'error',
+      payload: [{ extensions: { code: 'RATE_LIMITED' } }],
+    })
+    say({ id: '7', type: 'complete' })
+    subscribe('more', { query: COMPLETIONS, variables: { model } })
+    expect(await next()).toMatchObject({ id: 'more', type: 'next' })
+    socket.close()
+  })
+
+  test('are asked whether they are still there, and answer when they are asked', async () => {
+    const { say, next, socket } = await connect()
+    say({ type: 'ping' })
+    expect(await next()).toEqual({ type: 'pong' })
+    say({ type: 'ping', payload: { at: 1 } })
+    expect(await next()).toEqual({ type: 'pong', payload: { at: 1 } })
+    say({ type: 'pong' })
+    say({ type: 'ping' })
+    expect(await next()).toEqual({ type: 'pong' })
+    socket.close()
   })
 })

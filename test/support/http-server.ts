@@ -14,6 +14,8 @@ import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
 import { SqlQueries } from '../../src/jobs/sql-queries.ts'
 import { StoredResults } from '../../src/jobs/stored-results.ts'
 import { startTelemetry } from '../../src/platform/telemetry/index.ts'
+import type { Identify } from '../../src/server/callers.ts'
+import type { OutboxLimits } from '../../src/server/outbox.ts'
 import { startServer } from '../../src/server.ts'
 import { quiet } from './control.ts'
 import { type Managed, openManaged } from './managed.ts'
@@ -44,6 +46,8 @@ export async function openServer(
     kindsDir?: string
     publicUrl?: string
     runs?: boolean
+    identify?: Identify
+    outbox?: OutboxLimits
   } = {},
 ): Promise<TestServer> {
   const stack = new AsyncDisposableStack()
@@ -87,9 +91,11 @@ export async function openServer(
     new LocalLauncher({ db, log: quiet, program, env: {}, managers: 1, onLost: () => {} }),
     open => open.close(),
   )
+  const { identify, outbox } = options
+  const serving = { ...(identify && { identify }), ...(outbox && { outbox }) }
   const settings = { host: options.host ?? '127.0.0.1', port: 0, dataDir, publicUrl: options.publicUrl }
   const server = stack.adopt(
-    await startServer({ settings, log: quiet, telemetry, objects, services, launcher }),
+    await startServer({ settings, log: quiet, telemetry, objects, services, launcher, ...serving }),
     open => open.close(),
   )
   return {

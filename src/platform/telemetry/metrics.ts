@@ -42,6 +42,14 @@ const declare = (meter: Meter) => ({
     description: 'Queries that ran in a process of their own, SQL and query runs, by what came of them',
     advice: { explicitBucketBoundaries: SECONDS },
   }),
+  subscriptions: meter.createUpDownCounter('teatree.subscriptions', {
+    unit: '{subscription}',
+    description: 'Subscriptions that are open, over WebSockets and as server-sent events',
+  }),
+  sentAway: meter.createCounter<{ reason: 'slow' | 'memory' }>('teatree.subscribers.sent_away', {
+    unit: '{connection}',
+    description: 'WebSockets that were closed since their clients did not take what was sent',
+  }),
   httpRequests: meter.createHistogram<{
     'http.request.method': string
     'http.route': string
