@@ -40,7 +40,8 @@ export class WebSockets {
       noServer: true,
       clientTracking: false,
       maxPayload: MAX_REQUEST_BYTES,
-      closeTimeout: CLOSE_MS,
+      // The package's types do not know it.
+      ...({ closeTimeout: CLOSE_MS } satisfies object),
       perMessageDeflate: false,
       handleProtocols,
     })
