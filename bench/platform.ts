@@ -15,6 +15,8 @@ const PROGRAM = fileURLToPath(new URL('../bin/teatree.js', import.meta.url))
 export interface BenchPlatform extends AsyncDisposable {
   server: Server
   url: string
+  /** The one that serves. */
+  process: ChildProcess
   /** For peers: a database of their own on the same PostgreSQL. */
   peerUrl: string
   versions: string
@@ -44,6 +46,7 @@ export async function startBenchPlatform(): Promise<BenchPlatform> {
     return {
       server: { url: `${url}/graphql` },
       url,
+      process: child,
       peerUrl,
       versions,
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
