@@ -1,12 +1,10 @@
 import type { SizedWal } from './database-wal.ts'
 
 /**
- * Of a base whose file is patched: a checkpoint, and its syncs. Measured once, as what a WAL costs is: a machine that is slow or
- * busy takes longer for both, and what matters is the one beside the other.
+ * What any base costs: a checkpoint, and its syncs; and what each byte that it writes takes on top of that. Measured once, as what
+ * a WAL costs is: a machine that is slow or busy takes longer for both, and what matters is the one beside the other.
  */
-const PATCH_MS = 30
-/** What a copy takes on top of that. */
-const COPY_MS_PER_BYTE = 2e-6
+const BASE_MS = { least: 30, byte: 2e-6 }
 /** A reader opens a version in a tenth of a second, even where a new base would be dear. */
 const MOST_REPLAY_MS = 100
 /** What a WAL of more would cost its readers is not looked at. */
@@ -16,14 +14,17 @@ const LEAST_REPLAY_MS = 5
 
 /** What bases cost to make, beside what the WAL behind the present one costs the readers of its versions. */
 export class BasePrice {
-  #copyMs = PATCH_MS
+  #copyMs = BASE_MS.least
+  /** The next one is taken to change as much as the last one that was no copy. */
+  #patchMs = BASE_MS.least
   /** What the versions of the present base have cost their readers. */
   #replayedMs = 0
   #last = { size: 0, replayMs: 0 }
 
-  /** There is another base now, of so many bytes. */
-  renewed(bytes: number): void {
-    this.#copyMs = PATCH_MS + bytes * COPY_MS_PER_BYTE
+  /** There is another base now, of so many bytes; so many of them had changed. */
+  renewed({ bytes, changedBytes }: { bytes: number; changedBytes: number }): void {
+    this.#copyMs = BASE_MS.least + bytes * BASE_MS.byte
+    if (changedBytes < bytes) this.#patchMs = BASE_MS.least + changedBytes * BASE_MS.byte
     this.#replayedMs = 0
     this.#last = { size: 0, replayMs: 0 }
   }
@@ -41,7 +42,7 @@ export class BasePrice {
 
   /** Whether the last versions have cost their readers what a new base costs, or the next ones may be too dear. */
   isBaseWorth(by: 'patch' | 'copy'): boolean {
-    return shareOf(this.#last) > 1 / 2 || this.#replayedMs > (by === 'patch' ? PATCH_MS : this.#copyMs)
+    return shareOf(this.#last) > 1 / 2 || this.#replayedMs > (by === 'patch' ? this.#patchMs : this.#copyMs)
   }
 
   /** Whether a new base with that WAL in it is worth its making while nobody waits. */

@@ -4,7 +4,14 @@ import { syncPath } from '../../platform/sync-path.ts'
 import { manifestDigest } from '../blocks.ts'
 import type { BlockManifest } from '../engine.ts'
 import { type BlocksInUse, blockChecksums } from './database-blocks.ts'
-import { blockManifest, cloned, copyWithManifest, patchWithManifest, updatedManifest } from './snapshot-files.ts'
+import {
+  BLOCK_BYTES,
+  blockManifest,
+  cloned,
+  copyWithManifest,
+  patchWithManifest,
+  updatedManifest,
+} from './snapshot-files.ts'
 
 /** The state of the database at a checkpoint, in a file that versions are links to and nothing writes to. */
 export interface Base {
@@ -25,29 +32,30 @@ export function baseOf(path: string, manifest: BlockManifest, checksums: Buffer)
 
 /**
  * Makes the database a base in the file `path`, synced: a clone where the file system can, whose manifest is known but for
- * what has changed since `like`; else by patching the file of the `retired` one; else a copy.
+ * what has changed since `like`; else by patching the file of the `retired` one; else a copy. Says how many bytes had changed.
  */
 export async function makeBase(
   database: string,
   path: string,
   { like, retired }: { like: Base | null; retired: Base | undefined },
-): Promise<Base> {
+): Promise<{ base: Base; changedBytes: number }> {
   await mkdir(dirname(path), { recursive: true })
   const checksums = await blockChecksums(database)
-  return baseOf(path, await makeFile(), checksums)
-
-  async function makeFile(): Promise<BlockManifest> {
-    if (await cloned(database, path)) {
-      const changed = like && changedSince(like, checksums)
-      await syncPath(path)
-      return like && changed ? updatedManifest(path, like.manifest, changed) : blockManifest(path)
-    }
-    const changed = retired && changedSince(retired, checksums)
-    if (!retired || !changed) return copyWithManifest(database, path)
-    const manifest = await patchWithManifest(database, retired.path, retired.manifest, changed)
-    await rename(retired.path, path)
-    return manifest
+  const isClone = await cloned(database, path)
+  const from = isClone ? like : retired
+  const changed = from ? changedSince(from, checksums) : null
+  const made = (manifest: BlockManifest) => ({
+    base: baseOf(path, manifest, checksums),
+    changedBytes: changed ? changed.length * BLOCK_BYTES : manifest.bytes,
+  })
+  if (isClone) {
+    await syncPath(path)
+    return made(from && changed ? await updatedManifest(path, from.manifest, changed) : await blockManifest(path))
   }
+  if (!from || !changed) return made(await copyWithManifest(database, path))
+  const manifest = await patchWithManifest(database, from.path, from.manifest, changed)
+  await rename(from.path, path)
+  return made(manifest)
 }
 
 /** Whether no name of it is left but its own: no version is a link to it any more. */

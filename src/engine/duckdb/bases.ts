@@ -147,14 +147,14 @@ export class Bases {
     // Before one is written to: a copy of it that is under way is torn then, and must not count.
     this.#older = this.#older.filter(each => !retired.includes(each))
     const from = { like: this.#current, retired: retired[0] }
-    const base = await makeBase(this.#database, this.#nextPath(), from)
+    const { base, changedBytes } = await makeBase(this.#database, this.#nextPath(), from)
     for (const each of retired) await rm(each.path, { force: true })
     this.#older = this.#all()
     this.#current = base
     if (this.#shared) await this.#remove([this.#shared])
     this.#shared = null
     await markUntouched(this.#database)
-    this.#price.renewed(base.manifest.bytes)
+    this.#price.renewed({ bytes: base.manifest.bytes, changedBytes })
     this.#isWithoutSpare = false
   }
 
@@ -171,7 +171,7 @@ export class Bases {
     const manifest = this.#firstManifest ?? (await blockManifest(path))
     const base = baseOf(path, manifest, await blockChecksums(path))
     this.#current = this.#used ? base : { ...base, outdated: null }
-    this.#price.renewed(manifest.bytes)
+    this.#price.renewed({ bytes: manifest.bytes, changedBytes: manifest.bytes })
     if (this.#isShared) this.#shared = this.#current
     this.#first = null
     this.#firstManifest = null
