@@ -48,6 +48,18 @@ const readings = checkKind(
           },
         },
       }),
+      set: defineFunction({
+        description: 'Sets a value where some SQL says so',
+        arguments: { where: arg.varchar() },
+        result: { name: 'Set', description: 'Nothing to tell', columns: { done: 'BOOLEAN' } },
+        timeoutSeconds: 3600,
+        engines: {
+          DUCKDB: async ({ args, update }) => {
+            await update('readings', { set: { value0: 'random()' }, where: args.where })
+            return { done: true }
+          },
+        },
+      }),
     },
   }),
 )
@@ -56,11 +68,13 @@ const readings = checkKind(
 const CHANGES: Record<string, (model: Model, n: number) => Promise<number>> = {
   'append 10 rows': model => model.append(10),
   'update 500 rows': (model, n) => model.update(500, n),
-  '… in SQL of a function': (model, n) =>
-    model.change(`UPDATE readings SET value0 = random()
-      WHERE reading IN (SELECT (hash(i * 1000 + ${n}) % ${model.appended})::BIGINT FROM range(500) r (i))`),
+  '… in SQL of a function': (model, n) => model.change(`UPDATE readings SET value0 = random() WHERE ${some(model, n)}`),
+  '… by update of a function': (model, n) => model.set(some(model, n)),
   'delete 1 %': (model, n) => model.change(`DELETE FROM readings WHERE reading % 100 = ${n}`),
 }
+
+const some = ({ appended }: Model, n: number): string =>
+  `reading IN (SELECT (hash(i * 1000 + ${n}) % ${appended})::BIGINT FROM range(500) r (i))`
 
 /** A model with versions as the platform has them: the newest three are kept, readers open each as it is published. */
 class Model implements AsyncDisposable {
@@ -110,6 +124,10 @@ class Model implements AsyncDisposable {
 
   change(statement: string): Promise<number> {
     return this.#apply({ is: 'function', name: 'change', args: { statement }, reads: [] })
+  }
+
+  set(where: string): Promise<number> {
+    return this.#apply({ is: 'function', name: 'set', args: { where }, reads: [] })
   }
 
   async #apply(change: Change): Promise<number> {
