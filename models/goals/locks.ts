@@ -11,9 +11,10 @@ export async function lockGoals(context: FunctionContext<{ where: unknown; locke
   const [row] = await sql.all(`SELECT count(*) AS cells FROM goals WHERE ${text}`, params)
   const cells = String(row?.cells)
   await context.step('lock', () =>
-    sql.run(`UPDATE goals SET locked = $locked WHERE ${text} AND locked <> $locked`, {
-      ...params,
-      locked: args.locked,
+    context.update('goals', {
+      set: { locked: '$locked' },
+      where: `${text} AND locked <> $locked`,
+      params: { ...params, locked: args.locked },
     }),
   )
   await recordRun(context, { cells })

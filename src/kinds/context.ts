@@ -43,6 +43,15 @@ export interface FunctionContext<A = Readonly<Record<string, unknown>>> {
   readonly reads: readonly ReadModel[]
   /** The filter of a `where` argument as SQL over the table, with its parameters: `WHERE ${filter.text}`. */
   where(table: string, filter: unknown): { text: string; params: Parameters }
+  /**
+   * Sets columns, each to its SQL over the row as it was, in the rows that the SQL of `where` selects, and says in how many. Does
+   * what an UPDATE does; but few rows are put in anew, where that would change them in place, for which all of the column around
+   * them is written once more, and read again by whoever opens the version.
+   */
+  update(
+    table: string,
+    change: { set: Readonly<Record<string, string>>; where: string; params?: Parameters },
+  ): Promise<number>
   /** One step of the algorithm: a span, a progress mark, and a place where an abort is noticed. */
   step<T>(name: string, fn: () => Promise<T>): Promise<T>
   readonly signal: AbortSignal

@@ -6,9 +6,11 @@ import { manifestDigest } from '../../src/engine/blocks.ts'
 import { Bases } from '../../src/engine/duckdb/bases.ts'
 import { databaseOf, type ModelDatabase, openDatabase } from '../../src/engine/duckdb/database.ts'
 import { blockChecksums, blocksInUse } from '../../src/engine/duckdb/database-blocks.ts'
+import { SurroundingsError } from '../../src/engine/duckdb/errors.ts'
 import { blockManifest } from '../../src/engine/duckdb/snapshot-files.ts'
 import { onDisk, smallDisk } from '../support/small-disk.ts'
-import { querySnapshot } from './writer-model.ts'
+import { HEAPS, many } from './heap-changes.ts'
+import { querySnapshot, WriterModel } from './writer-model.ts'
 
 const disk = smallDisk(64)
 
@@ -113,17 +115,31 @@ test('what a large append wrote past the WAL needs a new base; what a small one 
   expect(await querySnapshot(large.files, digest)).toEqual(await db.sql.all(digest))
 })
 
-test('a WAL that has cost its readers as much as a base costs is followed by a new base', async () => {
+test('a new base is made behind the version whose WAL has cost its readers as much, and the next goes on from it', async () => {
   await db.sql.run('CREATE TABLE t AS FROM range(1000) r (i)')
   await bases.renew(db.sql)
-  let versions = 0
-  while (!(await bases.isDue())) {
+  const { folder, files } = await publish('first')
+  let [before, last, versions] = [(await stat(databaseOf(files))).ino, folder, 0]
+  for (;;) {
     await db.sql.run('INSERT INTO t FROM range(100)')
-    const { folder, made } = await publish(`version ${versions++}`)
+    expect(await bases.isDue()).toBe(false)
+    const { folder, files, made } = await publish(`version ${versions++}`)
     expect(made).toHaveLength(2)
-    await rm(folder, { recursive: true })
+    const { ino } = await stat(databaseOf(files))
+    const digests = [await querySnapshot(files, digest), await db.sql.all(digest)]
+    bases.renewBehind(db.sql)
+    await bases.close()
+    await bases.renewed()
+    // It is read as it was while the new base is made, and after.
+    expect([...digests, await querySnapshot(files, digest)]).toEqual(Array(3).fill(digests[1]))
+    await rm(last, { recursive: true })
+    last = folder
+    if (ino !== before) break
+    before = ino
   }
-  expect(versions).toBeGreaterThan(0)
+  expect(versions).toBeGreaterThan(5)
+  // The WAL of the one that it was made behind is in it.
+  expect((await stat(join(last, 'base.duckdb.wal'))).size).toBeLessThan(6000)
 })
 
 test('what a writer begins with is patched from the first new base on, once there is a copy of it', async () => {
@@ -226,6 +242,51 @@ test.skipIf(!disk)(
     }
   },
 )
+
+test.skipIf(!disk)(
+  onDisk(disk, 'a new base that there is no room for leaves the version that it was begun behind, and ends the writer'),
+  async () => {
+    if (!disk) return
+    const small = await mkdtemp(join(disk.dir, 'writer-'))
+    const dir = await mkdtemp(join(small, 'scratch-'))
+    const { kind } = HEAPS[0] ?? expect.fail()
+    await using model = await WriterModel.open(kind, { dir })
+    await model.call('shovel', { statement: many(5000) })
+    const versions: string[] = []
+    const next = async () => {
+      await model.call('shovel', { statement: many(1) })
+      const version = join(small, `version ${model.writer.version}`)
+      await model.writer.snapshot(version)
+      versions.push(version)
+      if (versions.length > 3) await rm(versions.shift() ?? '', { recursive: true })
+    }
+    while (versions.length === 0 || (await readdir(join(dir, 'bases'))).length < 2) await next()
+    // Versions go on to have room, and a checkpoint has none.
+    const makeRoom = await disk.fill(200_000)
+    const failure = await untilItFails(next)
+    expect(failure).toBeInstanceOf(SurroundingsError)
+    await makeRoom()
+    const last = versions.at(-1) ?? ''
+    const files = Object.fromEntries((await readdir(last)).map(name => [name, join(last, name)]))
+    const rows = 'SELECT count(*)::INTEGER AS rows FROM things'
+    const [found] = await querySnapshot(files, rows)
+    expect(found?.rows).toBe(5000 + model.writer.version - 1)
+    await model.reopen(files)
+    await model.call('shovel', { statement: many(1) })
+    expect(await querySnapshot((await model.snapshot()).files, rows)).toEqual([{ rows: Number(found?.rows) + 1 }])
+  },
+)
+
+async function untilItFails(next: () => Promise<void>): Promise<unknown> {
+  for (let n = 0; n < 200; n++) {
+    try {
+      await next()
+    } catch (error) {
+      return error
+    }
+  }
+  return null
+}
 
 test('beside the base before, a file to be patched is made only where that one is kept until a new one is near', async () => {
   await db.sql.run('CREATE TABLE t AS SELECT i, random() AS weight FROM range(100000) r (i)')

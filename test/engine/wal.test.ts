@@ -1,11 +1,13 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type ModelDatabase, openDatabase } from '../../src/engine/duckdb/database.ts'
-import { createState, writeState } from '../../src/engine/duckdb/state.ts'
+import { BASE, BASE_WAL, DATABASE, type ModelDatabase, openDatabase } from '../../src/engine/duckdb/database.ts'
+import { createState, type State, writeState } from '../../src/engine/duckdb/state.ts'
 import { walForReaders } from '../../src/engine/duckdb/wal.ts'
+import type { SnapshotFiles } from '../../src/engine/engine.ts'
+import { LONGER } from '../support/longer.ts'
 import { querySnapshot } from './writer-model.ts'
 
 const END = Buffer.from('d\0d\xff\xff', 'latin1')
@@ -30,9 +32,13 @@ afterEach(async () => {
 
 async function transaction(...statements: string[]) {
   version += 1
+  await stating({ version, lastSeq: BigInt(version) }, statements)
+}
+
+async function stating(state: Partial<State>, statements: readonly string[]) {
   await db.sql.run('BEGIN')
   for (const statement of statements) await db.sql.run(statement)
-  await writeState(db.sql, { version, lastSeq: BigInt(version) })
+  await writeState(db.sql, state)
   await db.sql.run('COMMIT')
 }
 
@@ -49,11 +55,18 @@ const CONTENT = `SELECT list(x ORDER BY x) AS rows FROM (
   SELECT format('a {} {} {}', rowid, i, text) AS x FROM a UNION ALL SELECT format('b {} {}', rowid, i) FROM b
   UNION ALL SELECT format('{} {} {}', version, last_seq, shape) FROM _teatree.state)`
 
-async function asReadersHaveIt() {
-  await writeFile(join(dir, 'model.duckdb.readers'), await readFile(join(dir, 'base')))
-  await writeFile(join(dir, 'model.duckdb.readers.wal'), walForReaders(await wal()).bytes)
-  return querySnapshot({ 'model.duckdb': join(dir, 'model.duckdb.readers') }, CONTENT)
+/** The files of a version of the present state. */
+async function filesOfVersion(): Promise<SnapshotFiles> {
+  const [base, readers] = [join(dir, BASE), join(dir, BASE_WAL)]
+  await copyFile(join(dir, 'base'), base)
+  await rm(readers, { force: true })
+  const written = await wal().catch(() => null)
+  if (!written?.length) return { [DATABASE]: base }
+  await writeFile(readers, walForReaders(written).bytes)
+  return { [BASE]: base, [BASE_WAL]: readers }
 }
+
+const asReadersHaveIt = async () => querySnapshot(await filesOfVersion(), CONTENT)
 
 test('transactions that only insert are one to the readers, and replaying it is told to cost less', async () => {
   for (let n = 0; n < 50; n++)
@@ -105,12 +118,27 @@ test.each([
   expect(walForReaders(bytes).bytes).toBe(bytes)
 })
 
+/** Beside every row in its place: what DuckDB answers from what it knows of columns, without looking at rows. */
+const QUERIES = `SELECT [
+  (SELECT list(x ORDER BY x) FROM (
+    SELECT 'a ' || rowid || ' ' || a::VARCHAR AS x FROM a UNION ALL SELECT 'b ' || rowid || ' ' || b::VARCHAR FROM b
+    UNION ALL SELECT state::VARCHAR FROM _teatree.state
+    UNION ALL SELECT table_name || ' ' || column_name || ' ' || data_type FROM duckdb_columns() WHERE NOT internal))::VARCHAR,
+  (SELECT (count(*), min(i), max(i), count(text), min(text), max(text)) FROM a)::VARCHAR,
+  (SELECT count(*) FROM a WHERE i > 4990)::VARCHAR, (SELECT count(*) FROM a WHERE text IS NULL)::VARCHAR,
+  (SELECT (count(*), sum(i)) FROM b WHERE i BETWEEN 5 AND 8)::VARCHAR] AS answers`
+
+type Step = readonly string[] | { is: 'altered' | 'grown' | 'checkpoint' | 'goes on' | 'first of a batch' }
+
 const someStatements = fc.array(
   fc.constantFrom(
-    `INSERT INTO a VALUES (1, 'x')`,
-    `INSERT INTO a SELECT i, NULL FROM range(3000) r (i)`,
-    'INSERT INTO b VALUES (1), (2)',
+    `INSERT INTO a (i, text) VALUES (1, 'x')`,
+    'INSERT INTO a (i, text) SELECT i, NULL FROM range(2100) r (i)',
+    'DELETE FROM a WHERE text IS NULL AND i > 50',
+    'INSERT INTO a BY NAME SELECT max(i) + 1 AS i FROM a',
+    'INSERT INTO b (i) VALUES (1), (2)',
     `DELETE FROM a WHERE rowid = (SELECT max(rowid) FROM a)`,
+    'DELETE FROM a WHERE rowid % 700 = 3',
     `UPDATE a SET text = 'y' WHERE rowid = (SELECT max(rowid) FROM a)`,
     'UPDATE b SET i = i + 1 WHERE i % 1000 = 1',
     'DELETE FROM b WHERE i = 2',
@@ -118,13 +146,57 @@ const someStatements = fc.array(
   ),
   { minLength: 1, maxLength: 3 },
 )
+const someSteps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    { weight: 12, arbitrary: someStatements },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        is: fc.constantFrom('altered', 'grown', 'checkpoint', 'goes on', 'goes on', 'first of a batch'),
+      }),
+    },
+  ),
+  { minLength: 4, maxLength: 24, size: 'max' },
+)
 
-test('whatever transactions there are, readers have the same rows in the same places', async () => {
+/** A column more or a table more, as a kind gets them: in transactions that write its shape. */
+async function step(of: Step, n: number) {
+  if (!('is' in of)) return transaction(...of)
+  switch (of.is) {
+    case 'altered':
+      return stating({ version: -1, shape: { n } as never }, [`ALTER TABLE b ADD COLUMN c${n} VARCHAR DEFAULT NULL`])
+    case 'grown':
+      return stating({ version: -1, shape: { n } as never }, [`CREATE TABLE t${n} (i BIGINT)`])
+    case 'first of a batch':
+      return stating({ version: -1 }, [`INSERT INTO a (i, text) VALUES (${n}, 'first')`])
+    case 'checkpoint':
+      await db.sql.run('CHECKPOINT')
+      return copyFile(db.path, join(dir, 'base'))
+    case 'goes on': {
+      const files = await filesOfVersion()
+      const next = await mkdtemp(join(dir, 'next-'))
+      db.close()
+      db = await openDatabase(next, files, { threads: 1 })
+    }
+  }
+}
+
+test('whatever is written, by a writer that goes on from what readers have too, they have the same', async () => {
+  let n = 0
+  const seen = { merged: 0, wentOn: 0 }
   await fc.assert(
-    fc.asyncProperty(fc.array(someStatements, { minLength: 1, maxLength: 12 }), async transactions => {
-      for (const statements of transactions) await transaction(...statements)
-      expect(await asReadersHaveIt()).toEqual(await db.sql.all(CONTENT))
+    fc.asyncProperty(someSteps, async steps => {
+      for (const [at, each] of steps.entries()) {
+        await step(each, n++)
+        const done = JSON.stringify(steps.slice(0, at + 1))
+        expect(await querySnapshot(await filesOfVersion(), QUERIES), done).toEqual(await db.sql.all(QUERIES))
+        const written = await wal().catch(() => Buffer.alloc(0))
+        if (walForReaders(written).bytes.length < written.length) seen.merged += 1
+        if ('is' in each && each.is === 'goes on' && written.length > 0) seen.wentOn += 1
+      }
     }),
-    { numRuns: 15, endOnFailure: true },
+    { numRuns: 8 * LONGER, endOnFailure: true },
   )
-})
+  expect(seen.merged).toBeGreaterThan(10)
+  expect(seen.wentOn).toBeGreaterThan(3)
+}, 240_000)

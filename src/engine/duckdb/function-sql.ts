@@ -1,6 +1,8 @@
 import { type DuckDBConnection, StatementType } from '@duckdb/node-api'
 import type { Parameters, Sql } from '../../kinds/context.ts'
+import type { Table } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
+import { updateWhere } from './row-writes.ts'
 import { DuckDBSql } from './sql.ts'
 
 /** What a function may run; its transaction, what is attached and the settings are the writer's. */
@@ -44,6 +46,11 @@ export class FunctionSql implements Sql {
 
   script(text: string, params?: Parameters): Promise<Row[]> {
     return this.#next(text, () => this.#sql.script(text, params))
+  }
+
+  /** As `FunctionContext.update` says. */
+  update(table: Table, values: ReadonlyMap<string, string>, filter: string, params: Parameters): Promise<number> {
+    return this.#next(`UPDATE ${table.name}`, () => updateWhere(this.#sql, table, { values, filter, params }))
   }
 
   /** Of the first statement that failed. DuckDB lets nothing more happen in its transaction, whoever caught the error. */

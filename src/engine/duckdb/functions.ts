@@ -107,6 +107,12 @@ function contextOf(run: FunctionRun, sql: FunctionSql, signal: AbortSignal): Fun
       const parsed = filter === null || filter === undefined ? ALL : parseWhere(kind, table, filter)
       return { text: compileFilter(table, kind, parsed, OWN_TABLES, params), params: params.params }
     },
+    update(name, { set, where, params }) {
+      const table = tableOf(kind, name)
+      const stranger = Object.keys(set).find(column => !table.columns.has(column))
+      if (stranger !== undefined) throw new Error(`table ${name} has no column ${stranger}`)
+      return sql.update(table, new Map(Object.entries(set)), where, params ?? {})
+    },
     async step(name, fn) {
       signal.throwIfAborted()
       work.onStep(name, null)

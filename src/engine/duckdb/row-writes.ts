@@ -1,3 +1,4 @@
+import type { Parameters } from '../../kinds/context.ts'
 import type { Kind, Table } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
 import type { TeatreeError } from '../../platform/errors.ts'
@@ -121,13 +122,7 @@ export async function replaceStage(sql: DuckDBSql, table: Table): Promise<RowCou
   return { inserted: await insertStage(sql, table), updated: 0, deleted }
 }
 
-/** So many rows are few: an update in place makes a reader that replays it read the blocks of each. */
-const FEW_ROWS = 5000
-
-/**
- * Sets the columns of `set` in the rows that the filter selects. Few are put in anew, as by an upsert: in place, all of the
- * row groups that they are in would be written again with the next checkpoint, too.
- */
+/** Sets the columns of `set` in the rows that the filter selects. */
 export async function updateRows(
   sql: DuckDBSql,
   kind: Kind,
@@ -143,31 +138,39 @@ export async function updateRows(
         return [name, value === null ? `CAST(NULL AS ${type})` : params.value(value, type)]
       }),
   )
-  if (values.size === 0) throw new Error('an update sets at least one column')
   const filter = compileFilter(table, kind, where, OWN_TABLES, params)
-  const columns = [...table.columns.keys()].map(name => `${values.get(name) ?? quoted(name)} AS ${quoted(name)}`)
+  return { ...NONE, updated: await updateWhere(sql, table, { values, filter, params: params.params }) }
+}
+
+/** So many rows are few: an update in place makes a reader that replays it read the blocks of each. */
+const FEW_ROWS = 5000
+
+/**
+ * Sets columns to their SQL in the rows that the filter selects, and says in how many. Few are put in anew, as by an upsert:
+ * in place, all of the row groups that they are in would be written again with the next checkpoint, too.
+ */
+export async function updateWhere(
+  sql: DuckDBSql,
+  table: Table,
+  { values, filter, params }: { values: ReadonlyMap<string, string>; filter: string; params: Parameters },
+): Promise<number> {
+  if (values.size === 0) throw new Error('an update sets at least one column')
+  const columns = [...table.columns.values()].map(({ name, type }) => {
+    const value = values.get(name)
+    return value === undefined ? quoted(name) : `CAST((${value}) AS ${type}) AS ${quoted(name)}`
+  })
   const found = await changed(
     sql,
     `CREATE OR REPLACE TEMP TABLE ${FOUND} AS SELECT rowid AS _found, ${columns.join(', ')}
        FROM ${quoted(table.name)} WHERE ${filter} LIMIT ${FEW_ROWS + 1}`,
     params,
   )
-  const updated = found > FEW_ROWS ? await updateInPlace(sql, table, values, filter, params) : found
   if (found > 0 && found <= FEW_ROWS) {
     await deleteFound(sql, table)
     await insertFrom(sql, table, FOUND)
   }
   await sql.run(`DROP TABLE ${FOUND}`)
-  return { ...NONE, updated }
-}
-
-function updateInPlace(
-  sql: DuckDBSql,
-  table: Table,
-  values: ReadonlyMap<string, string>,
-  filter: string,
-  params: ParameterSink,
-): Promise<number> {
+  if (found <= FEW_ROWS) return found
   const list = [...values].map(([name, value]) => `${quoted(name)} = ${value}`)
   return changed(sql, `UPDATE ${quoted(table.name)} SET ${list.join(', ')} WHERE ${filter}`, params)
 }
@@ -179,7 +182,7 @@ const deleteFound = (sql: DuckDBSql, table: Table): Promise<void> =>
 export async function deleteRows(sql: DuckDBSql, kind: Kind, table: Table, where: Filter): Promise<RowCounts> {
   const params = new ParameterSink()
   const filter = compileFilter(table, kind, where, OWN_TABLES, params)
-  return { ...NONE, deleted: await changed(sql, `DELETE FROM ${quoted(table.name)} WHERE ${filter}`, params) }
+  return { ...NONE, deleted: await changed(sql, `DELETE FROM ${quoted(table.name)} WHERE ${filter}`, params.params) }
 }
 
 /** The tables of the model itself, as the writer calls them. */
@@ -197,7 +200,7 @@ function insertFrom(sql: DuckDBSql, table: Table, source: string): Promise<numbe
 }
 
 /** Runs a statement that changes rows, and says how many. */
-export async function changed(sql: DuckDBSql, text: string, sink?: ParameterSink): Promise<number> {
-  const [row] = await sql.all(text, sink?.params)
+export async function changed(sql: DuckDBSql, text: string, params?: Parameters): Promise<number> {
+  const [row] = await sql.all(text, params)
   return Number(row?.Count ?? 0)
 }

@@ -108,8 +108,22 @@ export async function updatedManifest(
   return { bytes: size, blockSize: BLOCK_BYTES, blocks }
 }
 
-/** Copies a file for one's own use: a clone where the file system can, nothing synced. */
-export const copyForUse = (from: string, to: string): Promise<void> => copyFile(from, to, constants.COPYFILE_FICLONE)
+/**
+ * Copies a file while others write: a clone where the file system can. Else each part is on disk before the next is read:
+ * whoever syncs meanwhile would wait for all that a file system has yet to write, and whoever patches the copy too.
+ */
+export async function copyOutOfTheWay(from: string, to: string): Promise<void> {
+  if (await cloned(from, to)) return
+  await using source = await open(from, 'r')
+  await using target = await open(to, 'w')
+  const buffer = Buffer.allocUnsafe(READ_BLOCKS * BLOCK_BYTES)
+  for (let position = 0; ; position += buffer.length) {
+    const bytes = await readWhole(source, buffer, position)
+    if (bytes.length === 0) return
+    await writeWhole(target, bytes, position)
+    await target.datasync()
+  }
+}
 
 /** Makes a clone, which costs nothing whatever the size; false where the file system cannot. */
 export async function cloned(from: string, to: string): Promise<boolean> {

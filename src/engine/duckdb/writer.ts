@@ -71,7 +71,9 @@ export class DuckDBWriter implements Writer {
       if (await bases.isDue()) await bases.renew(db.sql)
       await mkdir(dir, { recursive: true })
       const files = await bases.publish(dir)
-      return { files, tables: await counts.tables() }
+      const tables = await counts.tables()
+      bases.renewBehind(db.sql)
+      return { files, tables }
     })
   }
 
@@ -145,7 +147,7 @@ export class DuckDBWriter implements Writer {
   async #only<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
     if (this.#call) throw new Error('the writer does one call at a time')
     if (this.#isBroken || this.#closed) throw new Error('the writer is broken or closed')
-    const calling = call()
+    const calling = this.#model.bases.renewed().then(call)
     this.#call = calling
     try {
       return await calling
