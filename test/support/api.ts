@@ -36,6 +36,9 @@ import lab from './kinds/lab.ts'
 import { createDatabase } from './postgres.ts'
 import { type QueryOptions, querySettings } from './query-settings.ts'
 
+/** Where the lab is, for the processes in which queries run. */
+const KINDS = join(import.meta.dirname, 'kinds')
+
 // biome-ignore lint/suspicious/noExplicitAny: an answer has the shape that the query asked for; tests say it by reading it
 export type Answer = any
 
@@ -77,7 +80,7 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     open => open.close(),
   )
   const objects = stack.adopt(openObjectStore(pathToFileURL(join(dir, 'store')).href), store => store.close())
-  const engine = duckdbEngine({ log: quiet, queries: { ...queries, folder: join(dir, 'queries') } })
+  const engine = duckdbEngine({ log: quiet, queries: { ...queries, folder: join(dir, 'queries'), kindsDir: KINDS } })
   const engines = new Map([[engine.name, engine]])
   const completions = stack.adopt(new Completions(db), open => open.close())
   await completions.start(quiet)
