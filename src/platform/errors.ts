@@ -55,6 +55,11 @@ export const ERRORS = {
     status: 410,
     when: 'The result of a statement, or of a query run, is no longer kept; ask for it anew.',
   },
+  BAD_LINK: { status: 403, when: 'A link to a file is not one that a field `url` gave, as it gave it.' },
+  LINK_EXPIRED: {
+    status: 410,
+    when: 'A link to a file is good for 15 minutes, which are over; ask for its `url` again.',
+  },
   UNAUTHENTICATED: { status: 401, when: 'The request does not say who you are.' },
   FORBIDDEN: { status: 403, when: 'You may not do that.' },
   QUERY_TOO_DEEP: { status: 400, when: 'The GraphQL document nests deeper than the limit.' },

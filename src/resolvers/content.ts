@@ -1,10 +1,10 @@
 import type { ContentResolvers } from '../../schema/resolvers.ts'
 import { type ContentPosition, DATABASE_FILE } from '../jobs/content.ts'
+import { RESULTS } from '../jobs/links.ts'
 import type { Content, Version } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { OperationContext } from './context.ts'
 import type { Cursors, PositionPart } from './cursors.ts'
-import { contentLink } from './links.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
 import { selected, selectedNodes } from './selection.ts'
 
@@ -44,9 +44,10 @@ export const content: ContentResolvers = {
 
   async url(file, { services }) {
     if (file.role === 'STORED') return file.kept ? services.content.storeUrl(file) : null
-    if (file.queryRun !== null) return `${services.publicUrl()}/content/${file.model}/results/${file.queryRun}.parquet`
+    const { model, version, queryRun } = file
+    if (queryRun !== null) return services.links.to({ model, version: RESULTS, file: `${queryRun}.parquet` })
     const name = downloadName(file)
-    return name && contentLink(services, file, name)
+    return name && services.links.to({ model, version, file: name })
   },
 
   async upload(id, { services }) {

@@ -48,7 +48,7 @@ export function createContext(
   const byId = <T extends { id: string }>(found: readonly T[]) => new Map(found.map(one => [one.id, one]))
   return {
     services,
-    cursors: new Cursors(services.cursorKey),
+    cursors: new Cursors(services.signatures),
     signal,
     user,
     lastEventId,

@@ -1,6 +1,7 @@
 import type { QueryRunResolvers, StartQuery } from '../../schema/resolvers.ts'
 import type { QueryWork } from '../engine/engine.ts'
 import { noModel } from '../jobs/ledger.ts'
+import { RESULTS } from '../jobs/links.ts'
 import type { Model, QueryRun } from '../jobs/records.ts'
 import type { Kind } from '../kinds/kind.ts'
 import { coerceArguments } from '../kinds/validate.ts'
@@ -57,7 +58,7 @@ export const queryRuns: Omit<QueryRunResolvers, 'sql'> = {
   content: (run, { services }) => services.results.content(run),
 
   url: ({ id, model, state }, format, { services }) =>
-    state === 'DONE' ? `${services.publicUrl()}/content/${model}/results/${id}.${format.toLowerCase()}` : null,
+    state === 'DONE' ? services.links.to({ model, version: RESULTS, file: `${id}.${format.toLowerCase()}` }) : null,
 }
 
 /** The run as it is once it has ended, or the time is over. */

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { listContent } from '../../src/jobs/content.ts'
@@ -85,6 +86,10 @@ test('a query function reads other models in its run, at the versions that it wa
     },
   })
   expect(second.url).toContain(`/content/${lab}/results/${second.id}.csv`)
+  const run = await api.services.queryRuns.get(second.id)
+  expect(run && (await text(api.services.results.stream(run, 'csv', AbortSignal.timeout(60_000))))).toBe(
+    'sampleId,lines\na,2\nb,1\n',
+  )
   expect(third).toMatchObject({ state: 'DONE', rowCount: '3', rows: { pageInfo: { hasNextPage: true } } })
   const next = await api.graphql(
     'query ($id: ID!, $after: String) { queryRun(id: $id) { rows(after: $after) { rows } } }',
