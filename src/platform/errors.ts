@@ -49,7 +49,7 @@ export const ERRORS = {
   QUERY_TOO_EXPENSIVE: { status: 400, when: 'The query needs more memory than it may have.' },
   RESULT_TOO_LARGE: {
     status: 400,
-    when: 'The result is larger than may be returned; page it or start it as a query run.',
+    when: 'The result, or all that an operation would be answered, is larger than may be returned; page it or start it as a query run.',
   },
   RESULT_GONE: {
     status: 410,

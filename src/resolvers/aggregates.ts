@@ -33,7 +33,7 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
     return pageOf<GroupSource>(request, {
       async read(limit) {
         const reader = await snapshot.reader()
-        const found = await reader.aggregate({ ...plan, ...after, limit }, context.signal)
+        const found = context.budget.charge(await reader.aggregate({ ...plan, ...after, limit }, context.signal))
         return found.map(row => ({
           node: groupOf(snapshot, table, plan, row),
           cursor: () => context.cursors.encode(scope, row.position),

@@ -3,6 +3,7 @@ import type { Model } from '../jobs/records.ts'
 import type { Services } from '../jobs/services.ts'
 import type { OpenSnapshot } from '../jobs/snapshots.ts'
 import type { Row, Value } from '../kinds/types.ts'
+import { AnswerBudget } from './answer-budget.ts'
 import { Cursors } from './cursors.ts'
 import { KeyLoader } from './key-loader.ts'
 
@@ -24,6 +25,8 @@ export interface OperationContext {
   readonly user: User | null
   /** Where one goes on who comes back to a stream of events, whatever the document says: the id of the last that was seen. */
   readonly lastEventId: string | null
+  /** What rows are read is charged to it. */
+  readonly budget: AnswerBudget
   /** Keeps a version open until the operation has been executed. */
   hold(snapshot: OpenSnapshot): OpenSnapshot
   /** The operation has ended: what is held is released, and so is whatever comes later. */
@@ -52,6 +55,7 @@ export function createContext(
     signal,
     user,
     lastEventId,
+    budget: new AnswerBudget(),
     hold(snapshot) {
       // A field may still be opening a version when an error of its neighbour has ended the operation.
       if (ended) snapshot.release()

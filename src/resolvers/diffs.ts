@@ -29,7 +29,7 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
       async read(limit) {
         const [to, from] = await Promise.all([snapshot.reader(), older.reader()])
         const plan = { table: table.name, columns, where, limit, ...position }
-        const found = await to.diff(from, plan, context.signal)
+        const found = context.budget.charge(await to.diff(from, plan, context.signal))
         return found.map(({ change, key, before, after }) => ({
           node: {
             change,

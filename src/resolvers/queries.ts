@@ -23,7 +23,7 @@ export const queries: Pick<TableResolvers, 'query'> = {
       const named = namedReads(model, query, coerced, context)
       const [reader, reads] = await Promise.all([snapshot.reader(), named.then(openReads)])
       const page = { limit: request.size + 1, count, ...after }
-      return reader.query(query.name, coerced, page, context.signal, reads)
+      return context.budget.charge(await reader.query(query.name, coerced, page, context.signal, reads))
     })
     return {
       ...pageOf(request, {

@@ -45,13 +45,13 @@ export const queryRuns: Omit<QueryRunResolvers, 'sql'> = {
 
   model: (run, { models }) => models.load(run.model),
 
-  async rows(run, args, { services, cursors, signal }) {
+  async rows(run, args, { services, cursors, budget, signal }) {
     const { size, after } = pageRequest(args)
     const scope = `query run ${run.id}`
     const [position] = after === null ? [0] : cursors.decode(scope, [{ type: 'BIGINT', nullable: false }], after)
     const offset = Number(position)
     if (offset < 0) throw badCursor()
-    const page = await services.results.page(run, { offset, size }, signal)
+    const page = budget.charge(await services.results.page(run, { offset, size }, signal))
     return page && resultPage(page, offset, at => cursors.encode(scope, [String(at)]))
   },
 

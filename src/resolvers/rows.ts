@@ -28,7 +28,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
       async read(limit) {
         const reader = await snapshot.reader()
         const plan = { table: table.name, columns, where, orderBy, limit, last: request.last, ...position }
-        const found = await reader.rows(plan, context.signal)
+        const found = context.budget.charge(await reader.rows(plan, context.signal))
         return found.map(values => ({
           node: { snapshot, table, values },
           cursor: () =>
@@ -73,7 +73,7 @@ async function loadRow(
   const { model, version } = snapshot.version
   const batch = context.rowsByKey(JSON.stringify([model, version, table.name, columns]), async keys => {
     const reader = await snapshot.reader()
-    const found = await reader.readByKeys(table.name, columns, table.key, keys, context.signal)
+    const found = context.budget.charge(await reader.readByKeys(table.name, columns, table.key, keys, context.signal))
     return new Map(found.map((row: Row) => [keyName(table.key.map(name => row[name] ?? null)), row]))
   })
   const values = await batch.load(key)

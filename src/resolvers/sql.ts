@@ -26,7 +26,7 @@ export const sql: Pick<QueryRunResolvers, 'sql'> = {
     const { result, offset } = after === null ? { result: '', offset: 0 } : positionOf(cursors, scope, after)
     const start = { result, offset, size }
     const of = { model, reader: await snapshot.reader(), statement, params: given, scope }
-    const page = await context.services.sql.page(of, start, context.signal)
+    const page = context.budget.charge(await context.services.sql.page(of, start, context.signal))
     // Who goes on has to find the version, too.
     if (page.hasNextPage) context.services.snapshots.paged(version)
     return resultPage(page, offset, at => cursors.encode(scope, [page.result, at]))
