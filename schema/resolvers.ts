@@ -150,11 +150,11 @@ export interface TableResolvers {
   ): Promise<RowSource | null>
   /** The row that a row, or a group, refers to. */
   reference(
-    from: Pick<RowSource, 'snapshot' | 'table' | 'values'>,
+    from: Pick<RowSource, 'snapshot' | 'table' | 'values' | 'references'>,
     reference: ReferenceSpec,
     context: Context,
     info: GraphQLResolveInfo,
-  ): Promise<RowSource | null>
+  ): RowSource | null | Promise<RowSource | null>
   groups(
     snapshot: SnapshotSource,
     table: Table,
