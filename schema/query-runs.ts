@@ -46,7 +46,7 @@ export function addQueryRuns(builder: Builder, enums: Enums, { queryRuns }: Reso
         nullable: true,
         description: 'A page of the finished result; null until DONE, RESULT_GONE once it has expired.',
         args: forward(t.arg),
-        resolve: (run, args, context) => queryRuns.rows(run, args, context),
+        resolve: (run, args, context, info) => queryRuns.rows(run, args, context, info),
       }),
       content: t.field({
         type: ['Content'],

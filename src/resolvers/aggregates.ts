@@ -5,6 +5,7 @@ import type { Table } from '../kinds/kind.ts'
 import type { Row, Value } from '../kinds/types.ts'
 import { parseWhere } from '../kinds/where.ts'
 import { type AggregateArguments, groupsOf, havingOf, ordersOf } from './aggregate-arguments.ts'
+import { timesSelected } from './answer-budget.ts'
 import type { PositionPart } from './cursors.ts'
 import { measureType } from './measures.ts'
 import { pageOf, pageRequest } from './pages.ts'
@@ -31,10 +32,15 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
     const scope = `groups ${snapshot.kind.name} ${table.name} ${JSON.stringify([groups, plan.orderBy])}`
     const after =
       request.after === null ? {} : { after: context.cursors.decode(scope, positionParts(table, plan), request.after) }
+    const parts = selectedNodes(info)
+    const times = [...parts.keys()].reduce(
+      (most, name) => Math.max(most, timesSelected(selectedNodes(info, name))),
+      timesSelected(parts),
+    )
     return pageOf<GroupSource>(request, {
       async read(limit) {
         const reader = await snapshot.reader()
-        const found = context.budget.charge(await reader.aggregate({ ...plan, ...after, limit }, context.signal))
+        const found = context.budget.charge(await reader.aggregate({ ...plan, ...after, limit }, context.signal), times)
         const node = groupsIn(snapshot, table, plan)
         const edges = found.map(row => ({
           node: node(row),

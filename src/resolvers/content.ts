@@ -28,7 +28,7 @@ export const content: ContentResolvers = {
         const isForFile = version != null && table == null && (form ?? 'DUCKDB') === 'DUCKDB'
         if (isForFile && selectedNodes(info).has('url'))
           await makeFile(await keptVersion(model.id, version, context), context)
-        const found = await services.content.list(where, { limit, ...position })
+        const found = context.budget.charge(await services.content.list(where, { limit, ...position }))
         return found.map(file => ({
           node: file,
           cursor: () => cursors.encode(scope, [file.version, file.form, file.name]),
@@ -39,7 +39,8 @@ export const content: ContentResolvers = {
 
   async ofSnapshot({ version }, context, info) {
     if (selected(info).has('url')) await makeFile(version, context)
-    return context.services.content.list({ model: version.model, version: version.version }, { limit: MAX_FILES })
+    const where = { model: version.model, version: version.version }
+    return context.budget.charge(await context.services.content.list(where, { limit: MAX_FILES }))
   },
 
   async url(file, { services }) {

@@ -25,7 +25,7 @@ export interface OperationContext {
   readonly user: User | null
   /** Where one goes on who comes back to a stream of events, whatever the document says: the id of the last that was seen. */
   readonly lastEventId: string | null
-  /** What rows are read is charged to it. */
+  /** What is read is charged to it. */
   readonly budget: AnswerBudget
   /** Keeps a version open until the operation has been executed. */
   hold(snapshot: OpenSnapshot): OpenSnapshot

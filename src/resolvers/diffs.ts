@@ -2,6 +2,7 @@ import type { TableResolvers } from '../../schema/resolvers.ts'
 import type { DiffSource, RowSource, SnapshotAtInput, SnapshotSource } from '../../schema/shapes.ts'
 import { parseWhere } from '../kinds/where.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { timesSelected } from './answer-budget.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { readReferences } from './references.ts'
 import { columnOf } from './row-tables.ts'
@@ -30,7 +31,7 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
       async read(limit) {
         const [to, from] = await Promise.all([snapshot.reader(), older.reader()])
         const plan = { table: table.name, columns, where, limit, ...position }
-        const found = context.budget.charge(await to.diff(from, plan, context.signal))
+        const found = context.budget.charge(await to.diff(from, plan, context.signal), timesSelected(selection))
         const edges = found.map(({ change, key, before, after }) => ({
           node: {
             change,

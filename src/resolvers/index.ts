@@ -13,7 +13,6 @@ import { rows } from './rows.ts'
 import { snapshots } from './snapshots.ts'
 import { sql } from './sql.ts'
 
-export { isTooLarge, tooLarge } from './answer-budget.ts'
 export { createContext, type OperationContext, type User } from './context.ts'
 export { formatError } from './errors.ts'
 

@@ -2,9 +2,10 @@ import type { TableResolvers } from '../../schema/resolvers.ts'
 import type { QueryRows } from '../engine/engine.ts'
 import { canonicalJson, coerceArguments } from '../kinds/validate.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { timesSelected } from './answer-budget.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
 import { namedReads, openReads } from './query-reads.ts'
-import { selected } from './selection.ts'
+import { selected, selectedNodes } from './selection.ts'
 
 /** The query functions of a kind. */
 export const queries: Pick<TableResolvers, 'query'> = {
@@ -23,7 +24,9 @@ export const queries: Pick<TableResolvers, 'query'> = {
       const named = namedReads(model, query, coerced, context)
       const [reader, reads] = await Promise.all([snapshot.reader(), named.then(openReads)])
       const page = { limit: request.size + 1, count, ...after }
-      return context.budget.charge(await reader.query(query.name, coerced, page, context.signal, reads))
+      const found = await reader.query(query.name, coerced, page, context.signal, reads)
+      context.budget.charge(found.rows, timesSelected(selectedNodes(info)))
+      return found
     })
     return {
       ...pageOf(request, {

@@ -7,10 +7,12 @@ import type { Kind } from '../kinds/kind.ts'
 import { coerceArguments } from '../kinds/validate.ts'
 import { isRecord } from '../kinds/values.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { timesSelected } from './answer-budget.ts'
 import type { OperationContext } from './context.ts'
 import { badCursor } from './cursors.ts'
 import { pageRequest } from './pages.ts'
 import { type NamedRead, namedReads, openReads } from './query-reads.ts'
+import { selected } from './selection.ts'
 import { acquire, kindOf } from './snapshot-source.ts'
 import { plainParams, resultPage } from './sql.ts'
 import { milliseconds } from './waits.ts'
@@ -45,13 +47,14 @@ export const queryRuns: Omit<QueryRunResolvers, 'sql'> = {
 
   model: (run, { models }) => models.load(run.model),
 
-  async rows(run, args, { services, cursors, budget, signal }) {
+  async rows(run, args, { services, cursors, budget, signal }, info) {
     const { size, after } = pageRequest(args)
     const scope = `query run ${run.id}`
     const [position] = after === null ? [0] : cursors.decode(scope, [{ type: 'BIGINT', nullable: false }], after)
     const offset = Number(position)
     if (offset < 0) throw badCursor()
-    const page = budget.charge(await services.results.page(run, { offset, size }, signal))
+    const page = await services.results.page(run, { offset, size }, signal)
+    if (page) budget.charge(page.rows, timesSelected(selected(info)))
     return page && resultPage(page, offset, at => cursors.encode(scope, [String(at)]))
   },
 

@@ -6,6 +6,7 @@ import { readAt } from '../kinds/refuse.ts'
 import type { Value } from '../kinds/types.ts'
 import { coerce } from '../kinds/values.ts'
 import { parseWhere } from '../kinds/where.ts'
+import { timesSelected } from './answer-budget.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { keyOf, loadRow, readReferences } from './references.ts'
 import { columnOf, tableOf } from './row-tables.ts'
@@ -29,7 +30,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
       async read(limit) {
         const reader = await snapshot.reader()
         const plan = { table: table.name, columns, where, orderBy, limit, last: request.last, ...position }
-        const found = context.budget.charge(await reader.rows(plan, context.signal))
+        const found = context.budget.charge(await reader.rows(plan, context.signal), timesSelected(selection))
         const nodes = found.map((values): RowSource => ({ snapshot, table, values }))
         await readReferences(nodes, { snapshot, table, selection, info, context })
         return nodes.map(node => ({
@@ -52,7 +53,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
       const value = key[name] ?? null
       return value === null ? null : readAt(name, () => coerce(type, value))
     })
-    return loadRow(snapshot, table, columnsOf(table, selected(info)), values, context)
+    return loadRow(snapshot, table, selected(info), values, context)
   },
 
   reference({ snapshot, values, references }, reference, context, info) {
@@ -60,7 +61,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
     if (read !== undefined) return read
     const target = tableOf(snapshot, reference.table)
     const key = keyOf(target, reference, values)
-    return key && loadRow(snapshot, target, columnsOf(target, selected(info)), key, context)
+    return key && loadRow(snapshot, target, selected(info), key, context)
   },
 }
 

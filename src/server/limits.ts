@@ -1,16 +1,6 @@
-import {
-  type DocumentNode,
-  type ExecutionResult,
-  GraphQLError,
-  Kind,
-  Lexer,
-  type SelectionSetNode,
-  Source,
-  TokenKind,
-} from 'graphql'
+import { type DocumentNode, GraphQLError, Kind, Lexer, type SelectionSetNode, Source, TokenKind } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { ERRORS, type PlatformErrorCode } from '../platform/errors.ts'
-import { isTooLarge, tooLarge } from '../resolvers/index.ts'
 
 /** Longer than any document that a person or a program composes: whoever comes here has put rows into it. */
 const MAX_LENGTH = 1 << 20
@@ -28,10 +18,7 @@ interface Operation {
   setResultAndStopExecution(result: { errors: readonly GraphQLError[] }): void
 }
 
-/**
- * Refuses documents and variables that would keep the process from everything else, before they are parsed and before they
- * run, and answers that would, before they are written.
- */
+/** Refuses documents and variables that would keep the process from everything else, before they are parsed and before they run. */
 export function useLimits(): Plugin {
   const checkVariables = ({ args, setResultAndStopExecution }: Operation) => {
     if (isDeeper(args.variableValues, MAX_NESTING))
@@ -42,14 +29,8 @@ export function useLimits(): Plugin {
       })
   }
   return {
-    onExecute(operation) {
-      checkVariables(operation)
-      return { onExecuteDone: checkAnswer }
-    },
-    onSubscribe(operation) {
-      checkVariables(operation)
-      return { onSubscribeResult: () => ({ onNext: checkAnswer }) }
-    },
+    onExecute: checkVariables,
+    onSubscribe: checkVariables,
     onParse({ parseFn, setParseFn }) {
       setParseFn((source: string | Source, options: object) => {
         checkText(typeof source === 'string' ? new Source(source) : source)
@@ -63,20 +44,6 @@ export function useLimits(): Plugin {
       }
     },
   }
-}
-
-/** An answer, or what is told of one event. */
-interface Answered {
-  result: unknown
-  setResult(result: { errors: readonly GraphQLError[] }): void
-}
-
-/** What was read is bounded by now; by aliases and references it may be in the answer again and again. */
-function checkAnswer({ result, setResult }: Answered): void {
-  const { data } = (result ?? {}) as ExecutionResult
-  if (!data || !isTooLarge(data)) return
-  const { code, message } = tooLarge()
-  setResult({ errors: [new GraphQLError(message, { extensions: { code } })] })
 }
 
 /** Goes no further down than asked, for this calls itself, too. */
