@@ -15,10 +15,10 @@ import type {
   TableRows,
 } from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
-import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
+import { aggregateReader, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
 import { changedRows, type RowRange } from './changed-rows.ts'
 import type { Connections, UseOptions } from './connections.ts'
-import { compileDiff, diffRow } from './diff-sql.ts'
+import { compileDiff, diffReader } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
@@ -91,7 +91,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
 
   async aggregate(plan: AggregatePlan, signal?: AbortSignal): Promise<AggregateRow[]> {
     const rows = await this.#all(compileAggregate(this.#scope, plan), signal)
-    return rows.map(row => aggregateRow(this.#kind, plan, row))
+    return rows.map(aggregateReader(this.#kind, plan))
   }
 
   countGroups(plan: AggregatePlan, signal?: AbortSignal): Promise<bigint> {
@@ -142,7 +142,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     const key = JSON.stringify([this.#names.schema, older.#names.schema, plan])
     const rows = await holding([older], () => this.#result(key, signal => this.#read(work, { signal }), signal))
     const table = tableOf(this.#kind, plan.table)
-    return rows.map(row => diffRow(table, plan, row))
+    return rows.map(diffReader(table, plan))
   }
 
   /** Found out once for all pages. Null where the versions have no base in common: then every row is looked at. */
