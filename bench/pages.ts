@@ -16,9 +16,9 @@ import { threshold } from './peers/read-queries.ts'
 import { createModel, importSales, startBenchPlatform } from './platform.ts'
 import { SALES_COLUMNS, salesCsv } from './sales.ts'
 
-const ROUNDS = 1
+const ROUNDS = 3
 const CLIENTS = 4
-const SECONDS = 2
+const SECONDS = 3
 const ROWS = 1000
 
 const COLUMNS = `__typename ${SALES_COLUMNS.join(' ')}`
