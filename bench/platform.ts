@@ -22,7 +22,10 @@ export interface BenchPlatform extends AsyncDisposable {
   versions: string
 }
 
-export async function startBenchPlatform(): Promise<BenchPlatform> {
+/** @param more arguments of Node and environment of the serving process */
+export async function startBenchPlatform(
+  more: { nodeArgs?: readonly string[]; env?: Record<string, string> } = {},
+): Promise<BenchPlatform> {
   const stack = new AsyncDisposableStack()
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-bench-')), path =>
     rm(path, { recursive: true, force: true }),
@@ -33,11 +36,15 @@ export async function startBenchPlatform(): Promise<BenchPlatform> {
   const peerUrl = await database(postgres.url, 'peers')
   const env = {
     ...process.env,
+    ...more.env,
     PORT: '0',
     TEATREE_DATA_DIR: join(dir, 'data'),
     TEATREE_DATABASE_URL: await database(postgres.url, 'platform'),
   }
-  const child = spawn(process.execPath, [PROGRAM, 'serve'], { env, stdio: ['ignore', 'pipe', 'ignore'] })
+  const child = spawn(process.execPath, [...(more.nodeArgs ?? []), PROGRAM, 'serve'], {
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   stack.defer(() => stop(child))
   for await (const line of createInterface({ input: child.stdout })) {
     const url = /(http:\/\/\S+)\/graphql/.exec(line)?.[1]

@@ -81,7 +81,7 @@ export function addModels(builder: Builder, enums: Enums, { models, snapshots, c
           status: t.arg({ type: [enums.intentStatus], description: 'Those of one of these alone.' }),
           ...forward(t.arg),
         },
-        resolve: (model, args, context) => intents.ofModel(model, args, context),
+        resolve: (model, args, context, info) => intents.ofModel(model, args, context, info),
       }),
       manager: t.field({
         type: 'ManagerStatus',
@@ -111,7 +111,7 @@ export function addModels(builder: Builder, enums: Enums, { models, snapshots, c
       nullable: true,
       description: 'The intents of all models, the newest first.',
       args: { where: t.arg({ type: 'IntentWhere', description: 'Those alone.' }), ...forward(t.arg) },
-      resolve: (_, { where, ...args }, context) => intents.list(where ?? {}, args, context),
+      resolve: (_, { where, ...args }, context, info) => intents.list(where ?? {}, args, context, info),
     }),
   }))
 }

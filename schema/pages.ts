@@ -1,6 +1,6 @@
-import { setImmediate as othersTurn } from 'node:timers/promises'
+import { inPieces } from '../src/platform/turns.ts'
 import type { ArgumentBuilder, Builder, ObjectRef, Types } from './builder.ts'
-import type { Edge, Page, PageContent, PageInfo } from './shapes.ts'
+import type { Edge, Page, PageInfo } from './shapes.ts'
 
 /** The arguments of a connection that is read from its start. */
 export const forward = (arg: ArgumentBuilder) => ({
@@ -62,12 +62,12 @@ export function addConnection<P extends Page<unknown>>(
       edges: t.field({
         type: [edge],
         description: 'The page, each with its cursor.',
-        resolve: async page => listed(await page.read(), edge => edge),
+        resolve: async page => inPieces((await page.read()).edges),
       }),
       nodes: t.field({
         type: [type],
         description: 'The page without cursors.',
-        resolve: async page => listed(await page.read(), ({ node }) => node),
+        resolve: async page => inPieces((await page.read()).edges.map(({ node }) => node)),
       }),
       pageInfo: t.field({
         type: 'PageInfo',
@@ -89,23 +89,6 @@ export function addConnection<P extends Page<unknown>>(
     }),
   })
   return connection
-}
-
-/** So many items are answered in a go. */
-const PIECE = 100
-
-/**
- * The items of a page, for who executes it. GraphQL completes all fields of an array in one go, which for a large page
- * would keep everybody else waiting.
- */
-export async function* listed<T, R>(
-  { edges, atOnce }: Pick<PageContent<T>, 'edges' | 'atOnce'>,
-  item: (edge: Edge<T>) => R,
-): AsyncGenerator<R> {
-  for (const [index, edge] of edges.entries()) {
-    if (!atOnce && index > 0 && index % PIECE === 0) await othersTurn()
-    yield item(edge)
-  }
 }
 
 export function pageInfo(page: {

@@ -1,3 +1,4 @@
+import { inPieces } from '../src/platform/turns.ts'
 import type { Builder } from './builder.ts'
 import type { Enums } from './enums.ts'
 import { forward } from './pages.ts'
@@ -12,7 +13,7 @@ export function addQueryRuns(builder: Builder, enums: Enums, { queryRuns }: Reso
       rows: t.field({
         type: t.listRef('JSON', { nullable: true }) && [t.listRef('JSON', { nullable: true })],
         description: 'Its rows, each with a value for each column.',
-        resolve: ({ rows }) => rows.map(row => [...row]),
+        resolve: ({ rows }) => inPieces(rows.map(row => [...row])),
       }),
       pageInfo: t.expose('pageInfo', { type: 'PageInfo', description: 'Where the page lies among the others.' }),
     }),
@@ -45,7 +46,7 @@ export function addQueryRuns(builder: Builder, enums: Enums, { queryRuns }: Reso
         nullable: true,
         description: 'A page of the finished result; null until DONE, RESULT_GONE once it has expired.',
         args: forward(t.arg),
-        resolve: (run, args, context) => queryRuns.rows(run, args, context),
+        resolve: (run, args, context, info) => queryRuns.rows(run, args, context, info),
       }),
       content: t.field({
         type: ['Content'],

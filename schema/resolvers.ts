@@ -82,11 +82,12 @@ export interface SubmitOptions {
 }
 export interface IntentResolvers {
   get(args: { id: string; waitMs?: Maybe<number> }, context: Context): Promise<Intent | null>
-  list(where: IntentFilter, args: PageArguments, context: Context): Page<Intent>
+  list(where: IntentFilter, args: PageArguments, context: Context, info: GraphQLResolveInfo): Page<Intent>
   ofModel(
     model: Model,
     args: PageArguments & { status?: Maybe<readonly IntentStatus[]> },
     context: Context,
+    info: GraphQLResolveInfo,
   ): Page<Intent>
   model(intent: Intent, context: Context): Promise<Model | null>
   snapshot(intent: Intent, context: Context): Promise<SnapshotSource | null>
@@ -116,13 +117,14 @@ export interface QueryRunResolvers {
     snapshot: SnapshotSource,
     args: PageArguments & { statement: string; params?: Maybe<readonly unknown[]> },
     context: Context,
+    info: GraphQLResolveInfo,
   ): Promise<SqlResult>
   get(args: { id: string; waitMs?: Maybe<number> }, context: Context): Promise<QueryRun | null>
   start(args: StartQuery, context: Context): Promise<QueryRun>
   cancel(id: string, context: Context): Promise<QueryRun>
   model(run: QueryRun, context: Context): Promise<Model | null>
   /** Null before it is DONE. */
-  rows(run: QueryRun, args: PageArguments, context: Context): Promise<SqlResult | null>
+  rows(run: QueryRun, args: PageArguments, context: Context, info: GraphQLResolveInfo): Promise<SqlResult | null>
   content(run: QueryRun, context: Context): Promise<Content[]>
   url(run: QueryRun, format: string, context: Context): string | null
 }
@@ -150,11 +152,11 @@ export interface TableResolvers {
   ): Promise<RowSource | null>
   /** The row that a row, or a group, refers to. */
   reference(
-    from: Pick<RowSource, 'snapshot' | 'table' | 'values'>,
+    from: Pick<RowSource, 'snapshot' | 'table' | 'values' | 'references'>,
     reference: ReferenceSpec,
     context: Context,
     info: GraphQLResolveInfo,
-  ): Promise<RowSource | null>
+  ): RowSource | null | Promise<RowSource | null>
   groups(
     snapshot: SnapshotSource,
     table: Table,

@@ -24,8 +24,6 @@ export interface PageContent<T> {
   edges: readonly Edge<T>[]
   hasNextPage: boolean
   hasPreviousPage: boolean
-  /** To be answered in one go: what all its nodes refer to is then read together. */
-  atOnce: boolean
 }
 export interface Edge<T> {
   node: T
@@ -54,21 +52,27 @@ export interface SnapshotAtInput {
   asOf?: string | null | undefined
 }
 
+/** What refers to rows by its values. */
+export interface Referring {
+  readonly values: Row
+  /** The rows that it refers to, by the references' names, where they have been read for its whole page. */
+  references?: ReadonlyMap<string, RowSource | null>
+}
+
 /** A row, with the columns that were selected. */
-export interface RowSource {
+export interface RowSource extends Referring {
   readonly snapshot: SnapshotSource
   readonly table: Table
-  readonly values: Row
 }
 
 /** A group of an aggregate, with the measures that were selected. */
-export interface GroupSource {
+export interface GroupSource extends Referring {
   readonly snapshot: SnapshotSource
   readonly table: Table
   /** The values grouped by, by column; of a bucketed date, the first day of its bucket. */
-  readonly groups: Row
+  readonly values: Row
   /** The references all of whose columns are grouped by as they are. */
-  readonly references: ReadonlySet<string>
+  readonly whole: ReadonlySet<string>
   readonly measures: GroupMeasures
 }
 /** By measure, then by column. */

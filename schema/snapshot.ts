@@ -74,7 +74,7 @@ export function addSnapshots(builder: Builder, enums: Enums, { snapshots, conten
           }),
           ...forward(t.arg),
         },
-        resolve: (snapshot, args, context) => queryRuns.sql(snapshot, args, context),
+        resolve: (snapshot, args, context, info) => queryRuns.sql(snapshot, args, context, info),
       }),
     }),
   })

@@ -14,4 +14,7 @@ export const PAGE_ROWS = 20
 /** Amounts above which sales are looked for: nearly all, each time another threshold. */
 export const threshold = (n: number): string => (1 + (n % 100_000) / 10_000).toFixed(4)
 
-export const pick = <T>(values: readonly T[], n: number): T => values[n % values.length] as T
+/** Another one for each `n` until all have been, and one after the other from all over. */
+export const pick = <T>(values: readonly T[], n: number): T => values[(n * STRIDE) % values.length] as T
+/** A prime: no number of values has it as a factor, but for its multiples. */
+const STRIDE = 1_000_003

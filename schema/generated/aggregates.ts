@@ -92,7 +92,7 @@ function addGroup(
   return builder.objectRef<GroupSource>(names.rowType(kind, table, 'Group')).implement({
     description: 'The columns grouped by; the others are null. A bucketed date is the first day of its bucket.',
     fields: t => ({
-      ...valueFields(t, columns, ({ groups }) => groups),
+      ...valueFields(t, columns, ({ values }) => values),
       ...Object.fromEntries(
         table.references.map(reference => [
           reference.as,
@@ -101,9 +101,7 @@ function addGroup(
             nullable: true,
             description: `${reference.description ?? `The ${reference.as}.`} Null unless grouped by ${reference.columns.join(' and ')}.`,
             resolve: (of, _, context, info) =>
-              of.references.has(reference.as)
-                ? resolvers.reference({ ...of, values: of.groups }, reference, context, info)
-                : null,
+              of.whole.has(reference.as) ? resolvers.reference(of, reference, context, info) : null,
           }),
         ]),
       ),

@@ -2,11 +2,11 @@ import { fileURLToPath } from 'node:url'
 import { CleanFiles } from '../jobs/clean-files.ts'
 import { Completions } from '../jobs/completions.ts'
 import { contentIndex } from '../jobs/content.ts'
-import { cursorKey } from '../jobs/cursor-key.ts'
 import { Dispatcher } from '../jobs/dispatcher.ts'
 import { Housekeeper } from '../jobs/housekeeper.ts'
 import { LocalLauncher } from '../jobs/launcher.ts'
 import { Ledger } from '../jobs/ledger.ts'
+import { Links } from '../jobs/links.ts'
 import { findLost } from '../jobs/lost.ts'
 import { migrate } from '../jobs/migrate.ts'
 import { Models } from '../jobs/models.ts'
@@ -16,6 +16,7 @@ import { QueryRuns } from '../jobs/query-runs.ts'
 import { ResultFiles } from '../jobs/result-files.ts'
 import { removeOlder } from '../jobs/retention.ts'
 import type { Services } from '../jobs/services.ts'
+import { signingKey } from '../jobs/signing-key.ts'
 import { Snapshots } from '../jobs/snapshots.ts'
 import { SqlQueries } from '../jobs/sql-queries.ts'
 import { StoredResults } from '../jobs/stored-results.ts'
@@ -23,6 +24,7 @@ import { Submitter } from '../jobs/submit.ts'
 import { Uploads } from '../jobs/uploads.ts'
 import type { Log } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
+import { Signatures } from '../platform/signatures.ts'
 import { startServer } from '../server.ts'
 import { OwnDatabase } from './own-database.ts'
 import { openParts, queriesFolder } from './parts.ts'
@@ -77,6 +79,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   const results = new StoredResults({ db, objects, files, snapshots })
   const downloads = new CleanFiles({ db, engines, dataDir })
   let url = ''
+  const signatures = new Signatures(await signingKey(db))
   const services: Services = {
     db,
     kinds,
@@ -91,8 +94,8 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     uploads,
     content: contentIndex({ db, objects }),
     downloads,
-    cursorKey: await cursorKey(db),
-    publicUrl: () => settings.publicUrl ?? url,
+    signatures,
+    links: new Links({ signatures, publicUrl: () => settings.publicUrl ?? url }),
   }
 
   const launcher = stack.adopt(

@@ -278,11 +278,17 @@ export interface SnapshotReader {
   /**
    * Does the work in a process of its own, which is locked down and killed where it goes too far; the result is a Parquet
    * file at `to`. STATEMENT_NOT_ALLOWED, ACCESS_DENIED, BAD_VALUE, QUERY_TIMEOUT, QUERY_TOO_EXPENSIVE, RESULT_TOO_LARGE.
-   * How many run at once is the caller's care.
+   * How many run at once is the caller's care. `reads` as with `query`.
    */
-  run(work: QueryWork, to: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult>
+  run(
+    work: QueryWork,
+    to: string,
+    bounds: QueryBounds,
+    signal?: AbortSignal,
+    reads?: readonly QueryRead[],
+  ): Promise<QueryResult>
   /** Refuses what `run` would before it reads any row. */
-  check(work: QueryWork, seconds: number, signal?: AbortSignal): Promise<void>
+  check(work: QueryWork, seconds: number, signal?: AbortSignal, reads?: readonly QueryRead[]): Promise<void>
   /** Waits for the reads under way; those that come later are refused. */
   close(): Promise<void>
 }

@@ -1,5 +1,6 @@
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Queryable } from '../platform/postgres.ts'
+import { LINK_SECONDS } from './links.ts'
 import { type Content, type ContentForm, columns } from './records.ts'
 
 export interface ContentFilter {
@@ -34,12 +35,9 @@ export const storedKeys = ({ model, version, id }: Pick<Content, 'model' | 'vers
   blocks: `${model}/${version}/blocks-${id}.json`,
 })
 
-/** Long enough for a download to begin; one that breaks off later asks for another. */
-const STORE_URL_SECONDS = 15 * 60
-
 export const contentIndex = ({ db, objects }: { db: Queryable; objects: ObjectStore }): ContentIndex => ({
   list: (where, page) => listContent(db, where, page),
-  storeUrl: async file => (file.role === 'STORED' ? objects.presign(storedKeys(file).file, STORE_URL_SECONDS) : null),
+  storeUrl: async file => (file.role === 'STORED' ? objects.presign(storedKeys(file).file, LINK_SECONDS) : null),
 })
 
 /**

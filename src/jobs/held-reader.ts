@@ -71,15 +71,13 @@ export class HeldReader implements SnapshotReader {
     signal?: AbortSignal,
     reads: readonly QueryRead[] = [],
   ): Promise<QueryRows> {
-    const others = reads.map(({ reader, ...read }) => ({ ...read, held: held(reader) }))
-    const inner = others.map(({ held, ...read }) => ({ ...read, reader: held.#reader }))
-    const answer = this.#checked(this.#reader.query(name, args, page, signal, inner))
-    return others.reduce((reading, { held }) => held.#checked(reading), answer)
+    const { inner, others } = HeldReader.#apart(reads)
+    return HeldReader.#allChecked([this, ...others], this.#reader.query(name, args, page, signal, inner))
   }
 
   async diff(from: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
     const older = held(from)
-    return older.#checked(this.#checked(this.#reader.diff(older.#reader, plan, signal)))
+    return HeldReader.#allChecked([this, older], this.#reader.diff(older.#reader, plan, signal))
   }
 
   tables(): Promise<TableRows[]> {
@@ -103,26 +101,50 @@ export class HeldReader implements SnapshotReader {
     }
   }
 
-  run(work: QueryWork, to: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
-    return this.#checked(this.#reader.run(work, to, bounds, signal))
+  run(
+    work: QueryWork,
+    to: string,
+    bounds: QueryBounds,
+    signal?: AbortSignal,
+    reads: readonly QueryRead[] = [],
+  ): Promise<QueryResult> {
+    const { inner, others } = HeldReader.#apart(reads)
+    return HeldReader.#allChecked([this, ...others], this.#reader.run(work, to, bounds, signal, inner))
   }
 
-  check(work: QueryWork, seconds: number, signal?: AbortSignal): Promise<void> {
-    return this.#checked(this.#reader.check(work, seconds, signal))
+  check(work: QueryWork, seconds: number, signal?: AbortSignal, reads: readonly QueryRead[] = []): Promise<void> {
+    const { inner, others } = HeldReader.#apart(reads)
+    return HeldReader.#allChecked([this, ...others], this.#reader.check(work, seconds, signal, inner))
   }
 
   close(): Promise<void> {
     return this.#reader.close()
   }
 
-  async #checked<T>(reading: Promise<T>): Promise<T> {
+  #checked<T>(reading: Promise<T>): Promise<T> {
+    return HeldReader.#allChecked([this], reading)
+  }
+
+  /** What reads several versions is held to each of them. Of damage nobody knows whose it is: all are told. */
+  static async #allChecked<T>(readers: readonly HeldReader[], reading: Promise<T>): Promise<T> {
+    const check = async () => {
+      for (const reader of readers) await reader.#checks.check()
+    }
     try {
       const answer = await reading
-      await this.#checks.check()
+      await check()
       return answer
     } catch (error) {
-      await this.#checks.check()
-      throw await this.#checks.told(error)
+      await check()
+      const told = await Promise.all(readers.map(reader => reader.#checks.told(error)))
+      throw told[0]
+    }
+  }
+
+  static #apart(reads: readonly QueryRead[]) {
+    return {
+      others: reads.map(({ reader }) => held(reader)),
+      inner: reads.map(read => ({ ...read, reader: held(read.reader).#reader })),
     }
   }
 }

@@ -20,6 +20,7 @@ const PAGED_SECONDS = 10 * 60 + PAGE_NOTE_SECONDS
 export const NOT_NEEDED = `NOT EXISTS (SELECT FROM version_pin p WHERE p.model = v.model AND p.version = v.version)
   AND NOT EXISTS (SELECT FROM version_lease l WHERE l.model = v.model AND l.version = v.version)
   AND NOT EXISTS (SELECT FROM query_run q WHERE q.model = v.model AND q.version = v.version AND q.ended_at IS NULL)
+  AND NOT EXISTS (SELECT FROM query_run_read o WHERE o.model = v.model AND o.version = v.version)
   AND (
     SELECT r.intent FROM intent_read r JOIN intent i ON i.id = r.intent JOIN goal_model m ON m.id = i.model
      WHERE r.model = v.model AND r.version = v.version AND m.deleted_at IS NULL

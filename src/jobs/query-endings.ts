@@ -42,6 +42,7 @@ export async function endRuns(
   )
   const ids = ended.map(({ id }) => id)
   if (ids.length === 0) return ids
+  await tx.query('DELETE FROM query_run_read WHERE query_run = ANY($1)', [ids])
   await logCompletions(tx, model, ids, 'query_run')
   await notifyEnded(tx, model)
   return ids

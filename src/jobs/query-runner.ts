@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { QueryResult } from '../engine/engine.ts'
+import type { QueryRead, QueryResult, SnapshotReader } from '../engine/engine.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
@@ -34,8 +34,13 @@ export interface QueryRunnerDeps {
   log: Log
 }
 
+/** A run with the versions of other models that it reads, in the order of its function's arguments. */
+interface TakenRun extends QueryRun {
+  reads: readonly { alias: string; model: string; version: number }[]
+}
+
 interface Running {
-  run: QueryRun
+  run: TakenRun
   over: AbortController
   done: Promise<void>
 }
@@ -98,8 +103,8 @@ export class QueryRunner {
   }
 
   /** Not right after the database has come back: who could not reach it has to have his turn. */
-  async #take(): Promise<QueryRun | null> {
-    const [run] = await this.#deps.db.query<QueryRun>(
+  async #take(): Promise<TakenRun | null> {
+    const [run] = await this.#deps.db.query<TakenRun>(
       `UPDATE query_run q
           SET state = 'RUNNING', attempt = q.attempt + 1, deaths = q.deaths + (q.state = 'RUNNING')::integer, retry_at = NULL,
               started_at = coalesce(q.started_at, clock_timestamp()),
@@ -114,13 +119,15 @@ export class QueryRunner {
                       WHERE r.model = w.model AND r.ended_at IS NULL AND r.held_until > clock_timestamp()),
                     w.submitted_at, w.id
            LIMIT 1 FOR UPDATE SKIP LOCKED)
-        RETURNING ${columns.queryRun('q')}`,
+        RETURNING ${columns.queryRun('q')}, coalesce((
+          SELECT json_agg(json_build_object('alias', r.alias, 'model', r.model, 'version', r.version) ORDER BY r.position)
+            FROM query_run_read r WHERE r.query_run = q.id), '[]') AS reads`,
       [LEASE_SECONDS],
     )
     return run ?? null
   }
 
-  #begin(run: QueryRun): void {
+  #begin(run: TakenRun): void {
     const over = new AbortController()
     const done = this.#run(run, AbortSignal.any([over.signal, this.#stop.signal]))
       .catch(error => this.#deps.log.error({ queryRun: run.id, err: error }, 'a query run was not ended'))
@@ -131,7 +138,7 @@ export class QueryRunner {
     this.#running.set(run.id, { run, over, done })
   }
 
-  async #run(run: QueryRun, signal: AbortSignal): Promise<void> {
+  async #run(run: TakenRun, signal: AbortSignal): Promise<void> {
     const { log } = this.#deps
     const attributes = { 'teatree.model': run.model, 'teatree.version': run.readVersion, 'teatree.query_run': run.id }
     try {
@@ -159,7 +166,7 @@ export class QueryRunner {
   }
 
   /** Its result, in the store. */
-  async #compute(run: QueryRun, signal: AbortSignal): Promise<QueryEnding> {
+  async #compute(run: TakenRun, signal: AbortSignal): Promise<QueryEnding> {
     const { results, limits } = this.#deps
     const path = await results.path(run)
     const result = await this.#read(run, path, signal)
@@ -182,15 +189,30 @@ export class QueryRunner {
     throw new TeatreeError('UNAVAILABLE', 'There was no room to keep the result until it was stored.')
   }
 
-  /** The version is not held on to while its result is being stored. */
-  async #read(run: QueryRun, path: string, signal: AbortSignal): Promise<QueryResult> {
-    const { snapshots, limits } = this.#deps
-    const version = await snapshots.find(run.model, { version: run.readVersion }, 0, signal)
-    const open = await snapshots.open(version)
+  /** The versions are not held on to while the result is being stored. */
+  async #read(run: TakenRun, path: string, signal: AbortSignal): Promise<QueryResult> {
+    using held = new DisposableStack()
+    const own = await this.#open(run.model, run.readVersion, held, signal)
+    const reads: QueryRead[] = []
+    for (const { alias, model, version } of run.reads)
+      reads.push({ alias, model, reader: await this.#openOther(model, version, held, signal) })
+    return await own.run(run.work, path, this.#deps.limits, signal, reads)
+  }
+
+  async #open(model: string, version: number, held: DisposableStack, signal: AbortSignal): Promise<SnapshotReader> {
+    const { snapshots } = this.#deps
+    const open = await snapshots.open(await snapshots.find(model, { version }, 0, signal))
+    held.defer(() => open.release())
+    return open.reader
+  }
+
+  /** Nothing keeps a model from being deleted that is no longer among the reads: what waited for it is told of it. */
+  async #openOther(model: string, version: number, held: DisposableStack, signal: AbortSignal) {
     try {
-      return await open.reader.run(run.work, path, limits, signal)
-    } finally {
-      open.release()
+      return await this.#open(model, version, held, signal)
+    } catch (error) {
+      if (!(error instanceof TeatreeError) || error.code !== 'NOT_FOUND') throw error
+      throw new TeatreeError('SNAPSHOT_GONE', `Model ${model}, which the query reads, was deleted.`, { cause: error })
     }
   }
 

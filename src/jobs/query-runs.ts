@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { QueryWork } from '../engine/engine.ts'
 import { canonicalJson } from '../kinds/validate.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import { type Database, violates } from '../platform/postgres.ts'
+import { type Database, type Transaction, violates } from '../platform/postgres.ts'
 import { newTraceparent, traceparent } from '../platform/telemetry/index.ts'
 import { notifyQuery } from './channel.ts'
 import { isUuid, noModel } from './ledger.ts'
@@ -10,9 +10,13 @@ import { endRuns } from './query-endings.ts'
 import { columns, type QueryRun, type Version } from './records.ts'
 import { versionGone } from './version-leases.ts'
 
+type VersionName = Pick<Version, 'model' | 'version'>
+
 /** A long read that somebody asks for; its work has been checked. */
 export interface NewQueryRun {
-  version: Pick<Version, 'model' | 'version'>
+  version: VersionName
+  /** Versions of other models that its function reads, by the arguments that name them, in their order. */
+  reads: readonly { alias: string; version: VersionName }[]
   work: QueryWork
   /** As it was asked for, with what was said of the version: the same key must say the same again. */
   asked: unknown
@@ -26,7 +30,7 @@ const MAX_KEY = 200
 
 /**
  * Query runs, as those who ask see them. They are written down and taken up from there by any server
- * (query-runner.ts); the version that one reads is kept until it has ended (let-go.ts).
+ * (query-runner.ts); the versions that one reads are kept until it has ended (let-go.ts).
  *
  *   QUEUED ── taken up ──▶ RUNNING ─┬─▶ DONE, its result in the store until it expires
  *     ▲                      │      └─▶ FAILED
@@ -82,17 +86,15 @@ export class QueryRuns {
     }
   }
 
-  #insert({ version: { model, version }, work, asked, idempotencyKey, submittedBy }: NewQueryRun): Promise<QueryRun> {
+  #insert({ version: own, reads, work, asked, idempotencyKey, submittedBy }: NewQueryRun): Promise<QueryRun> {
+    const { model, version } = own
     return this.#db.transaction(async tx => {
-      const [found] = await tx.query<{ kept: boolean; waiting: number }>(
-        `SELECT v.kept, (SELECT count(*)::integer FROM query_run q WHERE q.model = $1 AND q.ended_at IS NULL) AS waiting
-           FROM goal_model m JOIN model_version v ON v.model = m.id
-          WHERE m.id = $1 AND m.deleted_at IS NULL AND v.version = $2 FOR SHARE OF v`,
-        [model, version],
+      await holdKept(tx, [own, ...reads.map(read => read.version)])
+      const [found] = await tx.query<{ waiting: number }>(
+        'SELECT count(*)::integer AS waiting FROM query_run q WHERE q.model = $1 AND q.ended_at IS NULL',
+        [model],
       )
-      if (!found) throw noModel(model)
-      if (!found.kept) throw versionGone({ model, version })
-      if (found.waiting >= MAX_WAITING)
+      if (found && found.waiting >= MAX_WAITING)
         throw new TeatreeError('UNAVAILABLE', `Too many query runs of model ${model} are waiting; try again later.`)
       const [run] = await tx.query<QueryRun>(
         `INSERT INTO query_run AS q (id, model, version, work, digest, idempotency_key, submitted_by, traceparent)
@@ -109,6 +111,11 @@ export class QueryRuns {
         ],
       )
       if (!run) throw new Error('a query run was not written down')
+      for (const [position, { alias, version: read }] of reads.entries())
+        await tx.query(
+          'INSERT INTO query_run_read (query_run, position, alias, model, version) VALUES ($1, $2, $3, $4, $5)',
+          [run.id, position, alias, read.model, read.version],
+        )
       await notifyQuery(tx, model)
       return run
     })
@@ -120,6 +127,24 @@ export class QueryRuns {
     if (!run) throw new TeatreeError('NOT_FOUND', `There is no query run ${id}.`)
     await this.#db.transaction(tx => endRuns(tx, run.model, { state: 'CANCELLED' }, 'q.id = $2', [id]))
     return (await this.get(id)) ?? run
+  }
+}
+
+/**
+ * Sees that the versions are kept, and until the transaction ends nobody lets them go: whoever does locks their rows too.
+ * Of all models at once, in the order of their ids.
+ */
+async function holdKept(tx: Transaction, versions: readonly VersionName[]): Promise<void> {
+  const found = await tx.query<VersionName & { kept: boolean }>(
+    `SELECT v.model, v.version, v.kept FROM model_version v JOIN goal_model m ON m.id = v.model
+      WHERE (v.model, v.version) IN (SELECT * FROM unnest($1::text[], $2::integer[])) AND m.deleted_at IS NULL
+      ORDER BY v.model, v.version FOR SHARE OF v`,
+    [versions.map(({ model }) => model), versions.map(({ version }) => version)],
+  )
+  for (const { model, version } of versions) {
+    const there = found.find(row => row.model === model && row.version === version)
+    if (!there) throw noModel(model)
+    if (!there.kept) throw versionGone({ model, version })
   }
 }
 

@@ -1,9 +1,11 @@
 import type { Kinds } from '../kinds/kind.ts'
 import type { Queryable } from '../platform/postgres.ts'
+import type { Signatures } from '../platform/signatures.ts'
 import type { Downloads } from './clean-files.ts'
 import type { Completions } from './completions.ts'
 import type { ContentIndex } from './content.ts'
 import type { Ledger } from './ledger.ts'
+import type { Links } from './links.ts'
 import type { Models } from './models.ts'
 import type { QueryRuns } from './query-runs.ts'
 import type { Snapshots } from './snapshots.ts'
@@ -34,8 +36,7 @@ export interface Services {
   uploads: Public<Uploads>
   content: ContentIndex
   downloads: Downloads
-  /** What cursors are signed with; see jobs/cursor-key.ts. Null where there is none: then they are not. */
-  cursorKey: Uint8Array | null
-  /** The base of links to /content, "http://127.0.0.1:4000". */
-  publicUrl(): string
+  /** By which cursors are ours; with the key of jobs/signing-key.ts, or none. */
+  signatures: Signatures
+  links: Public<Links>
 }

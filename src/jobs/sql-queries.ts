@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { ResultColumn, SnapshotReader } from '../engine/engine.ts'
+import type { QueryRead, QueryWork, ResultColumn, SnapshotReader } from '../engine/engine.ts'
 import { Admission } from '../platform/admission.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { QueryGrant } from '../platform/settings.ts'
@@ -85,8 +85,12 @@ export class SqlQueries {
   }
 
   /** Has what `startQuery` is about to take on refused, where it would be. */
-  check({ reader }: Pick<SqlStatement, 'reader'>, work: Parameters<SnapshotReader['check']>[0], signal: AbortSignal) {
-    return this.#admission.run(() => reader.check(work, this.#limits.seconds, signal), { signal })
+  check(
+    { reader, reads }: Pick<SqlStatement, 'reader'> & { reads: readonly QueryRead[] },
+    work: QueryWork,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return this.#admission.run(() => reader.check(work, this.#limits.seconds, signal, reads), { signal })
   }
 
   async #run({ model, reader, statement, params }: SqlStatement, path: string, signal: AbortSignal) {

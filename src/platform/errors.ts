@@ -49,11 +49,16 @@ export const ERRORS = {
   QUERY_TOO_EXPENSIVE: { status: 400, when: 'The query needs more memory than it may have.' },
   RESULT_TOO_LARGE: {
     status: 400,
-    when: 'The result is larger than may be returned; page it or start it as a query run.',
+    when: 'The result, or all that an operation would be answered, is larger than may be returned; page it or start it as a query run.',
   },
   RESULT_GONE: {
     status: 410,
     when: 'The result of a statement, or of a query run, is no longer kept; ask for it anew.',
+  },
+  BAD_LINK: { status: 403, when: 'A link to a file is not one that a field `url` gave, as it gave it.' },
+  LINK_EXPIRED: {
+    status: 410,
+    when: 'A link to a file is good for 15 minutes, which are over; ask for its `url` again.',
   },
   UNAUTHENTICATED: { status: 401, when: 'The request does not say who you are.' },
   FORBIDDEN: { status: 403, when: 'You may not do that.' },

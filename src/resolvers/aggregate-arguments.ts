@@ -4,7 +4,7 @@ import { refuse } from '../kinds/refuse.ts'
 import { isRecord } from '../kinds/values.ts'
 import { parseComparisons } from '../kinds/where.ts'
 import { type MeasureName, measureOf, measureType } from './measures.ts'
-import { columnOf } from './rows.ts'
+import { columnOf } from './row-tables.ts'
 
 /** The arguments of an aggregate's field, as the generated inputs give them. */
 export interface AggregateArguments {

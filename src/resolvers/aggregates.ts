@@ -1,15 +1,17 @@
 import type { TableResolvers } from '../../schema/resolvers.ts'
-import type { ColumnMeasure, GroupMeasures, GroupSource, SnapshotSource } from '../../schema/shapes.ts'
+import type { ColumnMeasure, GroupSource, SnapshotSource } from '../../schema/shapes.ts'
 import type { AggregatePlan, AggregateRow, Group, Measure } from '../engine/plan.ts'
 import type { Table } from '../kinds/kind.ts'
-import type { Row } from '../kinds/types.ts'
+import type { Row, Value } from '../kinds/types.ts'
 import { parseWhere } from '../kinds/where.ts'
 import { type AggregateArguments, groupsOf, havingOf, ordersOf } from './aggregate-arguments.ts'
+import { timesSelected } from './answer-budget.ts'
 import type { PositionPart } from './cursors.ts'
 import { measureType } from './measures.ts'
 import { pageOf, pageRequest } from './pages.ts'
-import { columnOf } from './rows.ts'
-import { refers, selectedNodes } from './selection.ts'
+import { readReferences } from './references.ts'
+import { columnOf } from './row-tables.ts'
+import { type Selection, selectedNodes } from './selection.ts'
 
 const COLUMN_MEASURES = ['sum', 'avg', 'min', 'max', 'countDistinct'] as const satisfies readonly ColumnMeasure[]
 
@@ -30,17 +32,29 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
     const scope = `groups ${snapshot.kind.name} ${table.name} ${JSON.stringify([groups, plan.orderBy])}`
     const after =
       request.after === null ? {} : { after: context.cursors.decode(scope, positionParts(table, plan), request.after) }
+    const parts = selectedNodes(info)
+    const times = [...parts.keys()].reduce(
+      (most, name) => Math.max(most, timesSelected(selectedNodes(info, name))),
+      timesSelected(parts),
+    )
     return pageOf<GroupSource>(request, {
       async read(limit) {
         const reader = await snapshot.reader()
-        const found = await reader.aggregate({ ...plan, ...after, limit }, context.signal)
-        return found.map(row => ({
-          node: groupOf(snapshot, table, plan, row),
+        const found = context.budget.charge(await reader.aggregate({ ...plan, ...after, limit }, context.signal), times)
+        const node = groupsIn(snapshot, table, plan)
+        const edges = found.map(row => ({
+          node: node(row),
           cursor: () => context.cursors.encode(scope, row.position),
         }))
+        const selection = selectedNodes(info, 'group')
+        const selectedReferences = referencesAmong(selection, referencesOf(table, groups))
+        await readReferences(
+          edges.map(({ node }) => node),
+          { snapshot, table, selection: selectedReferences, info, context },
+        )
+        return edges
       },
       goesOn: () => context.services.snapshots.paged(snapshot.version),
-      atOnce: refers(table, selectedNodes(info, 'group')),
       count: async () => (await snapshot.reader()).countGroups({ ...plan, limit: 1 }, context.signal),
     })
   },
@@ -62,27 +76,34 @@ function positionParts(table: Table, { groups, orderBy }: Pick<AggregatePlan, 'g
   })
 }
 
-function groupOf(
+/** What makes a group of a row: where its measures are is looked up once for all. */
+function groupsIn(
   snapshot: SnapshotSource,
   table: Table,
   { groups, measures }: Pick<AggregatePlan, 'groups' | 'measures'>,
-  row: AggregateRow,
-): GroupSource {
-  const values = new Map(measures.map((measure, index) => [measure, row.measures[index] ?? null]))
-  const of = (is: ColumnMeasure): Row =>
-    Object.fromEntries([...values].flatMap(([measure, value]) => (measure.is === is ? [[measure.column, value]] : [])))
-  const count = [...values].find(([{ is }]) => is === 'count')?.[1] ?? null
-  return {
-    snapshot,
-    table,
-    groups: Object.fromEntries(groups.map(({ column }, index) => [column, row.groups[index] ?? null])),
-    references: referencesOf(table, groups),
-    measures: {
-      count,
-      ...(Object.fromEntries(COLUMN_MEASURES.map(is => [is, of(is)])) as Omit<GroupMeasures, 'count'>),
-    },
+): (row: AggregateRow) => GroupSource {
+  const whole = referencesOf(table, groups)
+  const places = COLUMN_MEASURES.map(is => ({
+    is,
+    columns: measures.flatMap((measure, index) => (measure.is === is ? [{ column: measure.column, index }] : [])),
+  }))
+  const count = measures.findIndex(({ is }) => is === 'count')
+  return row => {
+    const values: Record<string, Value> = {}
+    for (const [index, { column }] of groups.entries()) values[column] = row.groups[index] ?? null
+    const of = {} as Record<ColumnMeasure, Row>
+    for (const { is, columns } of places) {
+      const measured: Record<string, Value> = {}
+      for (const { column, index } of columns) measured[column] = row.measures[index] ?? null
+      of[is] = measured
+    }
+    return { snapshot, table, values, whole, measures: { count: row.measures[count] ?? null, ...of } }
   }
 }
+
+/** Those alone of the selected references that a group has. */
+const referencesAmong = (selection: Selection, whole: ReadonlySet<string>): Selection =>
+  new Map([...selection].filter(([name]) => whole.has(name)))
 
 function referencesOf(table: Table, groups: readonly Group[]): Set<string> {
   const whole = new Set(groups.filter(({ bucket }) => !bucket).map(({ column }) => column))

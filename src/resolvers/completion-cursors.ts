@@ -1,10 +1,11 @@
+import { Signatures } from '../platform/signatures.ts'
 import { Cursors } from './cursors.ts'
 
 /**
  * Without a key: who pulls a version takes the position out on another machine, and serves it offline. It tells nothing,
  * and one that was made up leads to a place in the log like any other.
  */
-const cursors = new Cursors(null)
+const cursors = new Cursors(new Signatures(null))
 
 const scopeOf = (model: string) => `completions ${model}`
 

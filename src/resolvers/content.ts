@@ -1,10 +1,10 @@
 import type { ContentResolvers } from '../../schema/resolvers.ts'
 import { type ContentPosition, DATABASE_FILE } from '../jobs/content.ts'
+import { RESULTS } from '../jobs/links.ts'
 import type { Content, Version } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { OperationContext } from './context.ts'
 import type { Cursors, PositionPart } from './cursors.ts'
-import { contentLink } from './links.ts'
 import { once, pageOf, pageRequest } from './pages.ts'
 import { selected, selectedNodes } from './selection.ts'
 
@@ -28,7 +28,7 @@ export const content: ContentResolvers = {
         const isForFile = version != null && table == null && (form ?? 'DUCKDB') === 'DUCKDB'
         if (isForFile && selectedNodes(info).has('url'))
           await makeFile(await keptVersion(model.id, version, context), context)
-        const found = await services.content.list(where, { limit, ...position })
+        const found = context.budget.charge(await services.content.list(where, { limit, ...position }))
         return found.map(file => ({
           node: file,
           cursor: () => cursors.encode(scope, [file.version, file.form, file.name]),
@@ -39,14 +39,16 @@ export const content: ContentResolvers = {
 
   async ofSnapshot({ version }, context, info) {
     if (selected(info).has('url')) await makeFile(version, context)
-    return context.services.content.list({ model: version.model, version: version.version }, { limit: MAX_FILES })
+    const where = { model: version.model, version: version.version }
+    return context.budget.charge(await context.services.content.list(where, { limit: MAX_FILES }))
   },
 
   async url(file, { services }) {
     if (file.role === 'STORED') return file.kept ? services.content.storeUrl(file) : null
-    if (file.queryRun !== null) return `${services.publicUrl()}/content/${file.model}/results/${file.queryRun}.parquet`
+    const { model, version, queryRun } = file
+    if (queryRun !== null) return services.links.to({ model, version: RESULTS, file: `${queryRun}.parquet` })
     const name = downloadName(file)
-    return name && contentLink(services, file, name)
+    return name && services.links.to({ model, version, file: name })
   },
 
   async upload(id, { services }) {

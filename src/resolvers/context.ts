@@ -3,6 +3,7 @@ import type { Model } from '../jobs/records.ts'
 import type { Services } from '../jobs/services.ts'
 import type { OpenSnapshot } from '../jobs/snapshots.ts'
 import type { Row, Value } from '../kinds/types.ts'
+import { AnswerBudget } from './answer-budget.ts'
 import { Cursors } from './cursors.ts'
 import { KeyLoader } from './key-loader.ts'
 
@@ -24,6 +25,8 @@ export interface OperationContext {
   readonly user: User | null
   /** Where one goes on who comes back to a stream of events, whatever the document says: the id of the last that was seen. */
   readonly lastEventId: string | null
+  /** What is read is charged to it. */
+  readonly budget: AnswerBudget
   /** Keeps a version open until the operation has been executed. */
   hold(snapshot: OpenSnapshot): OpenSnapshot
   /** The operation has ended: what is held is released, and so is whatever comes later. */
@@ -48,10 +51,11 @@ export function createContext(
   const byId = <T extends { id: string }>(found: readonly T[]) => new Map(found.map(one => [one.id, one]))
   return {
     services,
-    cursors: new Cursors(services.cursorKey),
+    cursors: new Cursors(services.signatures),
     signal,
     user,
     lastEventId,
+    budget: new AnswerBudget(),
     hold(snapshot) {
       // A field may still be opening a version when an error of its neighbour has ended the operation.
       if (ended) snapshot.release()

@@ -1,7 +1,8 @@
-import { createHmac, hash, timingSafeEqual } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { LogicalType, Value } from '../kinds/types.ts'
 import { coerce } from '../kinds/values.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { SIGNATURE_BYTES, type Signatures } from '../platform/signatures.ts'
 
 /** One value of a position. */
 export interface PositionPart {
@@ -10,7 +11,7 @@ export interface PositionPart {
 }
 
 const CHECKSUM_BYTES = 9
-const SIGNATURE_BYTES = 12
+const PURPOSE = 'cursor'
 
 /**
  * Positions in orders as opaque text: a checksum, a signature, and the position. `scope` names field, table and order: a
@@ -19,16 +20,16 @@ const SIGNATURE_BYTES = 12
  * on offline with the cursors of online, and not the other way round. What is read is checked like any argument.
  */
 export class Cursors {
-  readonly #key: Uint8Array | null
+  readonly #signatures: Signatures
 
-  /** @param key the same in every server that is to take the cursor, and in those that come after it */
-  constructor(key: Uint8Array | null) {
-    this.#key = key
+  constructor(signatures: Signatures) {
+    this.#signatures = signatures
   }
 
   encode(scope: string, position: readonly Value[]): string {
     const payload = Buffer.from(JSON.stringify(position))
-    return Buffer.concat([checksum(scope, payload), this.#signature(scope, payload), payload]).toString('base64url')
+    const signature = this.#signatures.sign(PURPOSE, scope, payload)
+    return Buffer.concat([checksum(scope, payload), signature, payload]).toString('base64url')
   }
 
   /**
@@ -44,17 +45,12 @@ export class Cursors {
     const [sum, signature] = [bytes.subarray(0, CHECKSUM_BYTES), bytes.subarray(CHECKSUM_BYTES, begin)]
     const payload = bytes.subarray(begin)
     if (!checksum(scope, payload).equals(sum)) throw badCursor()
-    if (this.#key && !timingSafeEqual(signature, this.#signature(scope, payload))) throw badCursor()
+    if (!this.#signatures.holds(signature, PURPOSE, scope, payload)) throw badCursor()
     const position = parsed(payload)
     if (parts && (position.length !== parts.length || !parts.every((part, index) => fits(part, position[index])))) {
       throw badCursor()
     }
     return position
-  }
-
-  #signature(scope: string, payload: Uint8Array): Buffer {
-    if (!this.#key) return Buffer.alloc(SIGNATURE_BYTES)
-    return createHmac('sha256', this.#key).update(`${scope}\n`).update(payload).digest().subarray(0, SIGNATURE_BYTES)
   }
 }
 

@@ -1,10 +1,12 @@
 import type { TableResolvers } from '../../schema/resolvers.ts'
-import type { DiffSource, SnapshotAtInput } from '../../schema/shapes.ts'
+import type { DiffSource, RowSource, SnapshotAtInput, SnapshotSource } from '../../schema/shapes.ts'
 import { parseWhere } from '../kinds/where.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { timesSelected } from './answer-budget.ts'
 import { pageOf, pageRequest } from './pages.ts'
-import { columnOf } from './rows.ts'
-import { columnsOf, refers, selected } from './selection.ts'
+import { readReferences } from './references.ts'
+import { columnOf } from './row-tables.ts'
+import { columnsOf, selected } from './selection.ts'
 import { acquire } from './snapshot-source.ts'
 
 /** What changed in a table from an older version to the snapshot's. */
@@ -29,8 +31,8 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
       async read(limit) {
         const [to, from] = await Promise.all([snapshot.reader(), older.reader()])
         const plan = { table: table.name, columns, where, limit, ...position }
-        const found = await to.diff(from, plan, context.signal)
-        return found.map(({ change, key, before, after }) => ({
+        const found = context.budget.charge(await to.diff(from, plan, context.signal), timesSelected(selection))
+        const edges = found.map(({ change, key, before, after }) => ({
           node: {
             change,
             before: before && { snapshot: older, table, values: before },
@@ -38,8 +40,23 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
           },
           cursor: () => context.cursors.encode(scope, key),
         }))
+        const read = (of: SnapshotSource, rows: (RowSource | null)[]) =>
+          readReferences(
+            rows.filter(row => row !== null),
+            { snapshot: of, table, selection, info, context },
+          )
+        await Promise.all([
+          read(
+            older,
+            edges.map(({ node }) => node.before),
+          ),
+          read(
+            snapshot,
+            edges.map(({ node }) => node.after),
+          ),
+        ])
+        return edges
       },
-      atOnce: refers(table, selection),
       goesOn() {
         for (const side of [snapshot, older]) context.services.snapshots.paged(side.version)
       },

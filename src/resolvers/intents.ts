@@ -1,3 +1,4 @@
+import type { GraphQLResolveInfo } from 'graphql'
 import type { IntentResolvers } from '../../schema/resolvers.ts'
 import type { Outcome, Page, PageArguments } from '../../schema/shapes.ts'
 import { intentFunctions } from '../jobs/functions.ts'
@@ -8,6 +9,7 @@ import { traceIdOf } from '../platform/telemetry/index.ts'
 import type { OperationContext } from './context.ts'
 import { badCursor, type Cursors, type PositionPart } from './cursors.ts'
 import { pageOf, pageRequest } from './pages.ts'
+import { selectedNodes } from './selection.ts'
 import { acquire, kindOf } from './snapshot-source.ts'
 import { milliseconds } from './waits.ts'
 
@@ -24,8 +26,8 @@ export const intents: IntentResolvers = {
     return intent && untilEnded(intent, wait, context)
   },
 
-  list: (where, args, context) => page(where, args, context),
-  ofModel: (model, { status, ...args }, context) => page({ model: model.id, status }, args, context),
+  list: (where, args, context, info) => page(where, args, context, info),
+  ofModel: (model, { status, ...args }, context, info) => page({ model: model.id, status }, args, context, info),
 
   model: (intent, { models }) => models.load(intent.model),
 
@@ -65,12 +67,19 @@ async function untilEnded(intent: Intent, waitMs: number, { services, signal }: 
   return newest
 }
 
-function page(where: IntentFilter, args: PageArguments, { services, cursors }: OperationContext): Page<Intent> {
+function page(
+  where: IntentFilter,
+  args: PageArguments,
+  { services, cursors, budget }: OperationContext,
+  info: GraphQLResolveInfo,
+): Page<Intent> {
+  // What an intent brought may be megabytes, and is seldom asked for.
+  const times = selectedNodes(info).get('arguments')?.length ?? 0
   const request = pageRequest(args)
   const position = request.after === null ? {} : { after: positionOf(cursors, request.after) }
   return pageOf(request, {
     async read(limit) {
-      const found = await services.ledger.intents(where, { limit, ...position })
+      const found = budget.charge(await services.ledger.intents(where, { limit, ...position }), times)
       return found.map(intent => ({
         node: intent,
         cursor: () => cursors.encode(SCOPE, [intent.submittedAt, intent.id]),

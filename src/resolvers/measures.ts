@@ -2,7 +2,7 @@ import type { Measure } from '../engine/plan.ts'
 import type { Table } from '../kinds/kind.ts'
 import { refuse } from '../kinds/refuse.ts'
 import { hasExtremes, type LogicalType, sumType } from '../kinds/types.ts'
-import { columnOf } from './rows.ts'
+import { columnOf } from './row-tables.ts'
 
 /** As the schema's enum has them, but for GROUP. */
 const MEASURES = {

@@ -43,8 +43,6 @@ export function pageOf<T>(
     count?(): Promise<number | bigint>
     /** Told of a page behind which there is another: somebody may go on from it. */
     goesOn?(): void
-    /** See PageContent. */
-    atOnce?: boolean
   },
 ): Page<T> {
   const read = once(async (): Promise<PageContent<T>> => {
@@ -56,7 +54,7 @@ export function pageOf<T>(
       : [request.after !== null, more || request.before !== null]
     if (more || hasNextPage) source.goesOn?.()
     const page = request.last ? edges.slice(-request.size) : edges.slice(0, request.size)
-    return { edges: page, hasNextPage, hasPreviousPage, atOnce: source.atOnce ?? false }
+    return { edges: page, hasNextPage, hasPreviousPage }
   })
   return { read, totalCount: once(async () => (await source.count?.()) ?? 0) }
 }

@@ -1,14 +1,18 @@
 import type { QueryRunResolvers, StartQuery } from '../../schema/resolvers.ts'
 import type { QueryWork } from '../engine/engine.ts'
 import { noModel } from '../jobs/ledger.ts'
-import type { QueryRun } from '../jobs/records.ts'
+import { RESULTS } from '../jobs/links.ts'
+import type { Model, QueryRun } from '../jobs/records.ts'
 import type { Kind } from '../kinds/kind.ts'
 import { coerceArguments } from '../kinds/validate.ts'
 import { isRecord } from '../kinds/values.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { timesSelected } from './answer-budget.ts'
 import type { OperationContext } from './context.ts'
 import { badCursor } from './cursors.ts'
 import { pageRequest } from './pages.ts'
+import { type NamedRead, namedReads, openReads } from './query-reads.ts'
+import { selected } from './selection.ts'
 import { acquire, kindOf } from './snapshot-source.ts'
 import { plainParams, resultPage } from './sql.ts'
 import { milliseconds } from './waits.ts'
@@ -32,29 +36,32 @@ export const queryRuns: Omit<QueryRunResolvers, 'sql'> = {
     const earlier = await services.queryRuns.earlier(model.id, asked)
     if (earlier) return earlier
     const { version, reader } = await acquire(model, input.at ?? null, WAIT_MS, context)
+    const named = await readsOf(model, work, context)
     // What the request alone shows to be wrong makes no run.
-    await services.sql.check({ reader: await reader() }, work, signal)
-    return services.queryRuns.start({ ...asked, version, work, submittedBy: user?.id ?? null })
+    await services.sql.check({ reader: await reader(), reads: await openReads(named) }, work, signal)
+    const reads = named.map(({ alias, source }) => ({ alias, version: source.version }))
+    return services.queryRuns.start({ ...asked, version, reads, work, submittedBy: user?.id ?? null })
   },
 
   cancel: (id, { services }) => services.queryRuns.cancel(id),
 
   model: (run, { models }) => models.load(run.model),
 
-  async rows(run, args, { services, cursors, signal }) {
+  async rows(run, args, { services, cursors, budget, signal }, info) {
     const { size, after } = pageRequest(args)
     const scope = `query run ${run.id}`
     const [position] = after === null ? [0] : cursors.decode(scope, [{ type: 'BIGINT', nullable: false }], after)
     const offset = Number(position)
     if (offset < 0) throw badCursor()
     const page = await services.results.page(run, { offset, size }, signal)
+    if (page) budget.charge(page.rows, timesSelected(selected(info)))
     return page && resultPage(page, offset, at => cursors.encode(scope, [String(at)]))
   },
 
   content: (run, { services }) => services.results.content(run),
 
   url: ({ id, model, state }, format, { services }) =>
-    state === 'DONE' ? `${services.publicUrl()}/content/${model}/results/${id}.${format.toLowerCase()}` : null,
+    state === 'DONE' ? services.links.to({ model, version: RESULTS, file: `${id}.${format.toLowerCase()}` }) : null,
 }
 
 /** The run as it is once it has ended, or the time is over. */
@@ -66,6 +73,12 @@ async function untilEnded(run: QueryRun, waitMs: number, { services, signal }: O
   }
   if (waitMs > 0 && newest.endedAt === null) await services.completions.until(run.model, look, waitMs, signal)
   return newest
+}
+
+/** The versions of other models that it reads: SQL reads none. */
+async function readsOf(model: Model, work: QueryWork, context: OperationContext): Promise<NamedRead[]> {
+  const query = work.is === 'function' && kindOf(model, context).queries.get(work.name)
+  return query ? namedReads(model, query, work.args, context) : []
 }
 
 /** @throws TeatreeError BAD_VALUE */
@@ -86,8 +99,5 @@ function workOf(kind: Kind, { sql, function: called }: StartQuery['input']['quer
       'BAD_VALUE',
       `query.function.arguments: ${name} has no ${JSON.stringify(unknown)}; there are ${Object.keys(query.arguments).join(', ')}.`,
     )
-  // What a run reads is kept for it, and that is one version.
-  if (Object.values(query.arguments).some(({ type }) => type.is === 'model'))
-    throw new TeatreeError('BAD_VALUE', `query.function.name: ${name} reads other models; ask for it as a field.`)
   return { is: 'function', name, args: coerceArguments(kind, query, given) }
 }

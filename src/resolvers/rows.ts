@@ -1,14 +1,16 @@
 import type { TableResolvers } from '../../schema/resolvers.ts'
-import type { RowSource, SnapshotSource } from '../../schema/shapes.ts'
+import type { RowSource } from '../../schema/shapes.ts'
 import type { Order } from '../engine/plan.ts'
 import type { Table } from '../kinds/kind.ts'
-import { readAt, refuse } from '../kinds/refuse.ts'
-import type { Row, Value } from '../kinds/types.ts'
+import { readAt } from '../kinds/refuse.ts'
+import type { Value } from '../kinds/types.ts'
 import { coerce } from '../kinds/values.ts'
 import { parseWhere } from '../kinds/where.ts'
-import { keyName, type OperationContext } from './context.ts'
+import { timesSelected } from './answer-budget.ts'
 import { pageOf, pageRequest } from './pages.ts'
-import { columnsOf, refers, selected, selectedNodes } from './selection.ts'
+import { keyOf, loadRow, readReferences } from './references.ts'
+import { columnOf, tableOf } from './row-tables.ts'
+import { columnsOf, selected, selectedNodes } from './selection.ts'
 
 /** Rows of a snapshot: pages of them, one by its key, and those that rows refer to. */
 export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
@@ -28,18 +30,19 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
       async read(limit) {
         const reader = await snapshot.reader()
         const plan = { table: table.name, columns, where, orderBy, limit, last: request.last, ...position }
-        const found = await reader.rows(plan, context.signal)
-        return found.map(values => ({
-          node: { snapshot, table, values },
+        const found = context.budget.charge(await reader.rows(plan, context.signal), timesSelected(selection))
+        const nodes = found.map((values): RowSource => ({ snapshot, table, values }))
+        await readReferences(nodes, { snapshot, table, selection, info, context })
+        return nodes.map(node => ({
+          node,
           cursor: () =>
             context.cursors.encode(
               scope,
-              orderBy.map(({ column }) => values[column] ?? null),
+              orderBy.map(({ column }) => node.values[column] ?? null),
             ),
         }))
       },
       goesOn: () => context.services.snapshots.paged(snapshot.version),
-      atOnce: refers(table, selection),
       count: async () => (await snapshot.reader()).count(table.name, where, context.signal),
     })
   },
@@ -50,34 +53,16 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
       const value = key[name] ?? null
       return value === null ? null : readAt(name, () => coerce(type, value))
     })
-    return loadRow(snapshot, table, columnsOf(table, selected(info)), values, context)
+    return loadRow(snapshot, table, selected(info), values, context)
   },
 
-  async reference({ snapshot, values }, reference, context, info) {
+  reference({ snapshot, values, references }, reference, context, info) {
+    const read = references?.get(reference.as)
+    if (read !== undefined) return read
     const target = tableOf(snapshot, reference.table)
-    const key = reference.columns.map(name => values[name] ?? null)
-    // Nulls are equal in a key, but only a column that may be null has them.
-    const leads = key.every((value, index) => value !== null || columnOf(target, target.key[index] ?? '').nullable)
-    return leads ? loadRow(snapshot, target, columnsOf(target, selected(info)), key, context) : null
+    const key = keyOf(target, reference, values)
+    return key && loadRow(snapshot, target, selected(info), key, context)
   },
-}
-
-/** One row; what a page asks for row by row is read in one go. */
-async function loadRow(
-  snapshot: SnapshotSource,
-  table: Table,
-  columns: readonly string[],
-  key: readonly Value[],
-  context: OperationContext,
-): Promise<RowSource | null> {
-  const { model, version } = snapshot.version
-  const batch = context.rowsByKey(JSON.stringify([model, version, table.name, columns]), async keys => {
-    const reader = await snapshot.reader()
-    const found = await reader.readByKeys(table.name, columns, table.key, keys, context.signal)
-    return new Map(found.map((row: Row) => [keyName(table.key.map(name => row[name] ?? null)), row]))
-  })
-  const values = await batch.load(key)
-  return values && { snapshot, table, values }
 }
 
 /** The order as it was asked for, then the key: it tells all rows apart. */
@@ -89,14 +74,4 @@ export function completeOrder(table: Table, orderBy: readonly Partial<Order>[]):
     if (!orders.has(column)) orders.set(column, { column, direction: direction ?? 'ASC', nulls: nulls ?? 'LAST' })
   }
   return [...orders.values()]
-}
-
-export function columnOf(table: Table, name: string) {
-  return table.columns.get(name) ?? refuse('column', `${table.name} has no column ${name}`)
-}
-
-function tableOf({ kind }: SnapshotSource, name: string): Table {
-  const table = kind.tables.get(name)
-  if (!table) throw new Error(`kind ${kind.name} has no table ${name}`)
-  return table
 }

@@ -22,9 +22,9 @@ export type Selection = ReadonlyMap<string, readonly FieldNode[]>
  */
 export function selected(info: Info, ...paths: readonly (readonly string[])[]): Selection {
   const nodes = (paths.length > 0 ? paths : [[]]).flatMap(path =>
-    path.reduce((from, name) => below(info, from).get(name) ?? [], info.fieldNodes as readonly FieldNode[]),
+    path.reduce((from, name) => fieldsOf(info, from).get(name) ?? [], info.fieldNodes as readonly FieldNode[]),
   )
-  return below(info, nodes)
+  return fieldsOf(info, nodes)
 }
 
 /** The fields of a connection's nodes. */
@@ -41,7 +41,8 @@ export function columnsOf(table: Table, selection: Selection): string[] {
 export const refers = (table: Table, selection: Selection): boolean =>
   table.references.some(({ as }) => selection.has(as))
 
-function below(info: Info, fields: readonly FieldNode[]): Selection {
+/** The fields selected below some. */
+export function fieldsOf(info: Pick<Info, 'fragments' | 'variableValues'>, fields: readonly FieldNode[]): Selection {
   const found = new Map<string, FieldNode[]>()
   // Once for all fields: a fragment that is spread twice, or in a circle of spreads, adds nothing the second time.
   const spread = new Set<string>()
@@ -63,7 +64,7 @@ function below(info: Info, fields: readonly FieldNode[]): Selection {
   return found
 }
 
-function isIncluded({ variableValues }: Info, node: SelectionNode): boolean {
+function isIncluded({ variableValues }: Pick<Info, 'variableValues'>, node: SelectionNode): boolean {
   return (
     getDirectiveValues(GraphQLSkipDirective, node, variableValues)?.if !== true &&
     getDirectiveValues(GraphQLIncludeDirective, node, variableValues)?.if !== false

@@ -5,7 +5,6 @@ import { pinVersion, releaseVersion } from '../jobs/pins.ts'
 import type { Model } from '../jobs/records.ts'
 import { completionCursor } from './completion-cursors.ts'
 import type { OperationContext } from './context.ts'
-import { contentLink } from './links.ts'
 import { pageOf, pageRequest } from './pages.ts'
 import { acquire, sourceOf } from './snapshot-source.ts'
 import { milliseconds } from './waits.ts'
@@ -50,7 +49,7 @@ export const snapshots: SnapshotResolvers = {
     })),
 
   tableUrl: ({ name, snapshot: { version } }, format, { services }) =>
-    contentLink(services, version, `${name}.${format.toLowerCase()}`),
+    services.links.to({ ...version, file: `${name}.${format.toLowerCase()}` }),
 
   async pin({ model: id, version, label }, context) {
     const model = await known(id, context)

@@ -4,8 +4,10 @@ import type { SqlResult } from '../../schema/shapes.ts'
 import { isUuid } from '../jobs/ledger.ts'
 import { canonicalJson } from '../kinds/validate.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { timesSelected } from './answer-budget.ts'
 import { badCursor, type Cursors, type PositionPart } from './cursors.ts'
 import { pageRequest } from './pages.ts'
+import { selected } from './selection.ts'
 
 /** The result that a page is of, and how many rows of it come before. */
 const POSITION: PositionPart[] = [
@@ -16,7 +18,7 @@ const MAX_PARAMS = 1_000
 
 /** `snapshot.sql`: a SELECT over the tables of a version. */
 export const sql: Pick<QueryRunResolvers, 'sql'> = {
-  async sql(snapshot, { statement, params, ...args }, context) {
+  async sql(snapshot, { statement, params, ...args }, context, info) {
     const { model, version } = snapshot
     const { size, after } = pageRequest(args)
     const given = plainParams('params', params)
@@ -27,6 +29,7 @@ export const sql: Pick<QueryRunResolvers, 'sql'> = {
     const start = { result, offset, size }
     const of = { model, reader: await snapshot.reader(), statement, params: given, scope }
     const page = await context.services.sql.page(of, start, context.signal)
+    context.budget.charge(page.rows, timesSelected(selected(info)))
     // Who goes on has to find the version, too.
     if (page.hasNextPage) context.services.snapshots.paged(version)
     return resultPage(page, offset, at => cursors.encode(scope, [page.result, at]))

@@ -2,7 +2,7 @@ import { versionGone } from '../jobs/version-leases.ts'
 import { namesTag } from './byte-range.ts'
 import type { Exchange } from './exchange.ts'
 import { answerFile } from './file-answer.ts'
-import { type ContentDeps, IMMUTABLE, type Published } from './published.ts'
+import { type ContentDeps, immutable, type Published } from './published.ts'
 
 /**
  * The version as one DuckDB file, whole or in ranges. Where the store has it and can be asked for it without us, the
@@ -14,7 +14,7 @@ export async function answerDatabase(exchange: Exchange, deps: ContentDeps, publ
   const elsewhere = await storeUrl(exchange, deps, published)
   if (elsewhere !== null) return redirect(exchange, elsewhere)
   const headers = {
-    ...IMMUTABLE,
+    ...immutable(exchange),
     'content-type': 'application/vnd.duckdb',
     'content-disposition': `attachment; filename="${model.id}-${version.version}.duckdb"`,
   }

@@ -11,7 +11,7 @@ import { TeatreeError } from '../platform/errors.ts'
 import { stream } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { answerFile } from './file-answer.ts'
-import { type ContentDeps, IMMUTABLE, type Published } from './published.ts'
+import { type ContentDeps, immutable, type Published } from './published.ts'
 
 /** What a table can be had as, by extension: its media type. */
 export const FORMATS: Record<StreamFormat | 'parquet', string> = {
@@ -44,7 +44,7 @@ export async function answerTable(
   const format = formatOf(extension)
   const { request, response, signal } = exchange
   const headers = {
-    ...IMMUTABLE,
+    ...immutable(exchange),
     'content-type': FORMATS[format],
     'content-disposition': `attachment; filename="${model.id}-${version.version}-${table.name}.${format}"`,
   }

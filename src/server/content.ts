@@ -1,4 +1,5 @@
 import { noModel } from '../jobs/ledger.ts'
+import { RESULTS } from '../jobs/links.ts'
 import { VersionLost } from '../jobs/lost.ts'
 import type { Model, Version } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
@@ -14,11 +15,12 @@ export const contentRoute = (deps: ContentDeps): Route => ({
   path: '/content/:model/:version/:file',
   async handle(exchange) {
     const { model: id = '', version = '', file = '' } = exchange.params
+    deps.services.links.check({ model: id, version, file }, exchange.url.searchParams)
     // Not all that can stand in a path can stand in a question to the database.
     const model = /^[a-z0-9-]+$/.test(id) ? await deps.services.models.get(id) : null
     if (!model) throw noModel(id)
-    if (version === 'latest') return redirect(exchange, `/content/${id}/${model.version}/${encodeURIComponent(file)}`)
-    if (version === 'results') return answerResult(exchange, deps, model, file)
+    if (version === 'latest') return redirect(exchange, `../${model.version}/${encodeURIComponent(file)}`)
+    if (version === RESULTS) return answerResult(exchange, deps, model, file)
     const published = { model, version: await find(deps, model, version, exchange.signal) }
     if (file === 'model.duckdb') return answerDatabase(exchange, deps, published)
     if (file === 'blocks') return answerBlocks(exchange, deps, published)
@@ -37,6 +39,7 @@ async function find({ services }: ContentDeps, model: Model, version: string, si
   throw new TeatreeError('NOT_FOUND', `Model ${model.id} has no version ${version}; the newest is ${model.version}.`)
 }
 
+/** Relative to what was asked for: a proxy may have us below a path of its own. */
 function redirect({ response, url }: Exchange, path: string): void {
   response.writeHead(302, { location: path + url.search, 'cache-control': 'no-cache', 'content-length': 0 })
   response.end()

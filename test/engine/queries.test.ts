@@ -381,7 +381,7 @@ test('a process that is killed when its result is done, and not yet taken, says 
   const own = join(folder.path, 'own')
   const one = new QueryProcess(own, { memoryBytes: MEMORY, threads: 1, kindsDir: undefined })
   const snapshot = { kind: orchard.name, shape: orchard.shape, tables: [], files: {} }
-  const job = { snapshot, work: sql('SELECT 1'), checkOnly: false, rows: 1, bytes: 1 << 20 }
+  const job = { snapshot, reads: [], work: sql('SELECT 1'), checkOnly: false, rows: 1, bytes: 1 << 20 }
   expect(await one.run(job, 60, undefined)).toMatchObject({ rows: 1 })
   process.kill(one.pid ?? 0, 'SIGKILL')
   await vi.waitFor(() => expect(stat(own)).rejects.toThrow('ENOENT'))

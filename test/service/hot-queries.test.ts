@@ -44,6 +44,7 @@ const GROWING = new Set([
   'intent_read',
   'version_lease',
   'query_run',
+  'query_run_read',
 ])
 
 let stack: AsyncDisposableStack
@@ -82,6 +83,8 @@ async function fill({ db }: Control): Promise<void> {
     `INSERT INTO query_run (id, model, version, work, digest, traceparent)
      SELECT gen_random_uuid(), 'm7', 1239, '{"is":"sql","statement":"SELECT 1","params":[]}', '', ''
        FROM generate_series(1, 50)`,
+    `INSERT INTO query_run_read (query_run, position, alias, model, version)
+     SELECT id, n, 'source', 'm8', 1239 - n FROM query_run, generate_series(0, 39) n WHERE ended_at IS NULL`,
     `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256, query_run)
      SELECT model, version, 'RESULT', id || '-0.parquet', 'file:///file', 1, repeat('0', 64), id
        FROM query_run WHERE state = 'DONE' AND version > 1200`,
@@ -160,6 +163,7 @@ test('what is asked for all the time reads no table that grows from end to end',
   const queryRuns = new QueryRuns(db)
   const newRun: NewQueryRun = {
     version: { model: 'm7', version: 1240 },
+    reads: [{ alias: 'source', version: { model: 'source', version: 1240 } }],
     work: { is: 'sql', statement: 'SELECT 1', params: [] },
     asked: 'one',
     idempotencyKey: 'one',

@@ -3,6 +3,7 @@ import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { type Answer, openServer, send, type TestServer } from '../support/http-server.ts'
+import { sale } from '../support/sales-model.ts'
 
 let server: TestServer
 beforeAll(async () => {
@@ -120,4 +121,68 @@ test('JSON that cannot be read is a bad value, with nothing of what read it', as
       errors: [{ message: 'The request holds JSON that cannot be read.', extensions: { code: 'BAD_VALUE' } }],
     })
   }
+})
+
+describe('an operation that would be answered with too much', () => {
+  let model: string
+  beforeAll(async () => {
+    const text = (length: number, n: number) => `${n}`.padEnd(length, '.')
+    const sites = Array.from({ length: 2 }, (_, n) => ({ siteId: `S${n}`, name: text(20_000, n) }))
+    const rows = Array.from({ length: 1000 }, (_, n) =>
+      sale({ orderId: `A${n}`, siteId: `S${n % 2}`, customerId: text(4_000, n) }),
+    )
+    model = await server.salesModel(['appendSites', { rows: sites }], ['appendSales', { rows }])
+  })
+  const of = (fields: string) => `{ salesModel(id: "${model}") { snapshot { ${fields} } } }`
+  const all = (fields: string) => `sales(first: 1000) { nodes { ${fields} } }`
+  const SQL = 'sql(first: 1000, statement: "SELECT customerId FROM sales")'
+  const TOO_MUCH: Record<string, () => string> = {
+    'pages of rows': () => of(list(100, n => `a${n}: ${all('customerId')}`)),
+    'pages of SQL': () => of(list(5, n => `a${n}: ${SQL} { rows }`)),
+    'pages of groups': () =>
+      of(
+        list(
+          5,
+          n =>
+            `a${n}: salesAggregate(groupBy: [{ column: customerId }], first: 1000) { nodes { group { customerId } } }`,
+        ),
+      ),
+    'pages of what changed': () =>
+      of(list(5, n => `a${n}: salesDiff(from: { version: 0 }, first: 1000) { nodes { after { customerId } } }`)),
+    'the same text again and again': () => of(all(list(5, n => `a${n}: customerId`))),
+    'what many rows refer to': () => of(all('site { name }')),
+  }
+  const codes = (errors: Answer[] | undefined) => [...new Set(errors?.map(error => error.extensions.code))]
+
+  test.each(Object.entries(TOO_MUCH))('%s', async (_, query) => {
+    const answer = await post(JSON.stringify({ query: query() }))
+    expect(codes(answer.json().errors)).toEqual(['RESULT_TOO_LARGE'])
+    expect(answer.body.length).toBeLessThan(17 << 20)
+  })
+
+  test('over a WebSocket, and as an event of a subscription', async () => {
+    const client = createClient({
+      url: `${server.url.replace('http', 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      retryAttempts: 0,
+    })
+    const snapshot = `... on SalesSnapshot { ${all('site { name }')} }`
+    for (const query of [
+      of(all('site { name }')),
+      `subscription { completions(model: "${model}") { edges { cursor } snapshot { ${snapshot} } } }`,
+    ]) {
+      const events = client.iterate<Answer>({ query })
+      expect(codes((await events.next()).value?.errors as Answer[])).toEqual(['RESULT_TOO_LARGE'])
+      await events.return?.()
+    }
+    await client.dispose()
+  })
+
+  test('is told from one that is just so large', async () => {
+    const { data, errors } = await server.answer(of(list(3, n => `a${n}: ${all('customerId')}`)))
+    expect(errors).toBeUndefined()
+    expect(data.salesModel.snapshot.a2.nodes).toHaveLength(1000)
+    const { errors: none } = await server.answer(of(`${SQL} { rows }`))
+    expect(none).toBeUndefined()
+  })
 })

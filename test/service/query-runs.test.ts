@@ -43,6 +43,9 @@ const append = (id: string, orders: number, prefix = 'A') =>
     { id, rows: Array.from({ length: orders }, (_, n) => sale({ orderId: `${prefix}${n}`, siteId: `S${n % 3}` })) },
   )
 
+const linkTo = (path: string) =>
+  expect.stringMatching(`^http://test/content/${path}\\?expires=\\d+&signature=[\\w-]{16}$`)
+
 const RUN = `id readVersion state rowCount error { code message } columns { name type } startedAt endedAt expiresAt
   model { id } url(format: CSV) content { form bytes rows sha256 url uri }
   rows(first: 2) { rows pageInfo { hasNextPage endCursor } }`
@@ -100,8 +103,8 @@ test('SQL runs by itself, and its result is in the store, to be paged', async ()
       ],
       pageInfo: { hasNextPage: true },
     },
-    content: [{ form: 'RESULT', rows: '3', url: `http://test/content/${model}/results/${started.id}.parquet` }],
-    url: `http://test/content/${model}/results/${started.id}.csv`,
+    content: [{ form: 'RESULT', rows: '3', url: linkTo(`${model}/results/${started.id}.parquet`) }],
+    url: linkTo(`${model}/results/${started.id}.csv`),
   })
   expect(Date.parse(done.expiresAt) - Date.parse(done.endedAt)).toBe(3600_000)
   const next = await api.graphql(

@@ -20,6 +20,9 @@ const append = (model: string, orders: readonly string[], more = 'waitMs: 30000'
     { model, rows: orders.map(orderId => sale({ orderId })) },
   )
 
+const linkTo = (path: string) =>
+  expect.stringMatching(`^http://test/content/${path}\\?expires=\\d+&signature=[\\w-]{16}$`)
+
 test('a model, from its making to its deletion', async () => {
   const id = await api.create({ kind: 'sales', id: 'north', name: 'North', size: 'LARGE' })
   const goals = await api.create({ kind: 'goals', reads: [id] })
@@ -133,7 +136,7 @@ test('an intent is held until it has ended, and shows what it did and where', as
     snapshots: { nodes: [{ version: 1 }, { version: 0 }] },
   })
   expect(of.contentIndex.nodes).toContainEqual(
-    expect.objectContaining({ version: 1, form: 'DUCKDB', url: `http://test/content/${model}/1/model.duckdb` }),
+    expect.objectContaining({ version: 1, form: 'DUCKDB', url: linkTo(`${model}/1/model.duckdb`) }),
   )
 })
 
@@ -201,7 +204,7 @@ test('a pinned version is kept past those that are let go, until it is released'
     `mutation { pinSnapshot(model: "${model}", version: 1, label: "audit") { id labels tables { name rows url(format: CSV) } } }`,
   )
   expect(pinSnapshot).toMatchObject({ id: `${model}@1`, labels: ['audit'] })
-  expect(pinSnapshot.tables[4]).toEqual({ name: 'sales', rows: '1', url: `http://test/content/${model}/1/sales.csv` })
+  expect(pinSnapshot.tables[4]).toEqual({ name: 'sales', rows: '1', url: linkTo(`${model}/1/sales.csv`) })
   for (const order of ['B', 'C', 'D', 'E']) await append(model, [order])
   const kept = async () => {
     const { model: of } = await api.graphql(`{ model(id: "${model}") { snapshots { nodes { version labels } } } }`)
@@ -228,9 +231,7 @@ test('an archived file has a url while its version is kept', async () => {
     return (await api.graphql(query)).model.contentIndex.nodes
   }
   await append(model, ['A'])
-  await expect
-    .poll(urls, { timeout: 10_000 })
-    .toEqual([{ form: 'PARQUET', url: `http://test/content/${model}/1/sales.parquet` }])
+  await expect.poll(urls, { timeout: 10_000 }).toEqual([{ form: 'PARQUET', url: linkTo(`${model}/1/sales.parquet`) }])
   for (const order of ['B', 'C', 'D', 'E']) await append(model, [order])
   await expect.poll(urls, { timeout: 10_000 }).toEqual([{ form: 'PARQUET', url: null }])
 })

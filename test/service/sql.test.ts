@@ -112,7 +112,7 @@ test('a cursor that somebody made names no file of ours, and no result of anothe
   const { version } = (await api.graphql('query ($id: ID!) { model(id: $id) { version } }', { id: model })).model
   const scope = `sql ${model}@${version} ${hash('sha256', canonicalJson([statement, []]))}`
   const forged = (result: string, offset = 10) =>
-    codeOf(statement, { after: new Cursors(api.services.cursorKey).encode(scope, [result, offset]) })
+    codeOf(statement, { after: new Cursors(api.services.signatures).encode(scope, [result, offset]) })
   expect(await forged('../store/x')).toBe('BAD_CURSOR')
   expect(await forged('', -1)).toBe('BAD_CURSOR')
   expect(await forged(crypto.randomUUID())).toBe('RESULT_GONE')

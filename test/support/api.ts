@@ -8,8 +8,8 @@ import type { SnapshotReader } from '../../src/engine/engine.ts'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
-import { cursorKey } from '../../src/jobs/cursor-key.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
+import { Links } from '../../src/jobs/links.ts'
 import { Manager } from '../../src/jobs/manager.ts'
 import { migrate } from '../../src/jobs/migrate.ts'
 import { Models } from '../../src/jobs/models.ts'
@@ -19,6 +19,7 @@ import { Queue } from '../../src/jobs/queue.ts'
 import type { Version } from '../../src/jobs/records.ts'
 import { ResultFiles } from '../../src/jobs/result-files.ts'
 import type { Services } from '../../src/jobs/services.ts'
+import { signingKey } from '../../src/jobs/signing-key.ts'
 import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
 import { SqlQueries } from '../../src/jobs/sql-queries.ts'
 import { StoredResults } from '../../src/jobs/stored-results.ts'
@@ -28,6 +29,7 @@ import { checkKind } from '../../src/kinds/check.ts'
 import { loadKinds } from '../../src/kinds/registry.ts'
 import { openObjectStore } from '../../src/platform/objects/index.ts'
 import { Database } from '../../src/platform/postgres.ts'
+import { Signatures } from '../../src/platform/signatures.ts'
 import { createContext, formatError, makeSchema } from '../../src/resolvers/index.ts'
 import { Deliveries } from '../../src/server/deliveries.ts'
 import { follow } from '../../src/server/operations.ts'
@@ -35,6 +37,9 @@ import { quiet } from './control.ts'
 import lab from './kinds/lab.ts'
 import { createDatabase } from './postgres.ts'
 import { type QueryOptions, querySettings } from './query-settings.ts'
+
+/** Where the lab is, for the processes in which queries run. */
+const KINDS = join(import.meta.dirname, 'kinds')
 
 // biome-ignore lint/suspicious/noExplicitAny: an answer has the shape that the query asked for; tests say it by reading it
 export type Answer = any
@@ -77,7 +82,7 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     open => open.close(),
   )
   const objects = stack.adopt(openObjectStore(pathToFileURL(join(dir, 'store')).href), store => store.close())
-  const engine = duckdbEngine({ log: quiet, queries: { ...queries, folder: join(dir, 'queries') } })
+  const engine = duckdbEngine({ log: quiet, queries: { ...queries, folder: join(dir, 'queries'), kindsDir: KINDS } })
   const engines = new Map([[engine.name, engine]])
   const completions = stack.adopt(new Completions(db), open => open.close())
   await completions.start(quiet)
@@ -101,6 +106,7 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     stack.defer(() => runner.close())
     runner.start()
   }
+  const signatures = new Signatures(await signingKey(db))
   const services = {
     db,
     kinds,
@@ -115,8 +121,8 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     uploads,
     content: contentIndex({ db, objects }),
     downloads: new CleanFiles({ db, engines, dataDir: dir }),
-    cursorKey: await cursorKey(db),
-    publicUrl: () => 'http://test',
+    signatures,
+    links: new Links({ signatures, publicUrl: () => 'http://test' }),
   }
   const schema = makeSchema(services)
   const deliveries = new Deliveries(services)

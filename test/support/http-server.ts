@@ -3,16 +3,18 @@ import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
-import { cursorKey } from '../../src/jobs/cursor-key.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
+import { Links } from '../../src/jobs/links.ts'
 import { QueryRunner } from '../../src/jobs/query-runner.ts'
 import { QueryRuns } from '../../src/jobs/query-runs.ts'
 import type { Version } from '../../src/jobs/records.ts'
 import { ResultFiles } from '../../src/jobs/result-files.ts'
 import type { Services } from '../../src/jobs/services.ts'
+import { signingKey } from '../../src/jobs/signing-key.ts'
 import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
 import { SqlQueries } from '../../src/jobs/sql-queries.ts'
 import { StoredResults } from '../../src/jobs/stored-results.ts'
+import { Signatures } from '../../src/platform/signatures.ts'
 import { startTelemetry } from '../../src/platform/telemetry/index.ts'
 import type { Identify } from '../../src/server/callers.ts'
 import type { OutboxLimits } from '../../src/server/outbox.ts'
@@ -45,6 +47,8 @@ export async function openServer(
     idleMs?: number
     kindsDir?: string
     publicUrl?: string
+    /** The clock that links are good by. */
+    now?: () => number
     runs?: boolean
     identify?: Identify
     outbox?: OutboxLimits
@@ -69,6 +73,7 @@ export async function openServer(
   const runner = new QueryRunner({ db, snapshots, completions, results: stored, limits, log: quiet })
   stack.defer(() => runner.close())
   if (options.runs) runner.start()
+  const signatures = new Signatures(await signingKey(db))
   const services: Services = {
     db,
     kinds,
@@ -83,8 +88,8 @@ export async function openServer(
     uploads,
     content,
     downloads,
-    cursorKey: await cursorKey(db),
-    publicUrl,
+    signatures,
+    links: new Links({ signatures, publicUrl, ...(options.now && { now: options.now }) }),
   }
   const program = new URL('../../bin/teatree.js', import.meta.url).pathname
   const launcher = stack.adopt(

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { Signatures } from '../../src/platform/signatures.ts'
 import { Cursors } from '../../src/resolvers/cursors.ts'
 import { pageOf, pageRequest } from '../../src/resolvers/pages.ts'
 
-const cursors = new Cursors(Buffer.from('a key'))
+const cursors = new Cursors(new Signatures(Buffer.from('a key')))
 const PARTS = [
   { type: 'VARCHAR', nullable: true },
   { type: 'DECIMAL(18,4)', nullable: false },
@@ -36,14 +37,14 @@ test('a cursor of another order, a cut one and a changed one are bad', () => {
 })
 
 test('a cursor that was made with another key is bad, whoever knows how they are made', () => {
-  const forged = new Cursors(Buffer.from('another')).encode('sales by date', ['A', '1.0000', 1])
+  const forged = new Cursors(new Signatures(Buffer.from('another'))).encode('sales by date', ['A', '1.0000', 1])
   expect(() => cursors.decode('sales by date', PARTS, forged)).toThrow(BAD)
-  const ours = new Cursors(Buffer.from('a key')).encode('sales by date', ['A', '1.0000', 1])
+  const ours = new Cursors(new Signatures(Buffer.from('a key'))).encode('sales by date', ['A', '1.0000', 1])
   expect(cursors.decode('sales by date', PARTS, ours)).toEqual(['A', '1.0000', 1])
 })
 
 test('who has no key takes the cursors of those who have, of the same order alone, and is not taken by them', () => {
-  const keyless = new Cursors(null)
+  const keyless = new Cursors(new Signatures(null))
   const signed = cursors.encode('sales by date', ['A', '1.0000', 1])
   expect(keyless.decode('sales by date', PARTS, signed)).toEqual(['A', '1.0000', 1])
   expect(() => keyless.decode('sales by amount', PARTS, signed)).toThrow(BAD)

@@ -1,14 +1,14 @@
 import type { Table } from '../../kinds/kind.ts'
-import type { Row } from '../../kinds/types.ts'
+import type { Row, Value } from '../../kinds/types.ts'
 import type { AggregatePlan, AggregateRow, Filter, Measure } from '../plan.ts'
 import { bucketDay, bucketNumber } from './buckets.ts'
 import { behind, type OrderKey, orderByText } from './keyset.ts'
-import { checkedMeasure, havingType, measureIsNullable, measureSql, measureType } from './measures.ts'
+import { havingType, measureCheck, measureIsNullable, measureSql, measureType } from './measures.ts'
 import { quoted } from './sql.ts'
 import { columnOf, type Scope, type Statement, tableOf } from './statement.ts'
 import { compileFilter, compileOperand, ParameterSink } from './where-sql.ts'
 
-/** A page of groups, with the columns that aggregateRow reads. Without groups it has one row, also over no rows. */
+/** A page of groups, with the columns that aggregateReader reads. Without groups it has one row, also over no rows. */
 export function compileAggregate(scope: Scope, plan: AggregatePlan): Statement {
   const params = new ParameterSink()
   const { text, measures } = compileGroups(scope, plan, params)
@@ -26,17 +26,24 @@ export function compileGroupCount(scope: Scope, plan: AggregatePlan): Statement 
   return { text: `SELECT count(*) AS count FROM (${text})`, params: params.params }
 }
 
-/** What the plan asks for, out of a row of its statement. */
-export function aggregateRow(kind: Scope['kind'], plan: AggregatePlan, row: Row): AggregateRow {
+/** What takes out of rows of its statement what the plan asks for. */
+export function aggregateReader(kind: Scope['kind'], plan: AggregatePlan): (row: Row) => AggregateRow {
   const table = tableOf(kind, plan.table)
-  const measures = measuresOf(plan)
-  const measured = (measure: Measure) =>
-    checkedMeasure(table, measure, row[measureColumn(placeOf(measures, measure))] ?? null)
-  return {
-    groups: plan.groups.map((_, index) => row[groupColumn(index)] ?? null),
-    measures: plan.measures.map(measured),
-    position: plan.orderBy.map(({ by }) => (by.is === 'group' ? (row[groupColumn(by.index)] ?? null) : measured(by))),
+  const all = measuresOf(plan)
+  type Read = (row: Row) => Value
+  const group = (index: number): Read => {
+    const name = groupColumn(index)
+    return row => row[name] ?? null
   }
+  const measured = (measure: Measure): Read => {
+    const [name, checked] = [measureColumn(placeOf(all, measure)), measureCheck(table, measure)]
+    return row => checked(row[name] ?? null)
+  }
+  const groups = plan.groups.map((_, index) => group(index))
+  const measures = plan.measures.map(measured)
+  const position = plan.orderBy.map(({ by }) => (by.is === 'group' ? group(by.index) : measured(by)))
+  const each = (reads: readonly Read[], row: Row) => reads.map(read => read(row))
+  return row => ({ groups: each(groups, row), measures: each(measures, row), position: each(position, row) })
 }
 
 /** No column of a kind has a space in its name. */

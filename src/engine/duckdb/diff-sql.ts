@@ -1,5 +1,5 @@
 import type { Column, Table } from '../../kinds/kind.ts'
-import type { Row } from '../../kinds/types.ts'
+import type { Row, Value } from '../../kinds/types.ts'
 import type { DiffRow } from '../engine.ts'
 import type { DiffPlan } from '../plan.ts'
 import { type RowRange, rowsIn } from './changed-rows.ts'
@@ -9,7 +9,7 @@ import { columnOf, type Scope, type Statement, tableOf } from './statement.ts'
 import { compileFilter, ParameterSink, type TableNames } from './where-sql.ts'
 
 /**
- * A page of changes, with the columns that diffRow reads: both versions' rows side by side, joined by the key. Only
+ * A page of changes, with the columns that diffReader reads: both versions' rows side by side, joined by the key. Only
  * rows behind `after` go into the join, so that the pages get cheaper towards the end; and only those of `ranges`, where
  * it is known that others are the same in both. A key has one row in a version, so that what such a row is joined with
  * lies there too.
@@ -52,20 +52,26 @@ export function compileDiff(
   return { text, params: params.params }
 }
 
-/** The change that a row of the statement says. */
-export function diffRow(table: Table, plan: DiffPlan, row: Row): DiffRow {
-  const read = (of: 'older' | 'newer', columns: readonly string[]): Row | null =>
-    row[`${of} is there`] === null
-      ? null
-      : Object.fromEntries(columns.map(name => [name, row[`${of} ${name}`] ?? null]))
-  const before = read('older', plan.columns)
-  const after = read('newer', plan.columns)
-  const key = read(after ? 'newer' : 'older', table.key) ?? {}
-  return {
-    change: before === null ? 'ADDED' : after === null ? 'REMOVED' : 'CHANGED',
-    key: table.key.map(name => key[name] ?? null),
-    before,
-    after,
+/** What takes the changes out of rows of the statement. */
+export function diffReader(table: Table, plan: DiffPlan): (row: Row) => DiffRow {
+  const side = (of: 'older' | 'newer') => {
+    const columns = plan.columns.map(name => [name, `${of} ${name}`] as const)
+    const key = table.key.map(name => `${of} ${name}`)
+    return {
+      row(from: Row): Row | null {
+        if (from[`${of} is there`] === null) return null
+        const read: Record<string, Value> = {}
+        for (const [name, column] of columns) read[name] = from[column] ?? null
+        return read
+      },
+      key: (from: Row) => key.map(column => from[column] ?? null),
+    }
+  }
+  const [older, newer] = [side('older'), side('newer')]
+  return row => {
+    const [before, after] = [older.row(row), newer.row(row)]
+    const change = before === null ? 'ADDED' : after === null ? 'REMOVED' : 'CHANGED'
+    return { change, key: (after ? newer : older).key(row), before, after }
   }
 }
 

@@ -50,16 +50,21 @@ export function havingType(table: Table, measure: Measure): LogicalType {
 export const measureIsNullable = (measure: Measure): boolean => measure.is !== 'count' && measure.is !== 'countDistinct'
 
 /**
- * The value, if it is one: DuckDB's sums of decimals run on past the 38 digits of their type, and those of doubles to
- * infinity.
- * @throws TeatreeError BAD_VALUE
+ * What answers with values of the measure, if they are such: DuckDB's sums of decimals run on past the 38 digits of their
+ * type, and those of doubles to infinity. It throws TeatreeError BAD_VALUE.
  */
-export function checkedMeasure(table: Table, measure: Measure, value: Value): Value {
-  if (value === null || measure.is === 'count') return value
+export function measureCheck(table: Table, measure: Measure): (value: Value) => Value {
+  if (measure.is === 'count') return value => value
   const type = measureType(table, measure)
-  const sound = decimalOf(type)
-    ? String(value).replace(/\D/g, '').replace(/^0+/, '').length <= 38
-    : type !== 'DOUBLE' || typeof value === 'number'
-  if (sound) return value
-  throw new TeatreeError('BAD_VALUE', `the ${measure.is} of ${measure.column} is out of range`)
+  const isSound = decimalOf(type) ? fits : (value: Value) => type !== 'DOUBLE' || typeof value === 'number'
+  return value => {
+    if (value === null || isSound(value)) return value
+    throw new TeatreeError('BAD_VALUE', `the ${measure.is} of ${measure.column} is out of range`)
+  }
+}
+
+const DIGITS = 38
+function fits(value: Value): boolean {
+  const text = String(value)
+  return text.length <= DIGITS || text.replace(/\D/g, '').replace(/^0+/, '').length <= DIGITS
 }

@@ -15,13 +15,14 @@ import type {
   TableRows,
 } from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
-import { aggregateRow, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
+import { aggregateReader, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
 import { changedRows, type RowRange } from './changed-rows.ts'
 import type { Connections, UseOptions } from './connections.ts'
-import { compileDiff, diffRow } from './diff-sql.ts'
+import { compileDiff, diffReader } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
+import type { QuerySnapshot } from './queries/messages.ts'
 import type { QueryProcesses } from './queries/query-processes.ts'
 import { runQuery } from './query-functions.ts'
 import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
@@ -90,7 +91,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
 
   async aggregate(plan: AggregatePlan, signal?: AbortSignal): Promise<AggregateRow[]> {
     const rows = await this.#all(compileAggregate(this.#scope, plan), signal)
-    return rows.map(row => aggregateRow(this.#kind, plan, row))
+    return rows.map(aggregateReader(this.#kind, plan))
   }
 
   countGroups(plan: AggregatePlan, signal?: AbortSignal): Promise<bigint> {
@@ -113,13 +114,10 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     const work = (sql: DuckDBSql) => runQuery(query, args, page, { sql, names: this.#names, reads: models })
     const read = (signal: AbortSignal) => this.#read(work, { signal, timeoutSeconds, schema })
     const key = JSON.stringify([schema, name, args, page, others.map(({ of }) => of.#names.schema)])
-    // All are held open by the one read.
-    return others.reduce(
-      (read, { of }) =>
-        () =>
-          of.#hold(read),
+    return holding(
+      others.map(({ of }) => of),
       () => this.#result(key, read, signal),
-    )()
+    )
   }
 
   /** How a query function of another model knows this version. */
@@ -141,11 +139,10 @@ export class DuckDBSnapshotReader implements SnapshotReader {
       const { text, params } = compileDiff(this.#scope, older.#names, plan, ranges)
       return sql.all(text, params)
     }
-    // Both are held open by the one read.
     const key = JSON.stringify([this.#names.schema, older.#names.schema, plan])
-    const rows = await older.#hold(() => this.#result(key, signal => this.#read(work, { signal }), signal))
+    const rows = await holding([older], () => this.#result(key, signal => this.#read(work, { signal }), signal))
     const table = tableOf(this.#kind, plan.table)
-    return rows.map(row => diffRow(table, plan, row))
+    return rows.map(diffReader(table, plan))
   }
 
   /** Found out once for all pages. Null where the versions have no base in common: then every row is looked at. */
@@ -172,7 +169,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   }
 
   async *stream(plan: TablePlan, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
-    const release = this.#holdOpen()
+    const release = this.holdOpen()
     try {
       yield* streamTable(this.#connections, this.#scope, plan, format, signal)
     } finally {
@@ -180,24 +177,42 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     }
   }
 
-  run(work: QueryWork, to: string, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
-    return this.#inProcess(work, to, bounds, signal)
+  run(
+    work: QueryWork,
+    to: string,
+    bounds: QueryBounds,
+    signal?: AbortSignal,
+    reads?: readonly QueryRead[],
+  ): Promise<QueryResult> {
+    return this.#inProcess(work, to, bounds, signal, reads)
   }
 
-  async check(work: QueryWork, seconds: number, signal?: AbortSignal): Promise<void> {
-    await this.#inProcess(work, null, { seconds, rows: 0, bytes: 0 }, signal)
+  async check(work: QueryWork, seconds: number, signal?: AbortSignal, reads?: readonly QueryRead[]): Promise<void> {
+    await this.#inProcess(work, null, { seconds, rows: 0, bytes: 0 }, signal, reads)
   }
 
-  #inProcess(work: QueryWork, to: string | null, bounds: QueryBounds, signal?: AbortSignal): Promise<QueryResult> {
+  #inProcess(
+    work: QueryWork,
+    to: string | null,
+    { seconds, rows, bytes }: QueryBounds,
+    signal?: AbortSignal,
+    reads: readonly QueryRead[] = [],
+  ): Promise<QueryResult> {
+    const others = reads.map(({ reader, ...read }) => ({ ...read, of: this.#beside(reader) }))
+    const sources = others.map(({ of, ...read }) => ({ ...read, version: of.version, snapshot: of.#forProcess() }))
+    const job = { snapshot: this.#forProcess(), reads: sources, work, checkOnly: to === null, rows, bytes }
+    return holding([this, ...others.map(({ of }) => of)], () => this.#processes().run(job, to, seconds, signal))
+  }
+
+  /** What another process needs to open the version. */
+  #forProcess(): QuerySnapshot {
     const { name: kind, shape, tables } = this.#kind
-    const snapshot = {
+    return {
       kind,
       shape,
       tables: [...tables.values()].map(({ name, columns }) => ({ name, columns: [...columns.values()] })),
       files: this.#files,
     }
-    const job = { snapshot, work, checkOnly: to === null, rows: bounds.rows, bytes: bounds.bytes }
-    return this.#hold(() => this.#processes().run(job, to, bounds.seconds, signal))
   }
 
   close(): Promise<void> {
@@ -227,21 +242,11 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   }
 
   #read<T>(work: (sql: DuckDBSql, statements: PreparedStatements) => Promise<T>, options?: UseOptions): Promise<T> {
-    return this.#hold(() => this.#connections.use(work, options))
-  }
-
-  /** Nothing is detached while the read is under way. */
-  async #hold<T>(read: () => Promise<T>): Promise<T> {
-    const release = this.#holdOpen()
-    try {
-      return await read()
-    } finally {
-      release()
-    }
+    return holding([this], () => this.#connections.use(work, options))
   }
 
   /** Nothing is detached until what this answers is called. */
-  #holdOpen(): () => void {
+  holdOpen(): () => void {
     this.#mustBeOpen()
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#reads.add(promise)
@@ -254,4 +259,11 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   #mustBeOpen(): void {
     if (this.#closed) throw new Error('the snapshot reader is closed')
   }
+}
+
+/** None of the versions is detached while the one read of them is under way. */
+async function holding<T>(readers: readonly DuckDBSnapshotReader[], read: () => Promise<T>): Promise<T> {
+  using held = new DisposableStack()
+  for (const reader of readers) held.defer(reader.holdOpen())
+  return await read()
 }

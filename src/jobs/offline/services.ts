@@ -2,6 +2,8 @@ import type { Engine } from '../../engine/engine.ts'
 import type { Kinds } from '../../kinds/kind.ts'
 import type { Log } from '../../platform/log.ts'
 import type { QueryGrant } from '../../platform/settings.ts'
+import { Signatures } from '../../platform/signatures.ts'
+import { Links } from '../links.ts'
 import type { ResultFiles } from '../result-files.ts'
 import type { Services } from '../services.ts'
 import { SqlQueries } from '../sql-queries.ts'
@@ -29,6 +31,8 @@ export function offlineServices(deps: {
 }): OfflineServices {
   const { dir, kinds, publicUrl } = deps
   const folder = new PulledFolder(dir)
+  // The key stays with the control database.
+  const signatures = new Signatures(null)
   const snapshots = new OfflineSnapshots({ ...deps, folder })
   return {
     folder,
@@ -45,7 +49,7 @@ export function offlineServices(deps: {
     queryRuns: refusing('query runs'),
     results: refusing('query runs'),
     uploads: refusing('uploads'),
-    cursorKey: null,
-    publicUrl,
+    signatures,
+    links: new Links({ signatures, publicUrl }),
   }
 }

@@ -1,4 +1,5 @@
 import { arg, defineFunction, defineKind, defineQuery } from 'teatree'
+import { drawnOrders } from './lab/drawn-orders.ts'
 import { incubate } from './lab/incubate.ts'
 import { orderedSamples } from './lab/ordered-samples.ts'
 import { outsideLimits } from './lab/outside-limits.ts'
@@ -44,5 +45,5 @@ export default defineKind({
   engines: ['DUCKDB', 'ARROW'],
   tables,
   functions: { recordDeliveries, flagReadings, runTrial, incubate },
-  queries: { dailyReadings, outsideLimits, orderedSamples },
+  queries: { dailyReadings, outsideLimits, orderedSamples, drawnOrders },
 })

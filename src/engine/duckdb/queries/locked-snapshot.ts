@@ -1,35 +1,29 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import type { ReadModel } from '../../../kinds/context.ts'
 import { attach } from '../attach.ts'
 import { emptyTables, type SnapshotTables, snapshotTables } from '../snapshot-tables.ts'
 import { DuckDBSql, literal } from '../sql.ts'
-import type { QuerySnapshot } from './messages.ts'
+import type { QueryJob, QuerySnapshot, QuerySource } from './messages.ts'
 
 const ALIAS = 'snapshot'
 
-/** One version in a DuckDB of its own that can reach nothing else, for good. */
+/** One version, and those of other models that are read with it, in a DuckDB of its own that can reach nothing else, for good. */
 export class LockedSnapshot {
   readonly #instance: DuckDBInstance
   readonly tables: SnapshotTables
+  readonly reads: readonly ReadModel[]
 
-  private constructor(instance: DuckDBInstance, tables: SnapshotTables) {
+  private constructor(instance: DuckDBInstance, tables: SnapshotTables, reads: readonly ReadModel[]) {
     this.#instance = instance
     this.tables = tables
+    this.reads = reads
   }
 
   /** @param limits `folder` is the one place where a result can be written */
   static async open(
-    { shape, tables, files }: QuerySnapshot,
+    { snapshot, reads }: Pick<QueryJob, 'snapshot' | 'reads'>,
     { folder, memory, threads }: { folder: string; memory: string; threads: string },
   ): Promise<LockedSnapshot> {
-    const kind = {
-      shape,
-      tables: new Map(
-        tables.map(({ name, columns }) => [
-          name,
-          { name, columns: new Map(columns.map(column => [column.name, column])) },
-        ]),
-      ),
-    }
     const instance = await DuckDBInstance.create(':memory:', {
       threads,
       memory_limit: memory,
@@ -42,10 +36,10 @@ export class LockedSnapshot {
     try {
       const connection = await instance.connect()
       const sql = new DuckDBSql(connection)
-      const isEmpty = Object.keys(files).length === 0
-      const found = isEmpty
-        ? await emptyTables(sql, kind, ALIAS)
-        : await snapshotTables(sql, kind, ALIAS, (await attach(sql, files, ALIAS)).shape)
+      const tables = await openTables(sql, snapshot, ALIAS)
+      const models: ReadModel[] = []
+      for (const [index, read] of reads.entries())
+        models.push(readModel(read, await openTables(sql, read.snapshot, `${ALIAS} of read ${index + 1}`)))
       await sql.run(
         `SET GLOBAL TimeZone = 'UTC';
          SET GLOBAL allowed_directories = [${literal(`${folder}/`)}];
@@ -53,7 +47,7 @@ export class LockedSnapshot {
          SET GLOBAL lock_configuration = true`,
       )
       connection.closeSync()
-      return new LockedSnapshot(instance, found)
+      return new LockedSnapshot(instance, tables, models)
     } catch (error) {
       instance.closeSync()
       throw error
@@ -75,4 +69,27 @@ export class LockedSnapshot {
   close(): void {
     this.#instance.closeSync()
   }
+}
+
+/** Attaches a version as `alias`, as its kind is today. */
+function openTables(sql: DuckDBSql, { shape, tables, files }: QuerySnapshot, alias: string): Promise<SnapshotTables> {
+  const columnsOf = (columns: QuerySnapshot['tables'][number]['columns']) =>
+    new Map(columns.map(column => [column.name, column]))
+  const kind = {
+    shape,
+    tables: new Map(tables.map(({ name, columns }) => [name, { name, columns: columnsOf(columns) }])),
+  }
+  const isEmpty = Object.keys(files).length === 0
+  if (isEmpty) return emptyTables(sql, kind, alias)
+  return attach(sql, files, alias).then(stored => snapshotTables(sql, kind, alias, stored.shape))
+}
+
+/** How a query function knows a version of another model. */
+function readModel({ alias, model, version, snapshot }: QuerySource, tables: SnapshotTables): ReadModel {
+  const { kind } = snapshot
+  const table = (name: string) => {
+    if (!snapshot.tables.some(each => each.name === name)) throw new Error(`kind ${kind} has no table ${name}`)
+    return tables.table(name)
+  }
+  return { alias, model, kind, version, table }
 }

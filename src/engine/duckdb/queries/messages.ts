@@ -1,3 +1,4 @@
+import type { ReadModel } from '../../../kinds/context.ts'
 import type { Column, KindShape } from '../../../kinds/kind.ts'
 import type { TeatreeError } from '../../../platform/errors.ts'
 import type { QueryResult, QueryWork, SnapshotFiles } from '../../engine.ts'
@@ -5,6 +6,8 @@ import type { QueryResult, QueryWork, SnapshotFiles } from '../../engine.ts'
 /** What a process is asked for: one query at a time. */
 export interface QueryJob {
   snapshot: QuerySnapshot
+  /** Versions of other models that a query function reads, in the order of its arguments. */
+  reads: readonly QuerySource[]
   work: QueryWork
   /** Whether to say only what `run` would refuse before it reads. */
   checkOnly: boolean
@@ -21,6 +24,13 @@ export interface QuerySnapshot {
   tables: readonly { name: string; columns: readonly Column[] }[]
   files: SnapshotFiles
 }
+
+export interface QuerySource extends Pick<ReadModel, 'alias' | 'model' | 'version'> {
+  snapshot: QuerySnapshot
+}
+
+/** Names the versions of a job: what a process has open stays open for the next job that reads just these. */
+export const versionsOf = ({ snapshot, reads }: QueryJob): string => JSON.stringify([snapshot, reads])
 
 /** A process has nothing more to say of a job after the one answer. */
 export type FromQueryProcess =

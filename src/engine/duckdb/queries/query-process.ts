@@ -54,7 +54,7 @@ export class QueryProcess {
   /** Why it ended, once it has. */
   #death: unknown
   #said = ''
-  /** The version that it has open, if any. */
+  /** The versions that it has open, if any. */
   opened: string | null = null
 
   constructor(folder: string, limits: ProcessLimits) {

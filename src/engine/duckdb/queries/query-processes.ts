@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { QueryResult } from '../../engine.ts'
-import { type QueryJob, RESULT_FILE } from './messages.ts'
+import { type QueryJob, RESULT_FILE, versionsOf } from './messages.ts'
 import { type ProcessLimits, QueryProcess } from './query-process.ts'
 
 /** How queries run that somebody wrote; see commands/parts.ts. */
@@ -62,8 +62,8 @@ export class QueryProcesses {
   async run(job: QueryJob, to: string | null, seconds: number, signal: AbortSignal | undefined): Promise<QueryResult> {
     signal?.throwIfAborted()
     if (this.#closed) throw new Error('the readers are closed')
-    const version = JSON.stringify(job.snapshot)
-    const process = this.#take(version)
+    const versions = versionsOf(job)
+    const process = this.#take(versions)
     try {
       // What a query before left would be looked at as this one's.
       await rm(join(process.folder, RESULT_FILE), { force: true })
@@ -75,15 +75,15 @@ export class QueryProcesses {
     }
   }
 
-  #take(version: string): QueryProcess {
+  #take(versions: string): QueryProcess {
     const alive = this.#idle.filter(({ process }) => !process.isDead)
     const found =
-      alive.find(({ process }) => process.opened === version) ??
+      alive.find(({ process }) => process.opened === versions) ??
       alive.find(({ process }) => process.opened === null) ??
       alive[0]
     this.#idle = alive.filter(one => one !== found)
     const process = found?.process ?? this.#start()
-    process.opened = version
+    process.opened = versions
     this.#keepReady()
     return process
   }

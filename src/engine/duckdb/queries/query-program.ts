@@ -6,7 +6,7 @@ import { literalPath } from '../imports/record-file.ts'
 import { readError } from '../read-errors.ts'
 import { DuckDBSql, literal, quoted } from '../sql.ts'
 import { LockedSnapshot } from './locked-snapshot.ts'
-import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
+import { type FromQueryProcess, type QueryJob, RESULT_FILE, versionsOf } from './messages.ts'
 import { resultTooLarge, statementError } from './query-errors.ts'
 import { functionSelect, type ResultSelect, sqlSelect } from './select.ts'
 
@@ -18,15 +18,15 @@ import { functionSelect, type ResultSelect, sqlSelect } from './select.ts'
 const [folder = '', memory = '', threads = '', directory] = process.argv.slice(2)
 const result = join(folder, RESULT_FILE)
 
-/** The version that is open, for the next query of the same. */
+/** The versions that are open, for the next query of the same. */
 let open: { key: string; snapshot: LockedSnapshot } | undefined
 
 async function snapshotOf(job: QueryJob): Promise<LockedSnapshot> {
-  const key = JSON.stringify(job.snapshot)
+  const key = versionsOf(job)
   if (open?.key === key) return open.snapshot
   open?.snapshot.close()
   open = undefined
-  const snapshot = await LockedSnapshot.open(job.snapshot, { folder, memory, threads })
+  const snapshot = await LockedSnapshot.open(job, { folder, memory, threads })
   open = { key, snapshot }
   return snapshot
 }
@@ -46,7 +46,7 @@ async function run(job: QueryJob): Promise<FromQueryProcess> {
             work,
             job.snapshot.tables.map(({ name }) => name),
           )
-        : await functionSelect(reads, await queryOf(job.snapshot.kind, work.name), work.args, snapshot.tables)
+        : await functionSelect(reads, await queryOf(job.snapshot.kind, work.name), work.args, snapshot)
     return {
       is: 'done',
       result: { columns: select.columns, rows: job.checkOnly ? 0 : await write(sql, select, job) },

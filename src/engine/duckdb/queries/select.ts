@@ -1,5 +1,5 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
-import type { Parameters } from '../../../kinds/context.ts'
+import type { Parameters, ReadModel } from '../../../kinds/context.ts'
 import type { KindQuery } from '../../../kinds/kind.ts'
 import { TeatreeError } from '../../../platform/errors.ts'
 import type { QueryWork, ResultColumn } from '../../engine.ts'
@@ -68,9 +68,9 @@ export async function functionSelect(
   sql: DuckDBSql,
   query: KindQuery,
   args: Readonly<Record<string, unknown>>,
-  names: TableNames,
+  { tables: names, reads }: { tables: TableNames; reads: readonly ReadModel[] },
 ): Promise<ResultSelect> {
-  const { select, params, orderBy } = await answerOf(query, args, { sql, names, reads: [] })
+  const { select, params, orderBy } = await answerOf(query, args, { sql, names, reads })
   const columns = [...query.rowColumns.values()].map(({ name, type, nullable }) => ({
     name,
     type,

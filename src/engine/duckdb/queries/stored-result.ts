@@ -1,5 +1,6 @@
 import type { LogicalType } from '../../../kinds/types.ts'
 import { TeatreeError } from '../../../platform/errors.ts'
+import { inPieces } from '../../../platform/turns.ts'
 import type { ResultColumn, StoredResult, StreamFormat } from '../../engine.ts'
 import type { Connections } from '../connections.ts'
 import { FORMS, streamForm } from '../exports/table-stream.ts'
@@ -25,12 +26,15 @@ export async function resultRows(
   const list = columns.map(({ name }, index) => `${quoted(name)} AS c${index}`)
   const text = `SELECT ${list.join(', ')} FROM ${scan(result)} LIMIT $limit OFFSET $offset`
   const rows = await connections.use(sql => sql.all(text, { limit, offset }), { signal, ...DEEP })
-  return rows.map(row =>
-    columns.map((column, index) => {
-      const value = row[`c${index}`] ?? null
-      return column.isJson && value !== null ? jsonOf(String(value)) : value
-    }),
-  )
+  const read: unknown[][] = []
+  for await (const row of inPieces(rows))
+    read.push(
+      columns.map((column, index) => {
+        const value = row[`c${index}`] ?? null
+        return column.isJson && value !== null ? jsonOf(String(value)) : value
+      }),
+    )
+  return read
 }
 
 /*
@@ -70,12 +74,15 @@ const pageTooLarge = (what: string) => new TeatreeError('RESULT_TOO_LARGE', `${w
 
 /** As JSON has it, but for numbers of more digits than a number here holds: those come as text. */
 function jsonOf(text: string): unknown {
+  // To be asked of each value takes several times as long.
+  if (!LONG_NUMBER.test(text)) return JSON.parse(text)
   // TypeScript does not know yet that a reviver is told what stood there.
   const exact = (_: string, value: unknown, { source = '' }: { source?: string } = {}) =>
     typeof value === 'number' && source.replace(/e.*|\D/gi, '').length > EXACT_DIGITS ? source : value
   return JSON.parse(text, exact as (key: string, value: unknown) => unknown)
 }
 const EXACT_DIGITS = 15
+const LONG_NUMBER = new RegExp(`[\\d.]{${EXACT_DIGITS + 1}}`)
 
 /** See Readers.streamResult. */
 export async function* streamResult(
