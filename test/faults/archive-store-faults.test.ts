@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
 import { expectWhole, namesOf } from '../support/archives.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { startFailingServer } from '../support/failing-server.ts'
 import { openLosable } from '../support/lost-disk.ts'
@@ -84,7 +85,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
       await jobs.startManager({ objects: reached.store, archiveRest: NO_REST }).hold(id)
       for (const rows of [first?.() ?? SMALL, [{ entryId: 'B', note: null }], [{ entryId: 'C', note: null }]])
         expect(await jobs.run(id, 'appendTrialEntries', { rows })).toMatchObject({ status: 'PUBLISHED' })
-      expect(await jobs.completions.until(id, async () => met > 3, 20_000)).toBe(true)
+      expect(await comesTrue(async () => met > 3, 20_000)).toBe(true)
       expect(await jobs.models.get(id)).toMatchObject({ version: 3, archivedVersion: 0, blocked: null })
       expect(await expectWhole(jobs, id)).toEqual([])
       expect(await keysOf(jobs.objects.list(`${id}/`))).not.toContainEqual(expect.stringContaining('manifest'))
@@ -111,7 +112,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
     await jobs.startManager({ objects: slow.store, archiveRest: NO_REST }).hold(id)
     const append = (entryId: string) => jobs.run(id, 'appendTrialEntries', { rows: [{ entryId, note: null }] })
     await append('A')
-    expect(await jobs.completions.until(id, async () => held.length === 1, 20_000)).toBe(true)
+    expect(await comesTrue(async () => held.length === 1, 20_000)).toBe(true)
     // It answers once for every third version.
     const versions = 16
     for (let version = 2; version <= versions; version++) {
