@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { VERSION } from './commands/parts.ts'
+import { VERSION } from './commands/version.ts'
 import { TeatreeError, UsageError } from './platform/errors.ts'
 import { readSettings, settingsHelp } from './platform/settings.ts'
 
