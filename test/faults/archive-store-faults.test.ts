@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
+import type { Patience } from '../../src/platform/objects/s3-settings.ts'
 import { expectWhole, namesOf } from '../support/archives.ts'
 import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
@@ -12,16 +13,17 @@ import { type Rule, startTcpProxy, type Verdict } from '../support/tcp-proxy.ts'
 
 const isPut = (request: string) => request.startsWith('PUT ')
 const NO_REST = { ms: 0, times: 0 }
-const PATIENCE = { stallMs: 1000, attempts: 1 }
+/** Only of a store that falls silent: one that is slow to answer what begins or aborts an upload would leave it unfinished. */
+const SILENCE = { stallMs: 1000, attempts: 1 }
 
 /** The store as it is reached while `isFaulty`; where it is not, as it is. */
 type Faulty = (store: ObjectStore, isFaulty: () => boolean) => Promise<{ store: ObjectStore } & AsyncDisposable>
 
 const badLine =
-  (ruleFor: (store: ObjectStore) => Rule): Faulty =>
+  (ruleFor: (store: ObjectStore) => Rule, patience: Patience = { attempts: 1 }): Faulty =>
   (store, isFaulty) => {
     const rule = ruleFor(store)
-    return throughProxy(store.url, (...of) => (isFaulty() ? rule(...of) : 'pass'), PATIENCE)
+    return throughProxy(store.url, (...of) => (isFaulty() ? rule(...of) : 'pass'), patience)
   }
 
 /** Fails half of the requests as one that breaks, and half as one that is overloaded. */
@@ -31,7 +33,7 @@ const failing: Faulty = async (store, isFaulty) => {
   const stack = new AsyncDisposableStack()
   const server = stack.use(await startFailingServer(`${process.env.AWS_ENDPOINT_URL_S3}`, status))
   const env = { ...process.env, AWS_ENDPOINT_URL_S3: server.url }
-  const failing = stack.adopt(openObjectStore(store.url, env, PATIENCE), open => open.close())
+  const failing = stack.adopt(openObjectStore(store.url, env, { attempts: 1 }), open => open.close())
   return { store: failing, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
@@ -59,7 +61,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
       ),
       large,
     ],
-    ['falls silent', badLine(() => side => (side === 'up' ? 'swallow' : 'pass'))],
+    ['falls silent', badLine(() => side => (side === 'up' ? 'swallow' : 'pass'), SILENCE)],
     [
       'keeps less than it was sent',
       badLine(store => async (side, _, { request }): Promise<Verdict> => {
