@@ -9,11 +9,12 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', closingLine],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     teardownTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the cores of a small machine: half of the time a test waits, for a disk, a lease, a process that starts.
+    maxWorkers: 3,
     env: {
       // DuckDB's client runs on libuv's threads, whose number is read once, when a process begins.
       UV_THREADPOOL_SIZE: '16',

@@ -5,7 +5,7 @@ import { startPlatform, type TestPlatform } from '../support/platform.ts'
 import { query } from '../support/postgres.ts'
 import { appendSales, createModel, importTable } from '../support/sales-model.ts'
 
-const ROWS = 1_000_000
+const ROWS = 400_000
 
 test('kill -9 of the manager in the middle of an import: it is there exactly once, by itself, and readers see no error', {
   timeout: 180_000,
