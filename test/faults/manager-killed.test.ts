@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
+import { comesTrue } from '../support/comes-true.ts'
 import { startPlatform, type TestPlatform } from '../support/platform.ts'
 import { query } from '../support/postgres.ts'
 import { appendSales, createModel, importTable } from '../support/sales-model.ts'
@@ -55,13 +56,16 @@ async function readUntil(platform: TestPlatform, model: string, done: () => bool
 }
 
 async function runningImport(platform: TestPlatform, model: string): Promise<string> {
-  for (;;) {
-    const rows = await query<{ id: string }>(
+  let found: { id: string }[] = []
+  const isThere = async () => {
+    found = await query(
       platform.databaseUrl,
       `SELECT id FROM intent WHERE model = '${model}' AND function = 'importSales'`,
     )
-    if (rows[0]) return rows[0].id
+    return found.length > 0
   }
+  expect(await comesTrue(isThere)).toBe(true)
+  return found[0]?.id ?? ''
 }
 
 /** Process ids of the platform's managers: those who hold leases are among them. */
