@@ -107,7 +107,7 @@ test('a damaged archive that is made anew, in other bytes, is not put over what 
   expect(await jobs.rows(id, { version: 2 })).toMatchObject({ version: 2 })
   const isArchivedAnew = async () =>
     (await jobs.db.query(`SELECT FROM archive WHERE model = $1 AND state = 'THERE'`, [id])).length === 2
-  expect(await comesTrue(isArchivedAnew, 30_000)).toBe(true)
+  expect(await comesTrue(isArchivedAnew)).toBe(true)
   expect(await expectWhole(jobs, id)).toEqual([2, 3])
   await second.close()
   await jobs.loseDisk()

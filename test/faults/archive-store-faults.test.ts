@@ -87,7 +87,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
       await jobs.startManager({ objects: reached.store, archiveRest: NO_REST }).hold(id)
       for (const rows of [first?.() ?? SMALL, [{ entryId: 'B', note: null }], [{ entryId: 'C', note: null }]])
         expect(await jobs.run(id, 'appendTrialEntries', { rows })).toMatchObject({ status: 'PUBLISHED' })
-      expect(await comesTrue(async () => met > 3, 20_000)).toBe(true)
+      expect(await comesTrue(async () => met > 3)).toBe(true)
       expect(await jobs.models.get(id)).toMatchObject({ version: 3, archivedVersion: 0, blocked: null })
       expect(await expectWhole(jobs, id)).toEqual([])
       expect(await keysOf(jobs.objects.list(`${id}/`))).not.toContainEqual(expect.stringContaining('manifest'))
@@ -114,7 +114,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
     await jobs.startManager({ objects: slow.store, archiveRest: NO_REST }).hold(id)
     const append = (entryId: string) => jobs.run(id, 'appendTrialEntries', { rows: [{ entryId, note: null }] })
     await append('A')
-    expect(await comesTrue(async () => held.length === 1, 20_000)).toBe(true)
+    expect(await comesTrue(async () => held.length === 1)).toBe(true)
     // It answers once for every third version.
     const versions = 16
     for (let version = 2; version <= versions; version++) {

@@ -35,7 +35,7 @@ async function fullModel(): Promise<string> {
 }
 const archived = (model: string) => until(model, async () => (await managed.models.get(model))?.archivedVersion === 3)
 async function until(model: string, look: () => Promise<boolean>): Promise<void> {
-  if (!(await comesTrue(look, 40_000))) throw new Error(`${model} did not come to ${look}`)
+  if (!(await comesTrue(look))) throw new Error(`${model} did not come to ${look}`)
 }
 const blocked = async (model: string) => (await managed.models.get(model))?.blocked
 /** What there is below a folder of the model: files, and folders that are empty. */

@@ -151,7 +151,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
     test('that cannot be put, however many they are, hold up no other', async () => {
       const model = await newModel()
       const archived = async () => (await server.models.managers([model]))[0]?.archiveLag === 0
-      expect(await comesTrue(archived, 30_000)).toBe(true)
+      expect(await comesTrue(archived)).toBe(true)
       // More than are asked for in one go, before it in the order of the models, and without files.
       for (const statement of [
         `INSERT INTO goal_model (id, name, kind, shape, engine, size, version)
@@ -229,7 +229,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
     test.skipIf(storeUrl)('come there when the store works again', async () => {
       const model = await newModel()
       const archived = async () => (await server.models.managers([model]))[0]?.archiveLag === 0
-      expect(await comesTrue(archived, 30_000)).toBe(true)
+      expect(await comesTrue(archived)).toBe(true)
       // the folder of the version's objects cannot be made
       const inTheWay = fileURLToPath(server.objects.uri(`${model}/2/any`)).replace(/\/any$/, '')
       await rm(inTheWay, { recursive: true, force: true })

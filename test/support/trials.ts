@@ -20,7 +20,7 @@ export interface Trials {
   untilWaiting(intent: Intent): Promise<void>
 }
 
-const WAIT_MS = 40_000
+const WAIT_MS = 90_000
 
 export function trialsOn(managed: Managed): Trials {
   const { ledger, models, snapshots, submitter } = managed
