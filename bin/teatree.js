@@ -20,10 +20,13 @@ function quoted(text) {
 }
 // DuckDB, the file system and DNS share libuv's threads, and with its four a few slow queries hold up everything.
 if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
-// What TypeScript is stripped to is kept, which halves a start. Not in a folder for everybody, who could put code there.
+// What TypeScript is stripped to is kept, which halves a start, also of the processes that this one starts, which are told
+// by the variable. Not in a folder for everybody, who could put code there.
 Promise.all([import('node:module'), import('node:url')])
-  .then(([{ enableCompileCache }, { fileURLToPath }]) =>
-    enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/teatree', import.meta.url))),
-  )
+  .then(([{ enableCompileCache }, { fileURLToPath }]) => {
+    if (!process.env.NODE_COMPILE_CACHE)
+      process.env.NODE_COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/teatree', import.meta.url))
+    enableCompileCache(process.env.NODE_COMPILE_CACHE)
+  })
   .then(() => import('../src/main.ts'))
   .then(main => main.run(process.argv))

@@ -1,9 +1,12 @@
 import { Command, Option } from 'commander'
-import { VERSION } from './commands/parts.ts'
+import { VERSION } from './commands/version.ts'
 import { TeatreeError, UsageError } from './platform/errors.ts'
 import { readSettings, settingsHelp } from './platform/settings.ts'
 
-/** The command line. Each command's code is loaded when it is run. Exit code 0, or 1 with one line on standard error. */
+/**
+ * The command line. Each command's code is loaded when it is run, after the settings were read: a wrong one is told at once.
+ * Exit code 0, or 1 with one line on standard error.
+ */
 function program(): Command {
   const teatree = new Command('teatree')
     .description('A GraphQL data platform for models that are computed on in near real time')
@@ -14,24 +17,29 @@ function program(): Command {
     .description('the whole platform in one command; or the same reads over pulled files')
     .option('--offline <dir>', 'serve what pull has put into this folder, with no database and no network')
     .action(async ({ offline }: { offline?: string }) => {
-      if (offline === undefined) return (await import('./commands/serve.ts')).serve(readSettings(process.env))
-      return (await import('./commands/serve-offline.ts')).serveOffline(readSettings(process.env), offline)
+      const settings = readSettings(process.env)
+      if (offline === undefined) return (await import('./commands/serve.ts')).serve(settings)
+      return (await import('./commands/serve-offline.ts')).serveOffline(settings, offline)
     })
   teatree
     .command('demo')
     .description('serve, with two models that are filled and computed on, and a trickle of new sales')
     .option('--rows <number>', 'sales to begin with', '20000')
     .option('--once', 'fill, compute, print the result, end')
-    .action(async options => (await import('./commands/demo.ts')).demo(readSettings(process.env), options))
+    .action(async options => {
+      const settings = readSettings(process.env)
+      return (await import('./commands/demo.ts')).demo(settings, options)
+    })
   teatree
     .command('manager')
     .description("one model's manager in a process of its own")
     .option('--model <id>', 'the model')
     .option('--local <name>', 'used by serve for its own managers')
     .action(async ({ model, local }: { model?: string; local?: string }) => {
+      const settings = readSettings(process.env)
       const { localManager, modelManager } = await import('./commands/manager.ts')
-      if (local !== undefined) return localManager(readSettings(process.env), local)
-      if (model !== undefined) return modelManager(readSettings(process.env), model)
+      if (local !== undefined) return localManager(settings, local)
+      if (model !== undefined) return modelManager(settings, model)
       throw new UsageError('manager: say which with --model ID')
     })
   client(teatree.command('import').argument('<file>'))

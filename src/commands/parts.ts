@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { duckdbEngine } from '../engine/duckdb/index.ts'
 import type { Engine } from '../engine/engine.ts'
@@ -11,8 +10,7 @@ import { type ObjectStore, openObjectStore } from '../platform/objects/index.ts'
 import { Database } from '../platform/postgres.ts'
 import type { Settings } from '../platform/settings.ts'
 import { startTelemetry, type Telemetry } from '../platform/telemetry/index.ts'
-
-export const VERSION: string = createRequire(import.meta.url)('../../package.json').version
+import { VERSION } from './version.ts'
 
 /** Where queries write their results first. */
 export const queriesFolder = (dataDir: string): string => join(dataDir, 'queries')

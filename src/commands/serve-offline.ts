@@ -10,8 +10,9 @@ import { createLog } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
 import { startTelemetry } from '../platform/telemetry/index.ts'
 import { startOfflineServer } from '../server.ts'
-import { queriesFolder, VERSION } from './parts.ts'
+import { queriesFolder } from './parts.ts'
 import { stopSignal } from './stop.ts'
+import { VERSION } from './version.ts'
 
 /** `teatree serve --offline DIR`: the reads of the platform over what `pull` has put there, until SIGTERM or SIGINT. */
 export async function serveOffline(settings: Settings, to: string): Promise<void> {

@@ -13,7 +13,7 @@ import { resolve } from 'node:path'
 import { prepareBinaries } from './embedded-postgres/binaries.ts'
 import { openCluster } from './embedded-postgres/cluster.ts'
 import { openHome } from './embedded-postgres/home.ts'
-import { startServer, stopServer } from './embedded-postgres/server.ts'
+import { type PostgresSettings, startServer, stopServer } from './embedded-postgres/server.ts'
 import { keepLogBounded } from './embedded-postgres/server-log.ts'
 import { UsageError } from './errors.ts'
 
@@ -36,20 +36,22 @@ export interface EmbeddedPostgres {
 
 /**
  * Starts, or adopts, the PostgreSQL server that lives in `dir`, and answers with its URL. `dir` is made where it is
- * missing and belongs to the server; `log` gets a line for whatever an operator might want to know.
+ * missing and belongs to the server; `log` gets a line for whatever an operator might want to know. `settings` go over
+ * ours, where it is started.
  *
  * Throws a UsageError that says what to do where the server cannot run, or the data is not for it.
  */
 export async function startEmbeddedPostgres(options: {
   dir: string
   log: (line: string) => void
+  settings?: PostgresSettings
 }): Promise<EmbeddedPostgres> {
-  const { log } = options
+  const { log, settings } = options
   try {
     const home = await openHome(resolve(options.dir), log)
     const binaries = await prepareBinaries(home)
     const cluster = await openCluster(home, binaries, log)
-    let server = await startServer(home, binaries, cluster)
+    let server = await startServer(home, binaries, cluster, undefined, settings)
     log(
       `PostgreSQL ${binaries.version} (process ${server.pid}, port ${server.port}) ` +
         `${server.adopted ? 'was running already' : 'started'} on ${cluster.data}`,
@@ -61,7 +63,7 @@ export async function startEmbeddedPostgres(options: {
       adopted: server.adopted,
       async revive() {
         const { port } = server
-        const found = await startServer(home, binaries, cluster, async () => port)
+        const found = await startServer(home, binaries, cluster, async () => port, settings)
         if (found.port !== port) return false
         server = found
         return true

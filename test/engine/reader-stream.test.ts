@@ -6,7 +6,7 @@ import pl from 'nodejs-polars'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { seeded } from '../../src/demo/random.ts'
 import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
-import type { SnapshotReader, StreamFormat } from '../../src/engine/engine.ts'
+import type { SnapshotFiles, SnapshotReader, StreamFormat } from '../../src/engine/engine.ts'
 import type { Filter, TablePlan } from '../../src/engine/plan.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import type { Kind } from '../../src/kinds/kind.ts'
@@ -29,8 +29,18 @@ afterAll(async () => {
 
 const FORMATS: readonly StreamFormat[] = ['arrow', 'csv', 'ndjson']
 
-async function reading<T>(kind: Kind, rows: TableRowsByName, work: (reader: SnapshotReader) => Promise<T>): Promise<T> {
-  const reader = await readers.open({ kind, files: await folder.snapshot(kind, rows) })
+const reading = async <T>(
+  kind: Kind,
+  rows: TableRowsByName,
+  work: (reader: SnapshotReader) => Promise<T>,
+): Promise<T> => readingFiles(kind, await folder.snapshot(kind, rows), work)
+
+async function readingFiles<T>(
+  kind: Kind,
+  files: SnapshotFiles,
+  work: (reader: SnapshotReader) => Promise<T>,
+): Promise<T> {
+  const reader = await readers.open({ kind, files })
   try {
     return await work(reader)
   } finally {
@@ -124,6 +134,33 @@ const EXTREMES: Row[] = [
   },
 ]
 
+const MANY = 45_001
+/** Many rows, written once for all formats. */
+let written: Promise<{ rows: Row[]; files: SnapshotFiles }> | undefined
+async function writeMany(): Promise<{ rows: Row[]; files: SnapshotFiles }> {
+  const random = seeded(7)
+  const maybe = (value: Value): Value => (random.next() < 0.3 ? null : value)
+  const rows = Array.from({ length: MANY }, (_, index): Row => {
+    const text = LONG.slice(0, random.integer(0, 30))
+    return {
+      // No order of the key.
+      readingId: (index * 7_919) % MANY,
+      tiny: maybe((random.integer(-9999, 10_000) / 100).toFixed(2)),
+      small: maybe(String(random.integer(-1e9 + 1, 1e9))),
+      large: maybe((random.integer(-1e9, 1e9) / 1e6).toFixed(6)),
+      huge: null,
+      whole: maybe(String(BigInt(random.integer(-1e9, 1e9)) * 9_000_000_001n)),
+      share: maybe(random.normal()),
+      on: maybe(random.next() < 0.5),
+      day: maybe(new Date(random.integer(-1e12, 1e12)).toISOString().slice(0, 10)),
+      at: maybe(new Date(random.integer(-1e12, 1e12)).toISOString().replace('Z', '123Z')),
+      note: maybe(text),
+      title: `${text}${index}`,
+    }
+  })
+  return { rows, files: await folder.snapshot(gauges, { readings: rows }) }
+}
+
 describe.each(FORMATS)('a table as %s', format => {
   test('holds every type to its ends, nulls, empty and long texts', async () => {
     await reading(gauges, { readings: EXTREMES }, async reader => {
@@ -132,27 +169,9 @@ describe.each(FORMATS)('a table as %s', format => {
   })
 
   test('over many chunks and pieces is every row, in the order in which they were written, each time', async () => {
-    const random = seeded(7)
-    const maybe = (value: Value): Value => (random.next() < 0.3 ? null : value)
-    const rows = Array.from({ length: 45_001 }, (_, index): Row => {
-      const text = LONG.slice(0, random.integer(0, 30))
-      return {
-        // No order of the key.
-        readingId: (index * 7_919) % 45_001,
-        tiny: maybe((random.integer(-9999, 10_000) / 100).toFixed(2)),
-        small: maybe(String(random.integer(-1e9 + 1, 1e9))),
-        large: maybe((random.integer(-1e9, 1e9) / 1e6).toFixed(6)),
-        huge: null,
-        whole: maybe(String(BigInt(random.integer(-1e9, 1e9)) * 9_000_000_001n)),
-        share: maybe(random.normal()),
-        on: maybe(random.next() < 0.5),
-        day: maybe(new Date(random.integer(-1e12, 1e12)).toISOString().slice(0, 10)),
-        at: maybe(new Date(random.integer(-1e12, 1e12)).toISOString().replace('Z', '123Z')),
-        note: maybe(text),
-        title: `${text}${index}`,
-      }
-    })
-    await reading(gauges, { readings: rows }, async reader => {
+    written ??= writeMany()
+    const { rows, files } = await written
+    await readingFiles(gauges, files, async reader => {
       const all = await rowsOf(reader, gauges, { table: 'readings' }, format)
       expect(all).toHaveLength(rows.length)
       // Row by row: what differs is then told in a line.

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { pinVersion } from '../../src/jobs/pins.ts'
 import type { ObjectStore } from '../../src/platform/objects/index.ts'
 import { expectWhole } from '../support/archives.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { type Losable, openLosable } from '../support/lost-disk.ts'
 import { nobodysStore } from '../support/object-stores.ts'
@@ -106,7 +107,7 @@ test('a damaged archive that is made anew, in other bytes, is not put over what 
   expect(await jobs.rows(id, { version: 2 })).toMatchObject({ version: 2 })
   const isArchivedAnew = async () =>
     (await jobs.db.query(`SELECT FROM archive WHERE model = $1 AND state = 'THERE'`, [id])).length === 2
-  expect(await jobs.completions.until(id, isArchivedAnew, 30_000)).toBe(true)
+  expect(await comesTrue(isArchivedAnew)).toBe(true)
   expect(await expectWhole(jobs, id)).toEqual([2, 3])
   await second.close()
   await jobs.loseDisk()

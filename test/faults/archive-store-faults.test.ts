@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
+import type { Patience } from '../../src/platform/objects/s3-settings.ts'
 import { expectWhole, namesOf } from '../support/archives.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { startFailingServer } from '../support/failing-server.ts'
 import { openLosable } from '../support/lost-disk.ts'
@@ -11,16 +13,17 @@ import { type Rule, startTcpProxy, type Verdict } from '../support/tcp-proxy.ts'
 
 const isPut = (request: string) => request.startsWith('PUT ')
 const NO_REST = { ms: 0, times: 0 }
-const PATIENCE = { stallMs: 1000, attempts: 1 }
+/** Only of a store that falls silent: one that is slow to answer what begins or aborts an upload would leave it unfinished. */
+const SILENCE = { stallMs: 1000, attempts: 1 }
 
 /** The store as it is reached while `isFaulty`; where it is not, as it is. */
 type Faulty = (store: ObjectStore, isFaulty: () => boolean) => Promise<{ store: ObjectStore } & AsyncDisposable>
 
 const badLine =
-  (ruleFor: (store: ObjectStore) => Rule): Faulty =>
+  (ruleFor: (store: ObjectStore) => Rule, patience: Patience = { attempts: 1 }): Faulty =>
   (store, isFaulty) => {
     const rule = ruleFor(store)
-    return throughProxy(store.url, (...of) => (isFaulty() ? rule(...of) : 'pass'), PATIENCE)
+    return throughProxy(store.url, (...of) => (isFaulty() ? rule(...of) : 'pass'), patience)
   }
 
 /** Fails half of the requests as one that breaks, and half as one that is overloaded. */
@@ -30,7 +33,7 @@ const failing: Faulty = async (store, isFaulty) => {
   const stack = new AsyncDisposableStack()
   const server = stack.use(await startFailingServer(`${process.env.AWS_ENDPOINT_URL_S3}`, status))
   const env = { ...process.env, AWS_ENDPOINT_URL_S3: server.url }
-  const failing = stack.adopt(openObjectStore(store.url, env, PATIENCE), open => open.close())
+  const failing = stack.adopt(openObjectStore(store.url, env, { attempts: 1 }), open => open.close())
   return { store: failing, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
@@ -58,7 +61,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
       ),
       large,
     ],
-    ['falls silent', badLine(() => side => (side === 'up' ? 'swallow' : 'pass'))],
+    ['falls silent', badLine(() => side => (side === 'up' ? 'swallow' : 'pass'), SILENCE)],
     [
       'keeps less than it was sent',
       badLine(store => async (side, _, { request }): Promise<Verdict> => {
@@ -84,7 +87,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
       await jobs.startManager({ objects: reached.store, archiveRest: NO_REST }).hold(id)
       for (const rows of [first?.() ?? SMALL, [{ entryId: 'B', note: null }], [{ entryId: 'C', note: null }]])
         expect(await jobs.run(id, 'appendTrialEntries', { rows })).toMatchObject({ status: 'PUBLISHED' })
-      expect(await jobs.completions.until(id, async () => met > 3, 20_000)).toBe(true)
+      expect(await comesTrue(async () => met > 3)).toBe(true)
       expect(await jobs.models.get(id)).toMatchObject({ version: 3, archivedVersion: 0, blocked: null })
       expect(await expectWhole(jobs, id)).toEqual([])
       expect(await keysOf(jobs.objects.list(`${id}/`))).not.toContainEqual(expect.stringContaining('manifest'))
@@ -111,7 +114,7 @@ describe.runIf(S3_URL)(onS3('an archive store'), () => {
     await jobs.startManager({ objects: slow.store, archiveRest: NO_REST }).hold(id)
     const append = (entryId: string) => jobs.run(id, 'appendTrialEntries', { rows: [{ entryId, note: null }] })
     await append('A')
-    expect(await jobs.completions.until(id, async () => held.length === 1, 20_000)).toBe(true)
+    expect(await comesTrue(async () => held.length === 1)).toBe(true)
     // It answers once for every third version.
     const versions = 16
     for (let version = 2; version <= versions; version++) {

@@ -6,6 +6,7 @@ import type { Engine } from '../../src/engine/engine.ts'
 import { findLost } from '../../src/jobs/lost.ts'
 import { pinVersion } from '../../src/jobs/pins.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { quiet } from '../support/control.ts'
 import { sale } from '../support/sales-model.ts'
 import { type OnDisk, onDisk, openOnDisk, smallDisk } from '../support/small-disk.ts'
@@ -34,7 +35,7 @@ async function fullModel(): Promise<string> {
 }
 const archived = (model: string) => until(model, async () => (await managed.models.get(model))?.archivedVersion === 3)
 async function until(model: string, look: () => Promise<boolean>): Promise<void> {
-  if (!(await managed.completions.until(model, look, 40_000))) throw new Error(`${model} did not come to ${look}`)
+  if (!(await comesTrue(look))) throw new Error(`${model} did not come to ${look}`)
 }
 const blocked = async (model: string) => (await managed.models.get(model))?.blocked
 /** What there is below a folder of the model: files, and folders that are empty. */

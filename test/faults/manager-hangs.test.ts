@@ -13,7 +13,7 @@ const endLeases = (launched: Launched) =>
   launched.db.query(`UPDATE model_lease SET expires_at = now() - interval '1 second'`)
 
 test('an intent that never lets go of its manager is PARKED after three, and all its models go on', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, hungSeconds: 2 })
   const { append, entries, newModel, spin, until } = trialsOn(launched)
@@ -33,7 +33,7 @@ test('an intent that never lets go of its manager is PARKED after three, and all
   expect(await entries(neighbour)).toEqual(['N', 'O'])
 })
 
-test('a manager that was stopped from outside is replaced', { timeout: 120_000 }, async () => {
+test('a manager that was stopped from outside is replaced', { timeout: 240_000 }, async () => {
   await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, hungSeconds: 2 })
   const { append, entries, newModel } = trialsOn(launched)
   const model = await newModel()
@@ -46,7 +46,7 @@ test('a manager that was stopped from outside is replaced', { timeout: 120_000 }
   expect((await managers()).filter(pid => stopped.includes(pid))).toEqual([])
 })
 
-test('a manager that does not come up is killed, and another is started', { timeout: 120_000 }, async () => {
+test('a manager that does not come up is killed, and another is started', { timeout: 240_000 }, async () => {
   const dir = await mkdtemp(join(tmpdir(), 'teatree-'))
   await using cleanup = new AsyncDisposableStack()
   cleanup.defer(() => rm(dir, { recursive: true }))
@@ -55,10 +55,10 @@ test('a manager that does not come up is killed, and another is started', { time
     program,
     `import { mkdirSync } from 'node:fs'
     const isFirst = mkdirSync(${JSON.stringify(join(dir, 'begun'))}, { recursive: true }) !== undefined
-    while (isFirst);
+    if (isFirst) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
     await import(${JSON.stringify(pathToFileURL(PROGRAM).href)})`,
   )
-  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, startMs: 5000, hungSeconds: 1, program })
+  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, startMs: 15_000, hungSeconds: 1, program })
   const { append, newModel } = trialsOn(launched)
   const { id } = await append(await newModel(), 'A')
   expect(await launched.ended(id)).toMatchObject({ status: 'PUBLISHED', attempts: 1 })

@@ -4,7 +4,7 @@ import { openLaunched } from '../support/launched.ts'
 import { trialsOn } from '../support/trials.ts'
 
 test('an intent that always kills its manager is PARKED after three, leaves nothing behind, and the line goes on', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   await using launched = await openLaunched({ kindsDir: TRIAL_KINDS })
   const { append, crash, entries, newModel } = trialsOn(launched)

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { listContent } from '../../src/jobs/content.ts'
 import { pinVersion, releaseVersion } from '../../src/jobs/pins.ts'
 import { expectWhole, manifestOf, nameOf, namesOf } from '../support/archives.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { openLosable } from '../support/lost-disk.ts'
 import { nobodysStore, onS3, S3_URL } from '../support/object-stores.ts'
@@ -71,7 +72,7 @@ describe.each(STORES.filter(({ there }) => there))('the archive over $name', ({ 
       ).map(({ version }) => version)
     // Besides the newest two, that of a version which can still be read and might be lost.
     const settled = async (versions: number[]) => async () => String(await archives()) === String(versions)
-    expect(await jobs.completions.until(id, await settled([1, 5, 6, 7]), 20_000)).toBe(true)
+    expect(await comesTrue(await settled([1, 5, 6, 7]))).toBe(true)
     expect(await namesOf(jobs, id)).toEqual([
       ...['entries.parquet', 'manifest.json', 'seen.parquet'].map(name => `${id}/1/${name}`),
       ...[5, 6, 7].flatMap(version => [`${id}/${version}/entries.parquet`, `${id}/${version}/manifest.json`]),
@@ -81,7 +82,7 @@ describe.each(STORES.filter(({ there }) => there))('the archive over $name', ({ 
 
     await releaseVersion(jobs.db, id, 1, null)
     for (const entry of ['H', 'I']) await publish(entry)
-    expect(await jobs.completions.until(id, await settled([7, 8, 9]), 20_000)).toBe(true)
+    expect(await comesTrue(await settled([7, 8, 9]))).toBe(true)
     // Still referred to, though the archive that it came with is gone.
     expect((await namesOf(jobs, id)).filter(key => key.startsWith(`${id}/1/`))).toEqual([`${id}/1/seen.parquet`])
     for (const version of [7, 8, 9])
@@ -115,7 +116,7 @@ describe.each(STORES.filter(({ there }) => there))('the archive over $name', ({ 
       `${id}/6/seen.parquet`,
     ])
     const isSwept = async () => (await namesOf(jobs, id)).every(key => !key.startsWith(`${id}/2/`))
-    expect(await jobs.completions.until(id, isSwept, 20_000)).toBe(true)
+    expect(await comesTrue(isSwept)).toBe(true)
     expect(await namesOf(jobs, id)).toContain(`${id}/note.txt`)
   })
 

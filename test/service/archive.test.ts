@@ -5,6 +5,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { expect, test } from 'vitest'
 import { listContent } from '../../src/jobs/content.ts'
 import { manifestOf } from '../support/archives.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
 
@@ -31,7 +32,7 @@ for (const [name, storeUrl] of stores)
       await managed.run(id, 'upsertSites', { rows: [{ siteId: 'Zürich', name: 'Zürich', region: null }] })
 
       const archived = async () => (await managed.models.managers([id]))[0]?.archiveLag === 0
-      expect(await managed.completions.until(id, archived, 30_000)).toBe(true)
+      expect(await comesTrue(archived)).toBe(true)
       const content = await listContent(managed.db, { model: id, version: 3, form: 'PARQUET' }, { limit: 100 })
       expect(content.map(({ table, rows }) => [table, rows])).toEqual([
         ['customers', 0n],
@@ -78,11 +79,11 @@ test('a model whose archive takes long holds up no other', async () => {
   for (const orderId of ['A', 'B']) {
     await managed.run(other.id, 'appendSales', { rows: [sale({ orderId })] })
     const isArchived = async () => (await lag(other.id)) === 0
-    expect(await managed.completions.until(other.id, isArchived, 30_000)).toBe(true)
+    expect(await comesTrue(isArchived)).toBe(true)
   }
   expect(await lag(slow.id)).toBe(1)
   gate.resolve()
-  expect(await managed.completions.until(slow.id, async () => (await lag(slow.id)) === 0, 30_000)).toBe(true)
+  expect(await comesTrue(async () => (await lag(slow.id)) === 0)).toBe(true)
 })
 
 async function holdAgainstSnapshot(

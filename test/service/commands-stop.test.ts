@@ -106,7 +106,7 @@ test('demo that is told to stop, or killed, while it fills, is filled by the nex
   await using third = start(['demo', '--once', '--rows', '3000'], env)
   expect(await third.ended).toEqual([0, null])
   expect(third.out.join('\n')).toMatch(/Importing sales: \d{4} rows.*\nComputing goals: [1-9]/)
-}, 120_000)
+}, 240_000)
 
 test('demo goes on serving when its models are deleted', async () => {
   await using database = await createDatabase()
@@ -124,4 +124,4 @@ test('demo goes on serving when its models are deleted', async () => {
   expect(await ask('{ model(id: "demo-sales") { id } }')).toEqual({ data: { model: null } })
   demo.child.kill('SIGTERM')
   expect(await demo.ended).toEqual([0, null])
-}, 120_000)
+}, 240_000)

@@ -1,92 +1,109 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { startPlatform } from '../support/platform.ts'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { startPlatform, type TestPlatform } from '../support/platform.ts'
 import { query } from '../support/postgres.ts'
 
+/*
+ * One platform, stopped and started again with its kinds changed: the crate gets something, what the shelf has becomes
+ * another thing. The tests go on from each other.
+ */
 let kinds: string
-beforeEach(async () => {
-  kinds = await mkdtemp(join(tmpdir(), 'teatree-kinds-'))
-})
-afterEach(() => rm(kinds, { recursive: true, force: true }))
+let platform: TestPlatform
+let stack: AsyncDisposableStack
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  kinds = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-kinds-')), path => rm(path, { recursive: true }))
+  await define('crate', 'jars', 'Jar', `grams: 'INTEGER'`)
+  await define('shelf', 'books', 'Book', `pages: 'INTEGER'`)
+  platform = stack.use(await startPlatform({ TEATREE_KINDS: kinds }))
+  for (const [id, kind] of [
+    ['pantry', 'crate'],
+    ['study', 'shelf'],
+  ])
+    await platform.graphql(`mutation { createModel(input: { id: "${id}", kind: "${kind}" }) { id } }`)
+  expect(await appendJar({ jar: 'plum', grams: 300 })).toMatchObject({ version: 1 })
+  expect(await appendBook({ book: 'Emma', pages: 474 })).toMatchObject({ version: 1 })
+}, 180_000)
+afterAll(() => stack.disposeAsync())
 
-/** The kind `crate`, with these columns of its jars and these further tables. */
-const define = (columns: string, tables = '') =>
+/** A kind with one table, whose columns these are beside its key, and further tables. */
+const define = (name: string, table: string, row: string, columns: string, tables = '') =>
   writeFile(
-    join(kinds, 'crate.ts'),
+    join(kinds, `${name}.ts`),
     `import { defineKind } from 'teatree'
      export default defineKind({
-       name: 'crate', description: 'Jars in a crate', prefix: '', engines: ['DUCKDB'],
+       name: '${name}', description: 'A ${name}', prefix: '', engines: ['DUCKDB'],
        tables: {
-         jars: { row: 'Jar', description: 'Jars', columns: { jar: 'VARCHAR', ${columns} }, key: ['jar'], writes: ['append'] },
+         ${table}: {
+           row: '${row}', description: 'What is in it', key: ['${row.toLowerCase()}'], writes: ['append'],
+           columns: { ${row.toLowerCase()}: 'VARCHAR', ${columns} },
+         },
          ${tables}
        },
      })`,
   )
 
-const CREATE = 'mutation { createModel(input: { id: "pantry", kind: "crate" }) { id } }'
-const APPEND =
-  'mutation ($rows: [JarInput!]!) { appendJars(model: "pantry", rows: $rows, waitMs: 30000) { status version } }'
-const STATE = `{ model(id: "pantry") { version manager { state reason { code details } } intents { totalCount } } }`
+const append = async (mutation: string, type: string, row: Record<string, unknown>) => {
+  const data = await platform.graphql(
+    `mutation ($rows: [${type}!]!) { appended: ${mutation}, rows: $rows, waitMs: 60000) { status version } }`,
+    { rows: [row] },
+  )
+  return data.appended
+}
+const appendJar = (row: Record<string, unknown>) => append('appendJars(model: "pantry"', 'JarInput', row)
+const appendBook = (row: Record<string, unknown>) => append('appendBooks(model: "study"', 'BookInput', row)
+const readCrate = async (version: number) => {
+  const { crateModel } =
+    await platform.graphql(`{ crateModel(id: "pantry") { snapshot(at: { version: ${version} }, waitMs: 60000) {
+    lastSeq jars { nodes { jar grams colour } } lids { totalCount } } } }`)
+  return crateModel.snapshot
+}
 
 test('what a kind has got is a version of its own, without anyone asking; older versions have none of it', async () => {
-  await define(`grams: 'INTEGER'`)
-  await using platform = await startPlatform({ TEATREE_KINDS: kinds })
-  await platform.graphql(CREATE)
-  await platform.graphql(APPEND, { rows: [{ jar: 'plum', grams: 300 }] })
-
   const lids = `lids: { row: 'Lid', description: 'Lids', columns: { lid: 'VARCHAR' }, key: ['lid'], writes: ['append'] },`
-  await define(`grams: 'INTEGER', colour: 'VARCHAR?'`, lids)
+  await define('crate', 'jars', 'Jar', `grams: 'INTEGER', colour: 'VARCHAR?'`, lids)
+  await define('shelf', 'books', 'Book', `pages: 'BIGINT'`)
   await platform.restart()
-  const read = (version: number) =>
-    platform.graphql(`{ crateModel(id: "pantry") { snapshot(at: { version: ${version} }, waitMs: 30000) {
-      lastSeq jars { nodes { jar grams colour } } lids { totalCount } } } }`)
   const rows = { jars: { nodes: [{ jar: 'plum', grams: 300, colour: null }] }, lids: { totalCount: '0' } }
-  expect(await read(2)).toEqual({ crateModel: { snapshot: { lastSeq: '1', ...rows } } })
-  expect(await read(1)).toEqual({ crateModel: { snapshot: { lastSeq: '1', ...rows } } })
-  expect(await platform.graphql(STATE)).toMatchObject({ model: { version: 2, intents: { totalCount: 1 } } })
-  await platform.graphql(APPEND, { rows: [{ jar: 'fig', grams: 200, colour: 'green' }] })
-  const { crateModel } = await read(3)
-  expect(crateModel.snapshot.jars.nodes).toContainEqual({ jar: 'fig', grams: 200, colour: 'green' })
+  expect(await readCrate(2)).toEqual({ lastSeq: '1', ...rows })
+  expect(await readCrate(1)).toEqual({ lastSeq: '1', ...rows })
+  expect(await platform.graphql(`{ model(id: "pantry") { version intents { totalCount } } }`)).toEqual({
+    model: { version: 2, intents: { totalCount: 1 } },
+  })
+})
+
+test('any other change leaves the model BLOCKED, and says what differs', async () => {
+  const state = async () => {
+    const { model } = await platform.graphql(
+      `{ model(id: "study") { manager { state reason { code details } } version } }`,
+    )
+    return model
+  }
+  await vi.waitFor(async () => expect((await state()).manager.state).toBe('BLOCKED'), { timeout: 60_000 })
+  expect(await state()).toMatchObject({
+    version: 1,
+    manager: {
+      reason: { code: 'KIND_CHANGED', details: { differences: ['column books.pages was INTEGER and is BIGINT'] } },
+    },
+  })
 })
 
 test('a version that is what a kind has got comes back with the disk, from the archive before it', async () => {
-  await define(`grams: 'INTEGER'`)
-  await using platform = await startPlatform({ TEATREE_KINDS: kinds })
-  await platform.graphql(CREATE)
-  await platform.graphql(APPEND, { rows: [{ jar: 'plum', grams: 300 }] })
-  await define(`grams: 'INTEGER', colour: 'VARCHAR?'`)
-  await platform.restart()
-  const read = `{ crateModel(id: "pantry") { snapshot(at: { version: 2 }, waitMs: 60000) { version lastSeq jars { nodes { jar grams colour } } } } }`
-  const before = await platform.graphql(read)
+  const before = await readCrate(2)
+  await define('shelf', 'books', 'Book', `pages: 'INTEGER'`)
   await platform.restart(async () => {
-    await query(platform.databaseUrl, 'DELETE FROM archive WHERE version = 2')
+    await query(platform.databaseUrl, `DELETE FROM archive WHERE model = 'pantry' AND version = 2`)
     await rm(join(platform.dir, 'data'), { recursive: true })
   })
-  expect(await platform.graphql(read)).toEqual(before)
-  const appended = await platform.graphql(APPEND, { rows: [{ jar: 'fig', grams: 200, colour: 'green' }] })
-  expect(appended).toEqual({ appendJars: { status: 'PUBLISHED', version: 3 } })
+  expect(await readCrate(2)).toEqual(before)
+  expect(await appendJar({ jar: 'fig', grams: 200, colour: 'green' })).toEqual({ status: 'PUBLISHED', version: 3 })
+  expect((await readCrate(3)).jars.nodes).toContainEqual({ jar: 'fig', grams: 200, colour: 'green' })
 })
 
-test('any other change leaves the model BLOCKED, says what differs, and is over when the kind is what it was', async () => {
-  await define(`grams: 'INTEGER'`)
-  await using platform = await startPlatform({ TEATREE_KINDS: kinds })
-  await platform.graphql(CREATE)
-  await platform.graphql(APPEND, { rows: [{ jar: 'plum', grams: 300 }] })
-
-  await define(`grams: 'BIGINT'`)
-  await platform.restart()
-  const state = async () => (await platform.graphql(STATE)).model.manager
-  await vi.waitFor(async () => expect((await state()).state).toBe('BLOCKED'), { timeout: 30_000 })
-  expect((await state()).reason).toMatchObject({
-    code: 'KIND_CHANGED',
-    details: { differences: ['column jars.grams was INTEGER and is BIGINT'] },
-  })
-
-  await define(`grams: 'INTEGER'`)
-  await platform.restart()
-  const appended = await platform.graphql(APPEND, { rows: [{ jar: 'fig', grams: 200 }] })
-  expect(appended).toEqual({ appendJars: { status: 'PUBLISHED', version: 2 } })
-  expect(await state()).toMatchObject({ reason: null })
+test('a model is BLOCKED no longer when its kind is what it was', async () => {
+  expect(await appendBook({ book: 'Persuasion', pages: 249 })).toEqual({ status: 'PUBLISHED', version: 2 })
+  const { model } = await platform.graphql(`{ model(id: "study") { manager { reason { code } } } }`)
+  expect(model.manager.reason).toBeNull()
 })

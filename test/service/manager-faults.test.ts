@@ -2,6 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadKinds } from '../../src/kinds/registry.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 
@@ -16,8 +17,8 @@ const rows = (...ids: string[]) => ({ rows: ids.map(entryId => ({ entryId, note:
 const submit = (model: string, fn: string, args: Record<string, unknown>) =>
   managed.submitter.submit({ model, function: fn, arguments: args })
 
-async function until(model: string, look: () => Promise<boolean>): Promise<void> {
-  expect(await managed.completions.until(model, look, 20_000)).toBe(true)
+async function until(look: () => Promise<boolean>): Promise<void> {
+  expect(await comesTrue(look)).toBe(true)
 }
 const isBlocked = async (model: string) => (await managed.models.get(model))?.blocked != null
 const statusOf = async (intent: string) => (await managed.ledger.intent(intent))?.status
@@ -35,9 +36,9 @@ test('a fault of the surroundings blocks the model and fails no intent; once it 
   const clear = await obstruct(model)
   const intent = await submit(model, 'appendTrialEntries', rows('A'))
   await managed.startManager().hold(model)
-  await until(model, () => isBlocked(model))
+  await until(() => isBlocked(model))
   // While it is just being tried again the intent is RUNNING; what was counted for a try is taken back after it.
-  await until(model, async () => {
+  await until(async () => {
     const { status, attempts, solo } = (await managed.ledger.intent(intent.id)) ?? {}
     return status === 'QUEUED' && attempts === 0 && solo === 0
   })
@@ -52,15 +53,15 @@ test('a model is BLOCKED no longer when what blocked it was cancelled', async ()
   await obstruct(model)
   const intent = await submit(model, 'appendTrialEntries', rows('A'))
   await managed.startManager().hold(model)
-  await until(model, () => isBlocked(model))
+  await until(() => isBlocked(model))
   // Where it is just being tried again it cannot be cancelled.
   const cancelled = () =>
     managed.ledger.cancel(intent.id).then(
       () => true,
       () => false,
     )
-  await until(model, cancelled)
-  await until(model, async () => !(await isBlocked(model)))
+  await until(cancelled)
+  await until(async () => !(await isBlocked(model)))
 })
 
 test('a model that was left BLOCKED, with nothing waiting, is so no longer when it is held', async () => {
@@ -69,7 +70,7 @@ test('a model that was left BLOCKED, with nothing waiting, is so no longer when 
     model,
   ])
   await managed.startManager().hold(model)
-  await until(model, async () => !(await isBlocked(model)))
+  await until(async () => !(await isBlocked(model)))
 })
 
 test('a model of a kind that a manager does not know is BLOCKED and says so, and free for one that does', async () => {
@@ -101,12 +102,12 @@ test('a function that is under way as its manager stops goes back to the line, a
   const manager = managed.startManager()
   await manager.hold(model)
   const intent = await submit(model, 'trialLinger', { until: file })
-  await until(model, async () => (await managed.ledger.intent(intent.id))?.step === 'waiting')
+  await until(async () => (await managed.ledger.intent(intent.id))?.step === 'waiting')
   await manager.close()
   expect(await managed.ledger.intent(intent.id)).toMatchObject({ status: 'QUEUED', attempts: 0, solo: 0, step: null })
   expect(await manager.hold(model)).toBe(false)
   await managed.startManager().hold(model)
-  await until(model, async () => (await statusOf(intent.id)) === 'RUNNING')
+  await until(async () => (await statusOf(intent.id)) === 'RUNNING')
   await writeFile(file, '')
   expect(await managed.ended(intent.id)).toMatchObject({ status: 'PUBLISHED', version: 1, attempts: 1 })
 })
@@ -117,7 +118,7 @@ test('a deleted model is dropped by the manager that was at work on it', async (
   const manager = managed.startManager({ onReleased: released.resolve })
   await manager.hold(model)
   const intent = await submit(model, 'trialLinger', { until: join(managed.dataDir, 'never') })
-  await until(model, async () => (await managed.ledger.intent(intent.id))?.step === 'waiting')
+  await until(async () => (await managed.ledger.intent(intent.id))?.step === 'waiting')
   await managed.models.delete(model)
   expect(await released.promise).toBe(model)
   expect(await statusOf(intent.id)).toBe('CANCELLED')

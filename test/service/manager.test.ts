@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { ALL } from '../../src/engine/plan.ts'
 import { Pace } from '../../src/jobs/pace.ts'
 import type { SnapshotAt } from '../../src/jobs/snapshots.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
 
@@ -101,17 +102,13 @@ test('a version of a sales model starts refreshActuals in the goals models that 
   expect(computed).toMatchObject({ status: 'PUBLISHED', result: { cells: '1', total: '10.00', salesVersion: 1 } })
   expect(await managed.ledger.reads(computed.id)).toEqual([{ model: sales.id, version: 1 }])
   await managed.run(sales.id, 'appendSales', { rows: [sale({ orderId: 'B', date: '2025-02-01', amount: '4' })] })
-  const refreshed = await managed.completions.until(
-    goals.id,
-    async () => {
-      const [newest] = await managed.ledger.intents(
-        { model: goals.id, function: 'refreshActuals', status: ['PUBLISHED'] },
-        { limit: 1 },
-      )
-      return newest?.result?.salesVersion === 2 && newest.source === sales.id
-    },
-    20_000,
-  )
+  const refreshed = await comesTrue(async () => {
+    const [newest] = await managed.ledger.intents(
+      { model: goals.id, function: 'refreshActuals', status: ['PUBLISHED'] },
+      { limit: 1 },
+    )
+    return newest?.result?.salesVersion === 2 && newest.source === sales.id
+  }, 20_000)
   expect(refreshed).toBe(true)
 })
 
@@ -134,7 +131,7 @@ test('versions that nobody needs are let go, and the newest three and pinned one
   await managed.startManager().hold(id)
   for (const order of ['A', 'B', 'C', 'D', 'E']) await managed.run(id, 'appendSales', orders(order))
   const kept = async () => (await managed.snapshots.kept(id, 10, null)).map(({ version }) => version)
-  await managed.completions.until(id, async () => (await kept()).length <= 3, 10_000)
+  await comesTrue(async () => (await kept()).length <= 3)
   expect(await kept()).toEqual([5, 4, 3])
   await expect(ordersOf(id, { version: 1 })).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
   await expect(ordersOf(id, { version: 6 })).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_YET' })

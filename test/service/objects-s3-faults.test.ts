@@ -71,6 +71,31 @@ describe.runIf(S3_URL)(onS3('s3 store behind a bad line'), () => {
     expect((await bytesOf(await t.store.get('up')))?.equals(bytes)).toBe(true)
   })
 
+  test('leaves nothing of an upload that was called off as it began', async () => {
+    await using t = await s3TestStore()
+    const calledOff = new AbortController()
+    await using proxied = await throughProxy(t.url, (side, _chunk, { request }) => {
+      // The store has begun it, and nobody here has heard of it yet.
+      if (side === 'down' && isBegin(request)) calledOff.abort(new Error('called off'))
+      return 'pass'
+    })
+    const put = proxied.store.put('up', inChunks(randomBytes(11 * MB)), { signal: calledOff.signal })
+    await expect(put).rejects.toThrow('called off')
+    expect(await t.unfinished()).toEqual([])
+  })
+
+  test('does not wait long for a silent store to begin an upload that was called off', async () => {
+    await using t = await s3TestStore()
+    const calledOff = new AbortController()
+    await using proxied = await throughProxy(t.url, (side, _chunk, { request }) => {
+      if (side === 'down' || !isBegin(request)) return 'pass'
+      calledOff.abort(new Error('called off'))
+      return 'swallow'
+    })
+    const put = proxied.store.put('up', inChunks(randomBytes(11 * MB)), { signal: calledOff.signal })
+    await expect(put).rejects.toThrow('called off')
+  })
+
   test('keeps what was there where the completion never arrived', async () => {
     await using t = await s3TestStore()
     await t.store.put('up', Buffer.from('before'))

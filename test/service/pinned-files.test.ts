@@ -7,6 +7,7 @@ import { pull } from '../../src/commands/pull.ts'
 import { letGo } from '../../src/jobs/let-go.ts'
 import { PinnedFiles } from '../../src/jobs/pinned-files.ts'
 import { pinVersion, releaseVersion } from '../../src/jobs/pins.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { quiet } from '../support/control.ts'
 import { openServer, send, type TestServer } from '../support/http-server.ts'
 import { bytesOf, keysOf, onS3, S3_URL } from '../support/object-stores.ts'
@@ -150,7 +151,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
     test('that cannot be put, however many they are, hold up no other', async () => {
       const model = await newModel()
       const archived = async () => (await server.models.managers([model]))[0]?.archiveLag === 0
-      expect(await server.completions.until(model, archived, 30_000)).toBe(true)
+      expect(await comesTrue(archived)).toBe(true)
       // More than are asked for in one go, before it in the order of the models, and without files.
       for (const statement of [
         `INSERT INTO goal_model (id, name, kind, shape, engine, size, version)
@@ -228,7 +229,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
     test.skipIf(storeUrl)('come there when the store works again', async () => {
       const model = await newModel()
       const archived = async () => (await server.models.managers([model]))[0]?.archiveLag === 0
-      expect(await server.completions.until(model, archived, 30_000)).toBe(true)
+      expect(await comesTrue(archived)).toBe(true)
       // the folder of the version's objects cannot be made
       const inTheWay = fileURLToPath(server.objects.uri(`${model}/2/any`)).replace(/\/any$/, '')
       await rm(inTheWay, { recursive: true, force: true })

@@ -7,6 +7,7 @@ import { listContent } from '../../src/jobs/content.ts'
 import { letGo } from '../../src/jobs/let-go.ts'
 import { markLost } from '../../src/jobs/lost.ts'
 import { pinVersion, releaseVersion } from '../../src/jobs/pins.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { type Losable, openLosable } from '../support/lost-disk.ts'
 import { nobodysStore } from '../support/object-stores.ts'
@@ -86,7 +87,7 @@ test('goals that were computed from older sales than there are now come out the 
       const [run] = await jobs.ledger.intents({ model: goals, status: ['PUBLISHED'] }, { limit: 1 })
       return run !== undefined && (await jobs.ledger.reads(run.id)).some(read => read.version === version)
     }
-    expect(await jobs.completions.until(goals, isThere, 20_000)).toBe(true)
+    expect(await comesTrue(isThere)).toBe(true)
   }
   await follows(1)
   for (const model of [sales, goals]) await jobs.archived(model)
@@ -139,7 +140,7 @@ test('a pinned version is archived for itself, and served again from there', asy
   await jobs.archived(id)
   const hasOwn = async () =>
     (await jobs.db.query(`SELECT FROM archive WHERE model = $1 AND version = 1 AND state = 'THERE'`, [id])).length > 0
-  expect(await jobs.completions.until(id, hasOwn, 30_000)).toBe(true)
+  expect(await comesTrue(hasOwn)).toBe(true)
   const before = [await jobs.rows(id, { version: 1 }), await jobs.rows(id)]
   await first.close()
 
@@ -168,7 +169,7 @@ test('while the store is away the model is BLOCKED and says so; no intent fails,
   const away = jobs.startManager({ objects: nobody })
   await away.hold(id)
   const isBlocked = async () => (await jobs.models.get(id))?.blocked?.code === 'UNAVAILABLE'
-  expect(await jobs.completions.until(id, isBlocked, 20_000)).toBe(true)
+  expect(await comesTrue(isBlocked)).toBe(true)
   expect(await jobs.ledger.intent(intent.id)).toMatchObject({ status: 'QUEUED', attempts: 0 })
   await away.close()
   await nobody.close()
@@ -292,7 +293,7 @@ test('what is read of another model while a version is made again stays to be re
   for (const model of [source, follower]) await first.hold(model)
   await jobs.run(source, 'appendTrialEntries', { rows: [{ entryId: 'A', note: null }] })
   const hasFollowed = async () => (await jobs.models.get(follower))?.version === 1
-  expect(await jobs.completions.until(follower, hasFollowed, 20_000)).toBe(true)
+  expect(await comesTrue(hasFollowed)).toBe(true)
   await jobs.archived(follower)
   await first.close()
   const before = await jobs.rows(follower)

@@ -11,7 +11,6 @@ import { contentIndex } from '../../src/jobs/content.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Links } from '../../src/jobs/links.ts'
 import { Manager } from '../../src/jobs/manager.ts'
-import { migrate } from '../../src/jobs/migrate.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { QueryRunner } from '../../src/jobs/query-runner.ts'
 import { QueryRuns } from '../../src/jobs/query-runs.ts'
@@ -35,7 +34,7 @@ import { Deliveries } from '../../src/server/deliveries.ts'
 import { follow } from '../../src/server/operations.ts'
 import { quiet } from './control.ts'
 import lab from './kinds/lab.ts'
-import { createDatabase } from './postgres.ts'
+import { createControlDatabase } from './postgres.ts'
 import { type QueryOptions, querySettings } from './query-settings.ts'
 
 /** Where the lab is, for the processes in which queries run. */
@@ -71,9 +70,8 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
   const { pagedDisk = 8 } = options
   const queries = querySettings(options)
   const stack = new AsyncDisposableStack()
-  const { url } = stack.use(await createDatabase())
+  const { url } = stack.use(await createControlDatabase())
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-')), path => rm(path, { recursive: true, force: true }))
-  await migrate(url, quiet)
   const kinds = new Map([...(await loadKinds()), ['lab', checkKind(lab)]])
   const onError = () => {}
   const db = stack.adopt(new Database({ url, name: 'test', connections: 10, onError }), open => open.close())

@@ -1,14 +1,13 @@
 import { fileURLToPath } from 'node:url'
 import { Completions } from '../../src/jobs/completions.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
-import { migrate } from '../../src/jobs/migrate.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { Queue } from '../../src/jobs/queue.ts'
 import type { Kinds } from '../../src/kinds/kind.ts'
 import { loadKinds } from '../../src/kinds/registry.ts'
 import { createLog, type Log } from '../../src/platform/log.ts'
 import { Database } from '../../src/platform/postgres.ts'
-import { createDatabase } from './postgres.ts'
+import { createControlDatabase } from './postgres.ts'
 
 export const quiet: Log = createLog({ name: 'test', level: 'silent' })
 
@@ -35,8 +34,7 @@ export interface ControlOptions {
 
 export async function openControl(options: ControlOptions = {}): Promise<Control> {
   const stack = new AsyncDisposableStack()
-  const { url: direct } = stack.use(await createDatabase())
-  await migrate(direct, quiet)
+  const { url: direct } = stack.use(await createControlDatabase())
   const url = (await options.through?.(direct)) ?? direct
   const onError = () => {}
   const db = stack.adopt(new Database({ url, name: 'test', connections: 10, onError }), open => open.close())

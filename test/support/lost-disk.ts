@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { SnapshotAt } from '../../src/jobs/snapshots.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
+import { comesTrue } from './comes-true.ts'
 import { quiet } from './control.ts'
 import { type Managed, type ManagedOptions, openManaged } from './managed.ts'
 import { rowsOf } from './rows-of.ts'
@@ -42,7 +43,7 @@ export async function openLosable(options: ManagedOptions = {}): Promise<Losable
     },
     async archived(model) {
       const isArchived = async () => (await models.managers([model]))[0]?.archiveLag === 0
-      if (!(await completions.until(model, isArchived, 40_000))) throw new Error(`${model} was not archived`)
+      if (!(await comesTrue(isArchived, 40_000))) throw new Error(`${model} was not archived`)
     },
     async withoutStore(model) {
       const folder = join(store, model)

@@ -63,7 +63,7 @@ export async function openManaged(options: ManagedOptions = {}): Promise<Managed
         last = await ledger.intent(id)
         return last?.endedAt != null
       },
-      30_000,
+      90_000,
     )
     if (!there || !last)
       throw new Error(`intent ${id} did not end: ${JSON.stringify({ ...intent, seq: String(intent.seq) })}`)

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type Client, createClient } from 'graphql-ws'
 import WebSocket from 'ws'
-import { createDatabase } from './postgres.ts'
+import { createControlDatabase } from './postgres.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 
@@ -36,7 +36,7 @@ export interface TestPlatform extends AsyncDisposable {
 /** Starts a platform; `env` adds settings. */
 export async function startPlatform(env: Record<string, string> = {}): Promise<TestPlatform> {
   const stack = new AsyncDisposableStack()
-  const database = stack.use(await createDatabase())
+  const database = stack.use(await createControlDatabase())
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-')), path => rm(path, { recursive: true, force: true }))
   const log: string[] = []
   const settings = {

@@ -6,6 +6,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** Of the run's server: a role that may make databases. */
     postgresUrl: string
+    /** The name of a control database there, migrated, that is copied and to which nobody is ever connected. */
+    controlTemplate: string
   }
 }
 
@@ -14,6 +16,10 @@ export interface TestDatabase extends AsyncDisposable {
   readonly name: string
   readonly url: string
 }
+
+/** A control database as `migrate` leaves it, in a fraction of the time: its secrets too are those of all of the run. */
+export const createControlDatabase = (): Promise<TestDatabase> =>
+  createDatabase({ template: inject('controlTemplate') })
 
 /** Makes a database: empty, or a copy of the database called `template`, to which nobody may be connected. */
 export async function createDatabase({ template }: { template?: string } = {}): Promise<TestDatabase> {

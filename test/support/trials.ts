@@ -1,5 +1,6 @@
 import { ALL } from '../../src/engine/plan.ts'
 import type { Intent } from '../../src/jobs/records.ts'
+import { comesTrue } from './comes-true.ts'
 import type { Managed } from './managed.ts'
 
 /** What tests do to models of the kind `trial`: entries of which each has an id, and intents of which each writes some. */
@@ -19,14 +20,14 @@ export interface Trials {
   untilWaiting(intent: Intent): Promise<void>
 }
 
-const WAIT_MS = 40_000
+const WAIT_MS = 90_000
 
 export function trialsOn(managed: Managed): Trials {
-  const { completions, ledger, models, snapshots, submitter } = managed
+  const { ledger, models, snapshots, submitter } = managed
   const submit = (model: string, fn: string, args: Record<string, unknown> = {}) =>
     submitter.submit({ model, function: fn, arguments: args })
   const until: Trials['until'] = async (model, look) => {
-    if (!(await completions.until(model, look, WAIT_MS))) throw new Error(`model ${model} did not come to ${look}`)
+    if (!(await comesTrue(look, WAIT_MS))) throw new Error(`model ${model} did not come to ${look}`)
   }
   return {
     newModel: async (reads = []) => (await models.create({ kind: 'trial', reads })).id,

@@ -38,7 +38,13 @@ export async function arrowToParquet(options: { path: string; dir: string; signa
   const child = fork(PROGRAM, [], {
     cwd: dir,
     execArgv: [],
-    env: { PATH: process.env.PATH, LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH, TMPDIR: dir, RUST_BACKTRACE: '0' },
+    env: {
+      PATH: process.env.PATH,
+      LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH,
+      TMPDIR: dir,
+      RUST_BACKTRACE: '0',
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+    },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   const stop = () => child.kill('SIGKILL')

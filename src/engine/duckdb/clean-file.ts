@@ -69,7 +69,12 @@ async function checkpoint(path: string, version: number, limitMs: number): Promi
   const child = fork(PROGRAM, [path, String(version)], {
     cwd: dirname(path),
     execArgv: [],
-    env: { PATH: process.env.PATH, LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH, TMPDIR: dirname(path) },
+    env: {
+      PATH: process.env.PATH,
+      LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH,
+      TMPDIR: dirname(path),
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+    },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   const late = setTimeout(() => child.kill('SIGKILL'), limitMs)

@@ -13,11 +13,14 @@ import { endOfLog, openLog } from './server-log.ts'
 const DATABASE = 'teatree'
 const ADDRESS = '127.0.0.1'
 
+/** By the names of postgresql.conf. */
+export type PostgresSettings = Readonly<Record<string, string>>
+
 /**
  * Given on the command line, so that they hold for data of any age. Durable above all; otherwise for a small, busy
  * database beside the platform's own processes. The log names no values of rows and no statements.
  */
-const SETTINGS = {
+const SETTINGS: PostgresSettings = {
   listen_addresses: ADDRESS,
   unix_socket_directories: '', // one way in is enough, and paths of sockets have a short limit
   password_encryption: 'scram-sha-256',
@@ -53,7 +56,7 @@ export interface Server {
 }
 
 /**
- * Adopts the server that runs on the cluster, or starts one. Of several starts at once PostgreSQL's own lock lets one
+ * Adopts the server that runs on the cluster, or starts one, with `own` settings over ours. Of several starts at once PostgreSQL's own lock lets one
  * through, and the others find that one's server. A server that is starting, recovering or stopping is waited for.
  */
 export async function startServer(
@@ -61,6 +64,7 @@ export async function startServer(
   binaries: Binaries,
   cluster: Cluster,
   choosePort: () => Promise<number> = freePort,
+  own: PostgresSettings = {},
 ): Promise<Server> {
   const deadline = performance.now() + START_MS
   let child: ChildProcess | undefined
@@ -81,7 +85,7 @@ export async function startServer(
         const said = await endOfLog(home, logStart)
         throw new UsageError(`PostgreSQL does not start on ${cluster.data}. Its log ends: ${said}`)
       }
-      ;({ child, logStart } = await launch(home, binaries, cluster, await choosePort()))
+      ;({ child, logStart } = await launch(home, binaries, cluster, { ...own, port: String(await choosePort()) }))
     }
     if (performance.now() > deadline) {
       const said = await endOfLog(home, logStart)
@@ -119,11 +123,11 @@ async function launch(
   home: Home,
   binaries: Binaries,
   cluster: Cluster,
-  port: number,
+  own: PostgresSettings,
 ): Promise<{ child: ChildProcess; logStart: number }> {
   await removeEmptyPidFile(cluster.data)
   const stale = await stalePid(cluster.data)
-  const settings = Object.entries({ ...SETTINGS, port: String(port) })
+  const settings = Object.entries({ ...SETTINGS, ...own })
   const log = await openLog(home)
   try {
     const { size: logStart } = await log.stat()

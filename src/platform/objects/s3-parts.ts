@@ -19,6 +19,8 @@ export interface Target {
 
 const PARTS_IN_FLIGHT = 3
 const ABANDON_MS = 15_000
+/** Less than a process that is told to end has left. */
+const BEGUN_MS = 3_000
 
 /**
  * One object on its way to S3: parts of `partBytes` each but for the last, or a single request where there is but one.
@@ -114,11 +116,21 @@ export class S3Parts {
     return { Bucket: this.#target.Bucket, Key: this.#target.Key }
   }
 
+  /** Waits a little for the answer even when it is called off: nobody could abort an upload that nobody here has heard of. */
   async #begin(): Promise<string | undefined> {
-    const begun = this.#clients.asking.send(new CreateMultipartUploadCommand(this.#target), {
-      abortSignal: this.#signal,
-    })
-    return (await this.#asked(begun)).UploadId
+    const late = new AbortController()
+    let timer: NodeJS.Timeout | undefined
+    const calledOff = () => {
+      timer = setTimeout(() => late.abort(), BEGUN_MS)
+    }
+    this.#signal.addEventListener('abort', calledOff, { once: true })
+    try {
+      const command = new CreateMultipartUploadCommand(this.#target)
+      return (await this.#asked(this.#clients.asking.send(command, { abortSignal: late.signal }))).UploadId
+    } finally {
+      this.#signal.removeEventListener('abort', calledOff)
+      clearTimeout(timer)
+    }
   }
 
   async #asked<T>(answer: Promise<T>): Promise<T> {

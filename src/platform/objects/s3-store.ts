@@ -40,8 +40,9 @@ function rangeOf(start: number, end: number): { Range?: string } {
 }
 
 /**
- * Objects in an S3 bucket, or in any store that speaks S3. Uploads that a killed process left unfinished are swept at
- * open, if the URL has a prefix: in a bucket without one they may be another's.
+ * Objects in an S3 bucket, or in any store that speaks S3. Uploads that were left unfinished, by a killed process or where
+ * the store did not hear that they were given up, are swept at open and every day, if the URL has a prefix: in a bucket
+ * without one they may be another's.
  */
 export class S3Store implements ObjectStore {
   readonly url: string
@@ -49,7 +50,8 @@ export class S3Store implements ObjectStore {
   readonly #bucket: string
   readonly #prefix: string
   readonly #closing = new AbortController()
-  readonly #swept: Promise<void>
+  readonly #sweeping: NodeJS.Timeout
+  #swept: Promise<void>
 
   constructor(url: string, env: Environment, patience: Patience = {}) {
     const { bucket, prefix } = parseS3Url(url)
@@ -57,12 +59,17 @@ export class S3Store implements ObjectStore {
     this.#bucket = bucket
     this.#prefix = prefix
     this.#clients = new S3Clients(env, patience)
-    const before = new Date(Date.now() - STRAY_AFTER_MS)
-    this.#swept = (
-      prefix === ''
-        ? Promise.resolve()
-        : abortStrayUploads(this.#clients.asking, { bucket, prefix, before }, this.#closing.signal)
-    ).catch(() => {}) // check() tells of a store that does not work
+    this.#swept = this.#sweep()
+    this.#sweeping = setInterval(() => {
+      this.#swept = this.#sweep()
+    }, STRAY_AFTER_MS).unref()
+  }
+
+  async #sweep(): Promise<void> {
+    if (this.#prefix === '') return
+    const which = { bucket: this.#bucket, prefix: this.#prefix, before: new Date(Date.now() - STRAY_AFTER_MS) }
+    // check() tells of a store that does not work
+    await abortStrayUploads(this.#clients.asking, which, this.#closing.signal).catch(() => {})
   }
 
   async put(
@@ -177,6 +184,7 @@ export class S3Store implements ObjectStore {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#sweeping)
     this.#closing.abort()
     this.#clients.close()
     await this.#swept

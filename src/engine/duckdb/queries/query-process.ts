@@ -202,6 +202,7 @@ function start(command: string[], { folder, dataBytes }: { folder: string; dataB
       PATH: process.env.PATH,
       LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH,
       SystemRoot: process.env.SystemRoot,
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
       TZ: 'UTC',
     },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { StatementType } from '@duckdb/node-api'
 import { TeatreeError } from '../../../platform/errors.ts'
@@ -102,3 +103,6 @@ process.on('message', async (job: QueryJob) => {
     answer({ is, reason: String((error instanceof Error && error.stack) || error) })
   }
 })
+
+// What compiling has brought is kept at an exit, and this process never comes to one.
+flushCompileCache()
