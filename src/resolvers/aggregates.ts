@@ -39,7 +39,7 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
           cursor: () => context.cursors.encode(scope, row.position),
         }))
       },
-      goesOn: () => context.services.snapshots.paged(snapshot.version),
+      goesOn: () => context.reading.paged(snapshot.version),
       atOnce: refers(table, selectedNodes(info, 'group')),
       count: async () => (await snapshot.reader()).countGroups({ ...plan, limit: 1 }, context.signal),
     })

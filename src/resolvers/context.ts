@@ -5,6 +5,7 @@ import type { OpenSnapshot } from '../jobs/snapshots.ts'
 import type { Row, Value } from '../kinds/types.ts'
 import { Cursors } from './cursors.ts'
 import { KeyLoader } from './key-loader.ts'
+import { Reading } from './reading.ts'
 
 /** Who asks. */
 export interface User {
@@ -24,6 +25,8 @@ export interface OperationContext {
   readonly user: User | null
   /** Where one goes on who comes back to a stream of events, whatever the document says: the id of the last that was seen. */
   readonly lastEventId: string | null
+  /** What of models is read for the answer. */
+  readonly reading: Reading
   /** Keeps a version open until the operation has been executed. */
   hold(snapshot: OpenSnapshot): OpenSnapshot
   /** The operation has ended: what is held is released, and so is whatever comes later. */
@@ -52,6 +55,7 @@ export function createContext(
     signal,
     user,
     lastEventId,
+    reading: new Reading(services.snapshots),
     hold(snapshot) {
       // A field may still be opening a version when an error of its neighbour has ended the operation.
       if (ended) snapshot.release()

@@ -41,7 +41,7 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
       },
       atOnce: refers(table, selection),
       goesOn() {
-        for (const side of [snapshot, older]) context.services.snapshots.paged(side.version)
+        for (const side of [snapshot, older]) context.reading.paged(side.version)
       },
     })
   },

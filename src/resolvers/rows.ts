@@ -38,7 +38,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
             ),
         }))
       },
-      goesOn: () => context.services.snapshots.paged(snapshot.version),
+      goesOn: () => context.reading.paged(snapshot.version),
       atOnce: refers(table, selection),
       count: async () => (await snapshot.reader()).count(table.name, where, context.signal),
     })

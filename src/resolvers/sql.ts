@@ -28,7 +28,7 @@ export const sql: Pick<QueryRunResolvers, 'sql'> = {
     const of = { model, reader: await snapshot.reader(), statement, params: given, scope }
     const page = await context.services.sql.page(of, start, context.signal)
     // Who goes on has to find the version, too.
-    if (page.hasNextPage) context.services.snapshots.paged(version)
+    if (page.hasNextPage) context.reading.paged(version)
     return resultPage(page, offset, at => cursors.encode(scope, [page.result, at]))
   },
 }
