@@ -233,8 +233,8 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   }
 
   #run(read: PlanRead, signal: AbortSignal): Promise<readonly Row[]> {
-    const { text, params } = compileRead(this.#scope, read)
-    return this.#connections.use((sql, statements) => sql.again(statements, text, params), { signal })
+    const statement = compileRead(this.#scope, read)
+    return this.#connections.use((sql, statements) => sql.again(statements, statement), { signal })
   }
 
   /** What an earlier version answered, where no row has come since that would make it another. */
