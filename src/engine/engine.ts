@@ -151,6 +151,8 @@ export interface VersionOpened {
   model: string
   version: number
   tables: readonly TableRows[]
+  /** Rejects where the version may have been let go by now. Only what was read before it settles is kept for later versions. */
+  check(): Promise<void>
 }
 
 export interface Writer {

@@ -63,14 +63,14 @@ export class LeasedReaders {
     const { lease } = leased
     try {
       const files = new ModelFiles(this.#deps.dataDir, version.model).snapshotFiles(lease.version, leased.files)
-      // Of files that have been made again since it was found, nobody knows which rows came last.
-      const of = lease.version.epoch === version.epoch ? version : undefined
-      const reader = await this.#attach(lease.version, leased, files, of)
       const check = async () => {
         if (this.#leases.isSafe(lease) || (await this.#isStillThere(lease, files))) return
         onUnfit()
         throw versionGone(version)
       }
+      // Of files that have been made again since it was found, nobody knows which rows came last.
+      const of = lease.version.epoch === version.epoch ? { ...version, check } : undefined
+      const reader = await this.#attach(lease.version, leased, files, of)
       const told = async (error: unknown) => {
         if (!(error instanceof SnapshotDamaged)) return error
         onUnfit()

@@ -14,6 +14,8 @@ class Versions implements AsyncDisposable {
   readonly #model: WriterModel
   readonly #readers: DuckDBReaders
   #fresh: SnapshotReader[] = []
+  /** See VersionOpened. */
+  check = async (): Promise<void> => {}
 
   private constructor(model: WriterModel, readers: DuckDBReaders) {
     this.#model = this.#stack.use(model)
@@ -28,7 +30,7 @@ class Versions implements AsyncDisposable {
   async after(...changes: Change[]): Promise<{ reader: SnapshotReader; fresh: SnapshotReader; of: VersionOpened }> {
     await this.#model.apply(...changes)
     const { files, tables } = await this.#model.snapshot()
-    const of = { model: 'orchard', version: this.#model.writer.version, tables }
+    const of = { model: 'orchard', version: this.#model.writer.version, tables, check: () => this.check() }
     const reader = await this.#readers.open({ kind: orchard, files, of })
     for (const old of this.#fresh.splice(0)) await old.close()
     // Under no name nothing is found, and nothing taken over.
@@ -109,6 +111,18 @@ test('an answer is taken over where no row has come that belongs to it', async (
   expect(await step(appended(harvest('o')))).toEqual(['first', 'last', 'few', 'one', 'none'])
   await versions.reopen()
   expect(await step(appended(harvest('p')))).toEqual(['first', 'last', 'few', 'one', 'none'])
+})
+
+test('what was read of files that may have been written over by then is kept for nobody', async () => {
+  await using versions = await Versions.begin()
+  const { reader } = await versions.after(appended(harvest('a')))
+  versions.check = () => Promise.reject(new Error('the version was let go'))
+  await expect(reader.rows(page)).rejects.toThrow('the version was let go')
+  versions.check = async () => {}
+  // The file is read, and not what was found before.
+  const found = await reader.rows(page)
+  expect(found).toEqual([{ name: 'a', batch: 1, boxes: 1 }])
+  expect(await reader.rows(page)).toBe(found)
 })
 
 test('sums and counts are taken over, too', async () => {

@@ -228,7 +228,11 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     const version = this.#of ? versionName(this.#of.model, this.version) : this.#names.schema
     // It is held from the beginning, before anything is waited for.
     const find = (signal: AbortSignal) =>
-      this.#hold(async () => (await this.#takenOver(read, name, signal)) ?? this.#run(read, signal))
+      this.#hold(async () => {
+        const rows = (await this.#takenOver(read, name, signal)) ?? (await this.#run(read, signal))
+        await this.#of?.check()
+        return rows
+      })
     return this.#result(`${version} ${name}`, find, signal)
   }
 
