@@ -139,6 +139,20 @@ export type WorkOutcome =
 export interface TableRows {
   name: string
   rows: number
+  /**
+   * Since this version rows have only been added to the table, behind those that it had: nothing of them was changed, moved
+   * or removed. Left out where that is not known.
+   */
+  grownSince?: number
+}
+
+/** Which version of which model is opened, and its tables. */
+export interface VersionOpened {
+  model: string
+  version: number
+  tables: readonly TableRows[]
+  /** Rejects where the version may have been let go by now. Only what was read before it settles is kept for later versions. */
+  check(): Promise<void>
 }
 
 export interface Writer {
@@ -177,8 +191,9 @@ export interface Readers {
    * no version needs any more may be written over, so whoever opens one leases it (jobs/version-leases.ts). Rejects with
    * SnapshotMissing where a file is not there (any more), with SnapshotDamaged, as reads do, where one is found to be
    * damaged, and with KIND_CHANGED where the kind has since given a column another type. Without files it is version 0, the empty model.
+   * Where it is said what the files are, what an earlier version of the model answered is taken over as far as it is still right.
    */
-  open(options: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader>
+  open(options: { kind: Kind; files: SnapshotFiles; of?: VersionOpened }): Promise<SnapshotReader>
   /** Rows `[offset, offset + limit)` of a result, with a value for each column. RESULT_TOO_LARGE, QUERY_TIMEOUT. */
   resultRows(result: StoredResult, page: { offset: number; limit: number }, signal?: AbortSignal): Promise<unknown[][]>
   /** All of a result as bytes of the format; see SnapshotReader.stream. */

@@ -34,6 +34,11 @@ export class ResultCache {
     return (await found) as T
   }
 
+  /** What is kept under the key. */
+  peek(key: string): object | undefined {
+    return this.#kept.get(key)
+  }
+
   #begin(key: string, read: (signal: AbortSignal) => Promise<object>): SharedRead<object> {
     const over = () => {
       if (this.#underWay.get(key) === shared) this.#underWay.delete(key)

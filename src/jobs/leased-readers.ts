@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Engine, Readers, SnapshotFiles, SnapshotReader } from '../engine/engine.ts'
+import type { Engine, Readers, SnapshotFiles, SnapshotReader, VersionOpened } from '../engine/engine.ts'
 import { SnapshotDamaged } from '../engine/snapshot-damaged.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
 import type { EngineName } from '../kinds/context.ts'
@@ -63,12 +63,14 @@ export class LeasedReaders {
     const { lease } = leased
     try {
       const files = new ModelFiles(this.#deps.dataDir, version.model).snapshotFiles(lease.version, leased.files)
-      const reader = await this.#attach(lease.version, leased, files)
       const check = async () => {
         if (this.#leases.isSafe(lease) || (await this.#isStillThere(lease, files))) return
         onUnfit()
         throw versionGone(version)
       }
+      // Of files that have been made again since it was found, nobody knows which rows came last.
+      const of = lease.version.epoch === version.epoch ? { ...version, check } : undefined
+      const reader = await this.#attach(lease.version, leased, files, of)
       const told = async (error: unknown) => {
         if (!(error instanceof SnapshotDamaged)) return error
         onUnfit()
@@ -82,7 +84,12 @@ export class LeasedReaders {
     }
   }
 
-  async #attach(version: Version, leased: Leased, files: SnapshotFiles): Promise<SnapshotReader> {
+  async #attach(
+    version: Version,
+    leased: Leased,
+    files: SnapshotFiles,
+    of: VersionOpened | undefined,
+  ): Promise<SnapshotReader> {
     const kind = this.#deps.kinds.get(leased.kind)
     const engine = this.#deps.engines.get(leased.engine)
     if (!kind || !engine)
@@ -90,7 +97,7 @@ export class LeasedReaders {
     const readers = await this.#readersOf(engine)
     let reader: SnapshotReader | undefined
     try {
-      reader = await readers.open({ kind, files })
+      reader = await readers.open({ kind, files, ...(of && { of }) })
       checkAsPublished(reader, version)
       return reader
     } catch (error) {

@@ -185,7 +185,7 @@ export class Models {
   }
 
   async #find(ids: readonly string[]): Promise<Settled<Model | null>[]> {
-    const found = await this.#db.query<Model>(
+    const found = await this.#db.again<Model>(
       `SELECT ${columns.model('m')} FROM goal_model m WHERE id = ANY($1) AND deleted_at IS NULL`,
       [ids],
     )

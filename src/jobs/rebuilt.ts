@@ -17,8 +17,12 @@ export function publishRebuilt(
   return db.transaction(async tx => {
     const { engine } = await held(tx, model, epoch)
     const [again] = await tx.query(
-      `UPDATE model_version SET epoch = $3, lost = false WHERE model = $1 AND version = $2 AND lost AND kept
-       RETURNING version`,
+      // Which of its rows came last nobody can tell any more: they come out of an archive.
+      `UPDATE model_version
+          SET epoch = $3, lost = false,
+              tables = (SELECT coalesce(jsonb_agg(t.each - 'grownSince' ORDER BY t.place), '[]')
+                          FROM jsonb_array_elements(tables) WITH ORDINALITY AS t (each, place))
+        WHERE model = $1 AND version = $2 AND lost AND kept RETURNING version`,
       [model, version, epoch],
     )
     if (!again) return false

@@ -1,4 +1,4 @@
-import type { QueryWork, ResultColumn } from '../engine/engine.ts'
+import type { QueryWork, ResultColumn, TableRows } from '../engine/engine.ts'
 import type { EngineName } from '../kinds/context.ts'
 import type { KindShape } from '../kinds/kind.ts'
 import type { CellError } from '../platform/errors.ts'
@@ -93,7 +93,7 @@ export interface Version {
   /** Position of the newest completion as it was published. */
   completions: bigint
   publishedAt: string
-  tables: readonly { name: string; rows: number }[]
+  tables: readonly TableRows[]
   kept: boolean
   /** Kept, and its files have to be made again. */
   lost: boolean

@@ -17,6 +17,12 @@ export type { OpenSnapshot }
 /** Which version is asked for; the newest where nothing is said. */
 export type SnapshotAt = { version: number } | { intent: string } | { atLeast: number } | { asOf: string }
 
+/** The version of this number, or the newest. */
+interface Lookup {
+  model: string
+  version: number | null
+}
+
 /** Finds versions, and holds them open for the readers of this process. */
 export class Snapshots {
   readonly #db: Database
@@ -24,7 +30,7 @@ export class Snapshots {
   readonly #versions: OpenVersions
   readonly #notes: PageNotes
   readonly #switch: ReaderSwitch
-  readonly #lookups = new Together<string, Version | null>(models => this.#findNewest(models), LOOKUPS)
+  readonly #lookups = new Together<Lookup, Version | null | undefined>(lookups => this.#find(lookups), LOOKUPS)
 
   constructor(deps: OpenVersionsDeps & { completions: Completions }) {
     this.#db = deps.db
@@ -56,7 +62,7 @@ export class Snapshots {
   /** Null where it is not there yet. */
   async #look(model: string, at: SnapshotAt | null): Promise<Version | null> {
     if (at === null) return this.#newest(model)
-    if ('version' in at) return this.#one(model, 'v.version = $2', at.version)
+    if ('version' in at) return this.#numbered(model, at.version)
     if ('atLeast' in at) return this.#one(model, 'v.version = m.version AND v.version >= $2', at.atLeast)
     if ('asOf' in at) return this.#asOf(model, at.asOf)
     const [intent] = isUuid(at.intent)
@@ -74,19 +80,29 @@ export class Snapshots {
 
   /** Who asks meanwhile is answered by the next query: what has been published before he asked is always seen. */
   async #newest(model: string): Promise<Version> {
-    const found = await this.#lookups.add(model)
-    if (!found) throw noModel(model)
+    const found = await this.#numbered(model, null)
+    if (!found) throw new Error(`model ${model} has no version`)
     return found
   }
 
-  async #findNewest(models: readonly string[]): Promise<Settled<Version | null>[]> {
-    const found = await this.#db.query<Version>(
-      `SELECT ${columns.version('v')} FROM goal_model m JOIN model_version v ON v.model = m.id AND v.version = m.version
-        WHERE m.id = ANY($1) AND m.deleted_at IS NULL`,
-      [models],
+  /** The version of this number, or the newest; null where there is none yet. */
+  async #numbered(model: string, version: number | null): Promise<Version | null> {
+    const found = await this.#lookups.add({ model, version })
+    if (found === undefined) throw noModel(model)
+    return found
+  }
+
+  /** Of a model that is not there, undefined. */
+  async #find(lookups: readonly Lookup[]): Promise<Settled<Version | null | undefined>[]> {
+    const found = await this.#db.again<{ place: number; version: number | null } & Version>(
+      `SELECT a.place::integer, ${columns.version('v')}
+         FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS a (model, version, place)
+              JOIN goal_model m ON m.id = a.model AND m.deleted_at IS NULL
+              LEFT JOIN model_version v ON v.model = m.id AND v.version = coalesce(a.version, m.version)`,
+      [lookups.map(({ model }) => model), lookups.map(({ version }) => version)],
     )
-    const byModel = new Map(found.map(version => [version.model, version]))
-    return models.map(model => ({ status: 'fulfilled', value: byModel.get(model) ?? null }))
+    const values = new Map(found.map(({ place, ...version }) => [place, version.version === null ? null : version]))
+    return lookups.map((_, index) => ({ status: 'fulfilled', value: values.get(index + 1) }))
   }
 
   /** What will be the newest at an instant that is yet to come, nobody knows: it is waited for as every other. */

@@ -9,7 +9,7 @@ export interface Most<T> {
 }
 
 /** Of lookups by id. */
-export const LOOKUPS: Most<string> = { items: 1000, bytes: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
+export const LOOKUPS: Most<unknown> = { items: 1000, bytes: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
 
 /**
  * Runs together what came in during the last run: alone an item waits for nobody, and under load many share one

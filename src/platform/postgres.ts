@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import pg from 'pg'
 import { TeatreeError } from './errors.ts'
 import { Listener } from './postgres-listener.ts'
@@ -45,6 +46,8 @@ const IDLE_MS = 10_000
 export class Database implements Queryable {
   readonly #pool: pg.Pool
   readonly #listener: Listener
+  /** Of the statements that are kept prepared, by their text. */
+  readonly #names = new Map<string, string>()
 
   constructor(options: { url: string; name: string; connections: number; onError: (error: Error) => void }) {
     const config: pg.ClientConfig = {
@@ -67,6 +70,17 @@ export class Database implements Queryable {
   async query<R extends object = DbRow>(text: string, values: readonly unknown[] = []): Promise<R[]> {
     try {
       return (await this.#pool.query(text, [...values])).rows as R[]
+    } catch (error) {
+      throw named(error)
+    }
+  }
+
+  /** As `query`, of a statement that comes again and again, of which there are few: every connection keeps it prepared. */
+  async again<R extends object = DbRow>(text: string, values: readonly unknown[]): Promise<R[]> {
+    const name = this.#names.get(text) ?? hash('md5', text)
+    this.#names.set(text, name)
+    try {
+      return (await this.#pool.query({ name, text, values: [...values] })).rows as R[]
     } catch (error) {
       throw named(error)
     }

@@ -54,7 +54,7 @@ export const aggregates: Pick<TableResolvers, 'groups'> = {
         )
         return edges
       },
-      goesOn: () => context.services.snapshots.paged(snapshot.version),
+      goesOn: () => context.reading.paged(snapshot.version),
       count: async () => (await snapshot.reader()).countGroups({ ...plan, limit: 1 }, context.signal),
     })
   },

@@ -6,6 +6,7 @@ import type { Row, Value } from '../kinds/types.ts'
 import { AnswerBudget } from './answer-budget.ts'
 import { Cursors } from './cursors.ts'
 import { KeyLoader } from './key-loader.ts'
+import { Reading } from './reading.ts'
 
 /** Who asks. */
 export interface User {
@@ -27,6 +28,8 @@ export interface OperationContext {
   readonly lastEventId: string | null
   /** What is read is charged to it. */
   readonly budget: AnswerBudget
+  /** What of models is read for the answer. */
+  readonly reading: Reading
   /** Keeps a version open until the operation has been executed. */
   hold(snapshot: OpenSnapshot): OpenSnapshot
   /** The operation has ended: what is held is released, and so is whatever comes later. */
@@ -56,6 +59,7 @@ export function createContext(
     user,
     lastEventId,
     budget: new AnswerBudget(),
+    reading: new Reading(services.snapshots),
     hold(snapshot) {
       // A field may still be opening a version when an error of its neighbour has ended the operation.
       if (ended) snapshot.release()

@@ -58,7 +58,7 @@ export const diffs: Pick<TableResolvers, 'diff'> = {
         return edges
       },
       goesOn() {
-        for (const side of [snapshot, older]) context.services.snapshots.paged(side.version)
+        for (const side of [snapshot, older]) context.reading.paged(side.version)
       },
     })
   },

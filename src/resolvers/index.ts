@@ -15,6 +15,7 @@ import { sql } from './sql.ts'
 
 export { createContext, type OperationContext, type User } from './context.ts'
 export { formatError } from './errors.ts'
+export type { Reading } from './reading.ts'
 
 /** The schema with all that its fields do. What they do it with comes with each operation's context. */
 export const makeSchema = ({ kinds }: Pick<Services, 'kinds'>): GraphQLSchema =>

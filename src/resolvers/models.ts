@@ -15,9 +15,11 @@ const POSITION: PositionPart[] = [
 export const models: ModelResolvers = {
   get: (id, { models }) => models.load(id),
 
-  async ofKind(kind, id, { models }) {
+  async ofKind(kind, id, { models, reading }) {
     const model = await models.load(id)
-    return model?.kind === kind.name ? model : null
+    if (model?.kind !== kind.name) return null
+    reading.found(id)
+    return model
   },
 
   list({ where, ...args }, { services, cursors }) {

@@ -37,7 +37,7 @@ export const queries: Pick<TableResolvers, 'query'> = {
             cursor: () => context.cursors.encode(scope, positions[index] ?? []),
           }))
         },
-        goesOn: () => context.services.snapshots.paged(snapshot.version),
+        goesOn: () => context.reading.paged(snapshot.version),
         count: async () => (await answer()).total ?? 0n,
       }),
       page: async () => (await answer()).page,

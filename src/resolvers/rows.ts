@@ -42,7 +42,7 @@ export const rows: Pick<TableResolvers, 'rows' | 'row' | 'reference'> = {
             ),
         }))
       },
-      goesOn: () => context.services.snapshots.paged(snapshot.version),
+      goesOn: () => context.reading.paged(snapshot.version),
       count: async () => (await snapshot.reader()).count(table.name, where, context.signal),
     })
   },

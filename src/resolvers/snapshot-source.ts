@@ -23,7 +23,9 @@ export async function acquire(
 ): Promise<SnapshotSource> {
   const { services, signal } = context
   kindOf(model, context)
-  const open = await services.snapshots.acquire(model.id, at && snapshotAt(model, at), waitMs, signal)
+  const chosen = at && snapshotAt(model, at)
+  const open = await services.snapshots.acquire(model.id, chosen, waitMs, signal)
+  context.reading.chose(chosen, open.version)
   return sourceOf(model, context.hold(open), context)
 }
 

@@ -31,7 +31,7 @@ export const sql: Pick<QueryRunResolvers, 'sql'> = {
     const page = await context.services.sql.page(of, start, context.signal)
     context.budget.charge(page.rows, timesSelected(selected(info)))
     // Who goes on has to find the version, too.
-    if (page.hasNextPage) context.services.snapshots.paged(version)
+    if (page.hasNextPage) context.reading.paged(version)
     return resultPage(page, offset, at => cursors.encode(scope, [page.result, at]))
   },
 }

@@ -9,6 +9,8 @@ import type { Guard } from './guard.ts'
 
 /** What metrics call the paths that are nobody's, so that they do not grow with what strangers ask for. */
 const NO_ROUTE = 'none'
+/** Why a signal aborts; made once, since an error that is made takes longer than many an answer. */
+const OVER = new DOMException('The exchange is over.', 'AbortError')
 
 /** The exchanges under way: finds who answers, and sees that there is an answer, whatever fails. */
 export class Exchanges {
@@ -41,7 +43,7 @@ export class Exchanges {
     const over = new AbortController()
     // A connection that breaks is told to nobody else; without a listener it would end the process.
     response.on('error', error => this.#log.debug({ err: error }, 'an answer was cut off'))
-    response.once('close', () => over.abort())
+    response.once('close', () => over.abort(OVER))
     response.setHeader('x-content-type-options', 'nosniff')
     if (this.#stopping.signal.aborted) response.setHeader('connection', 'close')
     const url = URL.parse(`http://localhost${request.url}`)
@@ -67,7 +69,7 @@ export class Exchanges {
     } catch (error) {
       await this.#failed(exchange, error)
     } finally {
-      over.abort()
+      over.abort(OVER)
       metrics.httpRequests.record((performance.now() - began) / 1000, {
         'http.request.method': request.method ?? '',
         'http.route': route.path ?? NO_ROUTE,

@@ -26,46 +26,69 @@ interface Operation {
   variableValues?: { readonly [name: string]: unknown } | null | undefined
 }
 
+/** By document and operation. Documents that come again are the same objects (documents.ts). */
+const known = new WeakMap<DocumentNode, Map<string, boolean>>()
+
 /**
- * Whether the operation's answer never changes: it reads snapshots alone that are chosen by their version, and of them
- * nothing that passes. Told from the document; what cannot be told is taken to change.
+ * Whether the operation's answer is of the versions that it reads, whichever these are: it reads snapshots alone, and of
+ * them nothing that passes. Told from the document; what cannot be told is taken to pass.
  */
-export function isLasting({ schema, document, operationName, variableValues }: Operation): boolean {
-  const operation = getOperationAST(document, operationName)
-  if (operation?.operation !== 'query') return false
-  const { variableValues: variables } = getVariableValues(
-    schema,
-    operation.variableDefinitions ?? [],
-    variableValues ?? {},
-  )
-  if (!variables) return false
-  const choosesVersion = (definition: GraphQLField<unknown, unknown>, node: FieldNode): boolean =>
-    definition.args
-      .filter(({ type }) => getNamedType(type).name === 'SnapshotAt')
-      .every(({ name }) => {
-        const at = getArgumentValues(definition, node, variables)[name] as
-          | { version?: number | null }
-          | null
-          | undefined
-        return typeof at?.version === 'number'
-      })
-  const types = new TypeInfo(schema)
-  let lasts = true
-  const visitor = visitWithTypeInfo(types, {
-    Field(node) {
-      const [parent, definition] = [types.getParentType(), types.getFieldDef()]
-      const name = node.name.value
-      if (name === '__typename') return
-      lasts &&=
-        parent != null &&
+export function isOfVersions(of: Operation): boolean {
+  const operations = known.get(of.document) ?? new Map<string, boolean>()
+  known.set(of.document, operations)
+  const name = of.operationName ?? ''
+  const told = operations.get(name) ?? readsVersionsAlone(of)
+  operations.set(name, told)
+  return told
+}
+
+function readsVersionsAlone({ schema, document, operationName }: Operation): boolean {
+  if (getOperationAST(document, operationName)?.operation !== 'query') return false
+  return everyField(
+    { schema, document },
+    (parent, definition, { name }) =>
+      name.value === '__typename' ||
+      (parent != null &&
         definition != null &&
         definition.extensions.changes !== true &&
-        stays(schema, parent, name) &&
-        choosesVersion(definition, node)
+        stays(schema, parent, name.value)),
+  )
+}
+
+/** Whether the operation's answer never changes: it is of versions that are chosen by their number. */
+export function isLasting(of: Operation): boolean {
+  if (!isOfVersions(of)) return false
+  const { schema, document, operationName, variableValues } = of
+  const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? []
+  const { variableValues: variables } = getVariableValues(schema, definitions, variableValues ?? {})
+  if (!variables) return false
+  return everyField(of, (_, definition, node) =>
+    (definition?.args ?? [])
+      .filter(({ type }) => getNamedType(type).name === 'SnapshotAt')
+      .every(({ name }) => {
+        const at = definition && getArgumentValues(definition, node, variables)[name]
+        return typeof (at as { version?: number | null } | null | undefined)?.version === 'number'
+      }),
+  )
+}
+
+function everyField(
+  { schema, document }: Pick<Operation, 'schema' | 'document'>,
+  holds: (
+    parent: GraphQLNamedType | null | undefined,
+    definition: GraphQLField<unknown, unknown> | null | undefined,
+    node: FieldNode,
+  ) => boolean,
+): boolean {
+  const types = new TypeInfo(schema)
+  let all = true
+  const visitor = visitWithTypeInfo(types, {
+    Field(node) {
+      all &&= holds(types.getParentType(), types.getFieldDef(), node)
     },
   })
   visit(document, visitor)
-  return lasts
+  return all
 }
 
 function stays(schema: GraphQLSchema, parent: GraphQLNamedType, field: string): boolean {

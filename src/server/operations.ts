@@ -9,16 +9,16 @@ import {
 } from 'graphql'
 import type { Services } from '../jobs/services.ts'
 import { metrics, SpanKind, type SpanSettings, span } from '../platform/telemetry/index.ts'
-import { createContext, type OperationContext, type User } from '../resolvers/index.ts'
+import { createContext, type OperationContext, type Reading, type User } from '../resolvers/index.ts'
 import type { Deliveries } from './deliveries.ts'
-import { isLasting } from './lasting.ts'
+import { isLasting, isOfVersions } from './lasting.ts'
 
 /** What HTTP and WebSocket say of an operation, each in its own way. */
 export interface Transport {
   /** Aborts when nobody waits for the answer any more. */
   signal: AbortSignal
-  /** Called before the answer, where it is one that never changes. */
-  onLasting?(): void
+  /** Called before the answer, where it is of versions alone; `lasts` tells whether it never changes. */
+  onOfVersions?(reading: Reading, lasts: () => boolean): void
   /** Who asks. */
   user?: User | null
   /** The last event that one has seen who comes back. */
@@ -35,7 +35,8 @@ export async function run(services: Services, args: Arguments): Promise<Executio
   const context = createContext(services, transport)
   try {
     const result = await span(...traced(args, transport), () => execute({ ...args, contextValue: context }))
-    if (transport.onLasting && foundAll(result) && isLasting(args)) transport.onLasting()
+    if (transport.onOfVersions && foundAll(result) && isOfVersions(args))
+      transport.onOfVersions(context.reading, () => isLasting(args))
     return result
   } finally {
     context.release()

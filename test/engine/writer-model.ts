@@ -6,7 +6,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { databaseOf } from '../../src/engine/duckdb/database.ts'
 import { DuckDBSql, quoted } from '../../src/engine/duckdb/sql.ts'
 import { type DuckDBWriter, type DuckDBWriterOptions, openDuckDBWriter } from '../../src/engine/duckdb/writer.ts'
-import type { Change, SnapshotFile, SnapshotFiles, Work, WorkOutcome } from '../../src/engine/engine.ts'
+import type { Change, SnapshotFile, SnapshotFiles, TableRows, Work, WorkOutcome } from '../../src/engine/engine.ts'
 import type { Kind } from '../../src/kinds/kind.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
@@ -95,11 +95,11 @@ export class WriterModel implements AsyncDisposable {
   }
 
   /** Makes a snapshot of the present state. */
-  async snapshot(): Promise<{ dir: string; files: SnapshotFiles; made: SnapshotFile[] }> {
+  async snapshot(): Promise<{ dir: string; files: SnapshotFiles; made: SnapshotFile[]; tables: TableRows[] }> {
     this.#snapshots += 1
     const dir = join(this.path, `snapshot-${this.#snapshots}`)
-    const { files } = await this.writer.snapshot(dir)
-    return { dir, files: Object.fromEntries(files.map(({ name }) => [name, join(dir, name)])), made: files }
+    const { files, tables } = await this.writer.snapshot(dir)
+    return { dir, files: Object.fromEntries(files.map(({ name }) => [name, join(dir, name)])), made: files, tables }
   }
 
   /** The table's rows by key, as a snapshot of the present state has them. */

@@ -42,7 +42,7 @@ describe('a snapshot', () => {
     for (let start = 12_288; start < bytes.length; start += 262_144) blocks.push(bytes.subarray(start, start + 262_144))
     const digest = sha256(blocks.map(sha256).join('\n'))
     expect(files).toEqual([{ name: 'model.duckdb', bytes: bytes.length, sha256: digest }])
-    expect(tables).toEqual([{ name: 'cars', rows: 2 }])
+    expect(tables).toEqual([{ name: 'cars', rows: 2, grownSince: 0 }])
     const manifest = await blockManifest(join(dir, 'model.duckdb'))
     expect(manifest).toEqual({ bytes: bytes.length, blockSize: 262_144, blocks: blocks.map(sha256) })
   })

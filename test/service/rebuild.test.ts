@@ -227,6 +227,11 @@ test('a version whose files go while its model is held is made again for who ask
   expect(await jobs.ended(intent?.id ?? '')).toMatchObject({ status: 'PUBLISHED', version: 1 })
   expect((await jobs.rows(copy)).tables).toEqual(before[0]?.tables)
   expect(await jobs.rows(source)).toEqual(before[1])
+  // Which of its rows came last nobody knows any more.
+  const growth = async () => (await jobs.snapshots.find(source, null, 0)).tables.map(({ grownSince }) => grownSince)
+  expect(new Set(await growth())).toEqual(new Set([undefined]))
+  await append('F')
+  expect(Math.max(...(await growth()).map(Number))).toBe(5)
   await jobs.archived(copy)
   await manager.close()
 

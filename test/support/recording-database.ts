@@ -14,6 +14,11 @@ export class RecordingDatabase extends Database {
     return super.query<R>(text, values)
   }
 
+  override again<R extends object>(text: string, values: readonly unknown[]): Promise<R[]> {
+    this.statements.push({ text, values })
+    return super.again<R>(text, values)
+  }
+
   override transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
     return super.transaction(tx =>
       fn({

@@ -16,14 +16,14 @@ export function compileAggregate(scope: Scope, plan: AggregatePlan): Statement {
   const where = plan.after ? ` WHERE ${behind(order, plan.after, params)}` : ''
   const orderBy = order.length > 0 ? ` ORDER BY ${orderByText(order)}` : ''
   const limit = params.value(plan.limit, 'BIGINT')
-  return { text: `SELECT * FROM (${text})${where}${orderBy} LIMIT ${limit}`, params: params.params }
+  return { text: `SELECT * FROM (${text})${where}${orderBy} LIMIT ${limit}`, params: params.params, most: plan.limit }
 }
 
 /** How many groups there are, as `count`. */
 export function compileGroupCount(scope: Scope, plan: AggregatePlan): Statement {
   const params = new ParameterSink()
   const { text } = compileGroups(scope, { ...plan, measures: [], orderBy: [] }, params)
-  return { text: `SELECT count(*) AS count FROM (${text})`, params: params.params }
+  return { text: `SELECT count(*) AS count FROM (${text})`, params: params.params, most: 1 }
 }
 
 /** What takes out of rows of its statement what the plan asks for. */

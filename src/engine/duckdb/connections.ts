@@ -168,17 +168,17 @@ async function limited<T>(
   work: () => Promise<T>,
   { signal, timeoutSeconds }: UseOptions,
 ): Promise<T> {
-  const time = new AbortController()
-  const timer =
-    timeoutSeconds === undefined
-      ? undefined
-      : setTimeout(() => time.abort(tooLong(timeoutSeconds)), Math.min(timeoutSeconds * 1000, MAX_TIMER_MS))
   try {
-    return await interruptible(connection, signal ? AbortSignal.any([signal, time.signal]) : time.signal, work)
+    if (timeoutSeconds === undefined) return signal ? await interruptible(connection, signal, work) : await work()
+    const time = new AbortController()
+    const timer = setTimeout(() => time.abort(tooLong(timeoutSeconds)), Math.min(timeoutSeconds * 1000, MAX_TIMER_MS))
+    try {
+      return await interruptible(connection, signal ? AbortSignal.any([signal, time.signal]) : time.signal, work)
+    } finally {
+      clearTimeout(timer)
+    }
   } catch (error) {
     throw readError(error)
-  } finally {
-    clearTimeout(timer)
   }
 }
 

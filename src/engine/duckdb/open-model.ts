@@ -60,7 +60,7 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
         manifest: db.manifest,
         isShared: options.isShared ?? false,
       }),
-      counts: new TableCounts(db.sql, [...kind.tables.keys()]),
+      counts: new TableCounts(db.sql, [...kind.tables.keys()], state.version),
       state,
       additions: additionsTo(kind, state),
     }

@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises'
 import type { Kind } from '../../kinds/kind.ts'
-import type { Readers, SnapshotFiles, SnapshotReader, StoredResult, StreamFormat } from '../engine.ts'
+import type { Readers, SnapshotFiles, SnapshotReader, StoredResult, StreamFormat, VersionOpened } from '../engine.ts'
 import { attach } from './attach.ts'
 import { Connections, type ReadLimits } from './connections.ts'
 import { databaseOf } from './database.ts'
+import { EarlierAnswers } from './earlier-answers.ts'
 import { type QueryLimits, QueryProcesses } from './queries/query-processes.ts'
 import { resultRows, streamResult } from './queries/stored-result.ts'
 import { DuckDBSnapshotReader } from './snapshot-reader.ts'
@@ -19,6 +20,7 @@ import { type DuckDBSql, quoted } from './sql.ts'
  */
 export class DuckDBReaders implements Readers {
   readonly #connections: Connections
+  readonly #earlier: EarlierAnswers
   readonly #open = new Set<SnapshotReader>()
   readonly #opening = new Set<Promise<unknown>>()
   readonly #queries: QueryLimits
@@ -28,6 +30,7 @@ export class DuckDBReaders implements Readers {
 
   private constructor(connections: Connections, queries: QueryLimits) {
     this.#connections = connections
+    this.#earlier = new EarlierAnswers(connections.results)
     this.#queries = queries
   }
 
@@ -43,9 +46,9 @@ export class DuckDBReaders implements Readers {
     return this.#processes
   }
 
-  async open({ kind, files }: { kind: Kind; files: SnapshotFiles }): Promise<SnapshotReader> {
+  async open({ kind, files, of }: { kind: Kind; files: SnapshotFiles; of?: VersionOpened }): Promise<SnapshotReader> {
     if (this.#closed) throw new Error('the readers are closed')
-    const opening = this.#attach(kind, files)
+    const opening = this.#attach(kind, files, of ?? null)
     this.#opening.add(opening)
     try {
       return await opening
@@ -75,7 +78,7 @@ export class DuckDBReaders implements Readers {
     return this.#closed
   }
 
-  async #attach(kind: Kind, files: SnapshotFiles): Promise<SnapshotReader> {
+  async #attach(kind: Kind, files: SnapshotFiles, of: VersionOpened | null): Promise<SnapshotReader> {
     this.#opened += 1
     const alias = `snapshot ${this.#opened}`
     const isEmpty = Object.keys(files).length === 0
@@ -95,12 +98,15 @@ export class DuckDBReaders implements Readers {
         throw error
       }
     })
+    if (of) this.#earlier.opened(of)
     const reader: SnapshotReader = new DuckDBSnapshotReader({
       connections: this.#connections,
       kind,
       state,
       tables,
       base,
+      of: tables.areViews || state.version !== of?.version ? null : of,
+      earlier: this.#earlier,
       files,
       processes: () => this.#queryProcesses(),
       detach: async () => {

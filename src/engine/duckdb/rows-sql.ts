@@ -18,7 +18,8 @@ export function compileRows({ kind, names }: Scope, plan: RowsPlan): Statement {
   const page =
     `SELECT ${[...columns].map(quoted).join(', ')} FROM ${names.table(table.name)} WHERE ${conditions.join(' AND ')}` +
     ` ORDER BY ${orderByText(plan.last ? reversed(order) : order)} LIMIT ${params.value(plan.limit, 'BIGINT')}`
-  return { text: plan.last ? `SELECT * FROM (${page}) ORDER BY ${orderByText(order)}` : page, params: params.params }
+  const text = plan.last ? `SELECT * FROM (${page}) ORDER BY ${orderByText(order)}` : page
+  return { text, params: params.params, most: plan.limit }
 }
 
 /** How many rows the filter selects, as `count`. */
@@ -26,7 +27,8 @@ export function compileCount({ kind, names }: Scope, tableName: string, where: F
   const table = tableOf(kind, tableName)
   const params = new ParameterSink()
   const filter = compileFilter(table, kind, where, names, params)
-  return { text: `SELECT count(*) AS count FROM ${names.table(table.name)} WHERE ${filter}`, params: params.params }
+  const text = `SELECT count(*) AS count FROM ${names.table(table.name)} WHERE ${filter}`
+  return { text, params: params.params, most: 1 }
 }
 
 /** The rows that have one of the keys (at least one); nulls are equal, as in every key. */
@@ -42,7 +44,7 @@ export function compileByKeys(
   const selected = [...new Set([...columns, ...keyColumns])].map(name => `held.${quoted(name)}`)
   const compile = keys.length === 1 ? isKey : isAmongKeys
   const text = `SELECT ${selected.join(', ')} FROM ${names.table(table.name)} AS held ${compile(table, keyColumns, keys, params)}`
-  return { text, params: params.params }
+  return { text, params: params.params, most: keys.length }
 }
 
 /** Of a single key: plain comparisons, by which DuckDB leaves out whole row groups. */

@@ -13,23 +13,26 @@ import type {
   SnapshotReader,
   StreamFormat,
   TableRows,
+  VersionOpened,
 } from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
-import { aggregateReader, compileAggregate, compileGroupCount } from './aggregate-sql.ts'
+import { aggregateReader } from './aggregate-sql.ts'
 import { changedRows, type RowRange } from './changed-rows.ts'
 import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff, diffReader } from './diff-sql.ts'
+import { type EarlierAnswers, versionName } from './earlier-answers.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
+import { firstOfLast } from './last-rows.ts'
+import { compileRead, compileTouching, type PlanRead, tableRead } from './plan-reads.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
 import type { QuerySnapshot } from './queries/messages.ts'
 import type { QueryProcesses } from './queries/query-processes.ts'
 import { runQuery } from './query-functions.ts'
-import { compileByKeys, compileCount, compileRows } from './rows-sql.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 import type { State } from './state.ts'
-import { type Scope, type Statement, tableOf } from './statement.ts'
+import { type Scope, tableOf } from './statement.ts'
 
 /** One snapshot, attached to the readers' DuckDB. `detach` is called once, when its last read has ended. */
 export class DuckDBSnapshotReader implements SnapshotReader {
@@ -40,6 +43,10 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   readonly #names: SnapshotTables
   readonly #scope: Scope
   readonly #base: string | null
+  readonly #of: VersionOpened | null
+  readonly #earlier: EarlierAnswers
+  /** By table and count. */
+  readonly #lastRows = new Map<string, Promise<number | null>>()
   readonly #changed = new WeakMap<DuckDBSnapshotReader, Map<string, RowRange[] | null>>()
   readonly #files: SnapshotFiles
   readonly #processes: () => QueryProcesses
@@ -54,6 +61,9 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     tables: SnapshotTables
     /** What its database's file is known by; null where it has none whose rows are the tables'. */
     base: string | null
+    /** Null where it is not known, or where views stand in for its tables. */
+    of: VersionOpened | null
+    earlier: EarlierAnswers
     files: SnapshotFiles
     processes: () => QueryProcesses
     detach: () => Promise<void>
@@ -65,13 +75,15 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     this.#names = options.tables
     this.#scope = { kind: options.kind, names: options.tables }
     this.#base = options.base
+    this.#of = options.of
+    this.#earlier = options.earlier
     this.#files = options.files
     this.#processes = options.processes
     this.#detach = options.detach
   }
 
   rows(plan: RowsPlan, signal?: AbortSignal): Promise<readonly Row[]> {
-    return this.#all(compileRows(this.#scope, plan), signal)
+    return this.#planned({ is: 'rows', plan }, signal)
   }
 
   async readByKeys(
@@ -82,20 +94,20 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     signal?: AbortSignal,
   ): Promise<readonly Row[]> {
     if (keys.length === 0) return []
-    return this.#all(compileByKeys(this.#scope, table, columns, keyColumns, keys), signal)
+    return this.#planned({ is: 'rows by keys', table, columns, keyColumns, keys }, signal)
   }
 
   count(table: string, where: Filter, signal?: AbortSignal): Promise<bigint> {
-    return this.#count(compileCount(this.#scope, table, where), signal)
+    return this.#count({ is: 'count', table, where }, signal)
   }
 
   async aggregate(plan: AggregatePlan, signal?: AbortSignal): Promise<AggregateRow[]> {
-    const rows = await this.#all(compileAggregate(this.#scope, plan), signal)
+    const rows = await this.#planned({ is: 'groups', plan }, signal)
     return rows.map(aggregateReader(this.#kind, plan))
   }
 
   countGroups(plan: AggregatePlan, signal?: AbortSignal): Promise<bigint> {
-    return this.#count(compileGroupCount(this.#scope, plan), signal)
+    return this.#count({ is: 'count of groups', plan }, signal)
   }
 
   async query(
@@ -160,7 +172,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   async tables(): Promise<TableRows[]> {
     const names = [...this.#kind.tables.keys()]
     const counts = names.map(name => `(SELECT count(*) FROM ${this.#names.table(name)}) AS ${quoted(name)}`)
-    const [row] = await this.#all({ text: `SELECT ${counts.join(', ')}`, params: {} })
+    const [row] = await this.#read(sql => sql.all(`SELECT ${counts.join(', ')}`))
     return names.map(name => ({ name, rows: Number(row?.[name]) }))
   }
 
@@ -220,16 +232,57 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     return this.#closed
   }
 
-  async #count(statement: Statement, signal?: AbortSignal): Promise<bigint> {
-    const [row] = await this.#all(statement, signal)
+  async #count(read: PlanRead, signal?: AbortSignal): Promise<bigint> {
+    const [row] = await this.#planned(read, signal)
     return BigInt(String(row?.count))
   }
 
-  /** The text names the version: what it is attached as is never given twice. */
-  #all({ text, params }: Statement, signal?: AbortSignal): Promise<readonly Row[]> {
-    const read = (signal: AbortSignal) =>
-      this.#read((sql, statements) => sql.again(statements, text, params), { signal })
-    return this.#result(`${text}\n${JSON.stringify(params)}`, read, signal)
+  /** What it is attached as is never given twice, and no other model gets the id of this. */
+  #planned(read: PlanRead, signal?: AbortSignal): Promise<readonly Row[]> {
+    const name = JSON.stringify(read)
+    const version = this.#of ? versionName(this.#of.model, this.version) : this.#names.schema
+    // It is held from the beginning, before anything is waited for.
+    const find = (signal: AbortSignal) =>
+      holding([this], async () => {
+        const rows = (await this.#takenOver(read, name, signal)) ?? (await this.#run(read, signal))
+        await this.#of?.check()
+        return rows
+      })
+    return this.#result(`${version} ${name}`, find, signal)
+  }
+
+  #run(read: PlanRead, signal: AbortSignal): Promise<readonly Row[]> {
+    const statement = compileRead(this.#scope, read)
+    return this.#connections.use((sql, statements) => sql.again(statements, statement), { signal })
+  }
+
+  /** What an earlier version answered, where no row has come since that would make it another. */
+  async #takenOver(read: PlanRead, name: string, signal: AbortSignal): Promise<readonly Row[] | null> {
+    const earlier = this.#of && this.#earlier.find(this.#of, this.#scope, read, name)
+    if (!earlier || earlier.added === 0) return earlier?.rows ?? null
+    const table = tableRead(read)
+    const first = await this.#firstOfLast(table, earlier.added)
+    if (first === null) return null
+    const added = `(SELECT * FROM ${this.#names.table(table)} WHERE rowid >= ${first})`
+    const names = { table: (name: string) => (name === table ? added : this.#names.table(name)) }
+    const { text, params } = compileTouching({ ...this.#scope, names }, read, earlier.rows)
+    const touching = await this.#connections.use(sql => sql.all(text, params), { signal })
+    return touching.length === 0 ? earlier.rows : null
+  }
+
+  /** The row id that the last `count` rows of the table begin with; null where that cannot be told. Found out once. */
+  #firstOfLast(table: string, count: number): Promise<number | null> {
+    const key = `${table} ${count}`
+    const known =
+      this.#lastRows.get(key) ??
+      this.#connections.use(sql => firstOfLast(sql, this.#names.table(table), this.#rowsOf(table), count))
+    this.#lastRows.set(key, known)
+    known.catch(() => this.#lastRows.delete(key))
+    return known
+  }
+
+  #rowsOf(table: string): number {
+    return this.#of?.tables.find(({ name }) => name === table)?.rows ?? 0
   }
 
   async #result<T extends object>(

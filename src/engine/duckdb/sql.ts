@@ -16,6 +16,7 @@ import {
 import type { Parameters, Sql } from '../../kinds/context.ts'
 import type { Row, Value } from '../../kinds/types.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
+import type { Statement } from './statement.ts'
 
 /** An identifier, quoted. Identifiers only ever come from a kind or from the platform; values are bound. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
@@ -48,11 +49,14 @@ export class DuckDBSql implements Sql {
     )
   }
 
-  /** As `all`, of a statement that is likely to come again. */
-  async again(statements: PreparedStatements, text: string, params: Parameters): Promise<Row[]> {
+  /**
+   * As `all`, of a statement that is likely to come again, and gives `most` rows at most: to see that there are no more
+   * after them would be a way through the thread pool and back.
+   */
+  async again(statements: PreparedStatements, { text, params, most }: Statement): Promise<Row[]> {
     return statements.use(text, async prepared => {
       bind(prepared, params)
-      return rowsOf(await prepared.runAndReadAll())
+      return rowsOf(await (most === undefined ? prepared.runAndReadAll() : prepared.runAndReadUntil(most)))
     })
   }
 

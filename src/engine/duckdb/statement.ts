@@ -6,6 +6,8 @@ import type { TableNames } from './where-sql.ts'
 export interface Statement {
   text: string
   params: Parameters
+  /** So many rows come of it at most, where that is known. */
+  most?: number
 }
 
 /** What a plan is compiled against: the kind, and how its tables are called in the snapshot. */

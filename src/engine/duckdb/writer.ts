@@ -102,7 +102,7 @@ export class DuckDBWriter implements Writer {
     const onInternal = (id: string, err: unknown) => log.error({ err, id }, 'an intent failed by a fault of its kind')
     await takeUpAdditions(this.#model, kind)
     const outcomes = await applyBatch({ db, kind, kinds, dir, signal, onInternal }, work, state)
-    counts.applied(work, outcomes)
+    counts.applied(work, outcomes, state.version)
     return outcomes
   }
 
@@ -136,6 +136,7 @@ export class DuckDBWriter implements Writer {
       throw await causeInSources(error, [from])
     }
     const { db, counts, state: held } = this.#model
+    counts.replaced(state.version)
     if (held.version !== from.version) throw new SourceDamaged(from)
     await takeUpAdditions(this.#model, options.kind)
     await transaction(db.sql, () => writeState(db.sql, state))

@@ -1,0 +1,192 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
+import type { Change, SnapshotReader, VersionOpened } from '../../src/engine/engine.ts'
+import { type AggregatePlan, ALL, type Filter, type RowsPlan } from '../../src/engine/plan.ts'
+import type { Row } from '../../src/kinds/types.ts'
+import { orchard } from './reader-model.ts'
+import { filterOn, orderOf, rowsOf, runs, tableOf } from './reader-plans.ts'
+import { WriterModel } from './writer-model.ts'
+
+/** A model of which every version is open at readers that stay, and at others that have read nothing before. */
+class Versions implements AsyncDisposable {
+  readonly #stack = new AsyncDisposableStack()
+  readonly #model: WriterModel
+  readonly #readers: DuckDBReaders
+  #fresh: SnapshotReader[] = []
+  /** See VersionOpened. */
+  check = async (): Promise<void> => {}
+
+  private constructor(model: WriterModel, readers: DuckDBReaders) {
+    this.#model = this.#stack.use(model)
+    this.#readers = this.#stack.adopt(readers, open => open.close())
+  }
+
+  static async begin(): Promise<Versions> {
+    return new Versions(await WriterModel.open(orchard), await DuckDBReaders.start())
+  }
+
+  /** Publishes what the changes make, which were all accepted or not. */
+  async after(...changes: Change[]): Promise<{ reader: SnapshotReader; fresh: SnapshotReader; of: VersionOpened }> {
+    await this.#model.apply(...changes)
+    const { files, tables } = await this.#model.snapshot()
+    const of = { model: 'orchard', version: this.#model.writer.version, tables, check: () => this.check() }
+    const reader = await this.#readers.open({ kind: orchard, files, of })
+    for (const old of this.#fresh.splice(0)) await old.close()
+    // Under no name nothing is found, and nothing taken over.
+    const fresh = await this.#readers.open({ kind: orchard, files })
+    this.#fresh.push(fresh)
+    return { reader, fresh, of }
+  }
+
+  /** Another writer goes on. */
+  async reopen(): Promise<void> {
+    await this.#model.reopen((await this.#model.snapshot()).files)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync()
+  }
+}
+
+const harvest = (name: string, more: Row = {}): Row => ({ name, batch: 1, boxes: 1, ...more })
+const appended = (...rows: Row[]): Change => ({ is: 'append', table: 'harvests', rows })
+const boxes = (value: number): Filter => ({ is: 'compare', column: 'boxes', op: 'eq', value })
+const byKey = [
+  { column: 'name', direction: 'ASC', nulls: 'LAST' },
+  { column: 'batch', direction: 'ASC', nulls: 'LAST' },
+] as const
+const page: RowsPlan = { table: 'harvests', columns: ['boxes'], where: ALL, orderBy: byKey, limit: 2 }
+const sums: AggregatePlan = {
+  table: 'harvests',
+  where: ALL,
+  groups: [],
+  measures: [{ is: 'sum', column: 'boxes' }],
+  having: [],
+  orderBy: [],
+  limit: 1,
+}
+
+/** What all sorts of reads answer; where one has been taken over, it is the same object. */
+async function answers(reader: SnapshotReader) {
+  return {
+    first: await reader.rows(page),
+    last: await reader.rows({ ...page, last: true }),
+    few: await reader.rows({ ...page, where: boxes(7), limit: 50 }),
+    one: await reader.readByKeys('harvests', ['boxes'], ['name', 'batch'], [['b', 1]]),
+    none: await reader.readByKeys('harvests', ['boxes'], ['name', 'batch'], [['y', 1]]),
+  }
+}
+
+function sameAs(now: Awaited<ReturnType<typeof answers>>, before: Awaited<ReturnType<typeof answers>>) {
+  const names = Object.keys(now) as (keyof typeof now)[]
+  return names.filter(name => now[name] === before[name])
+}
+
+test('an answer is taken over where no row has come that belongs to it', async () => {
+  await using versions = await Versions.begin()
+  let { reader } = await versions.after(
+    appended(...['b', 'c', 'd', 'x'].map(name => harvest(name)), harvest('s', { boxes: 7 })),
+  )
+  let before = await answers(reader)
+  const step = async (...changes: Change[]) => {
+    const next = await versions.after(...changes)
+    const now = await answers(next.reader)
+    expect(now).toEqual(await answers(next.fresh))
+    const same = sameAs(now, before)
+    reader = next.reader
+    before = now
+    return same
+  }
+  expect(await step(appended(harvest('m')))).toEqual(['first', 'last', 'few', 'one', 'none'])
+  expect(await step(appended(harvest('a')))).toEqual(['last', 'few', 'one', 'none'])
+  expect(await step(appended(harvest('y')))).toEqual(['first', 'few', 'one'])
+  expect(await step(appended(harvest('n', { boxes: 7 })))).toEqual(['first', 'last', 'one', 'none'])
+  expect(await step({ is: 'append', table: 'growers', rows: [] })).toEqual(['first', 'last', 'few', 'one', 'none'])
+  expect(await step({ is: 'update', table: 'harvests', where: boxes(99), set: { boxes: 1 } })).toHaveLength(5)
+  // Whatever else has been changed: nothing is.
+  expect(await step({ is: 'update', table: 'harvests', where: boxes(7), set: { boxes: 8 } })).toEqual([])
+  expect(await step({ is: 'delete', table: 'harvests', where: boxes(8) })).toEqual([])
+  // Rows have gone: those that came last are still known.
+  expect(await step(appended(harvest('o')))).toEqual(['first', 'last', 'few', 'one', 'none'])
+  await versions.reopen()
+  expect(await step(appended(harvest('p')))).toEqual(['first', 'last', 'few', 'one', 'none'])
+})
+
+test('what was read of files that may have been written over by then is kept for nobody', async () => {
+  await using versions = await Versions.begin()
+  const { reader } = await versions.after(appended(harvest('a')))
+  versions.check = () => Promise.reject(new Error('the version was let go'))
+  await expect(reader.rows(page)).rejects.toThrow('the version was let go')
+  versions.check = async () => {}
+  // The file is read, and not what was found before.
+  const found = await reader.rows(page)
+  expect(found).toEqual([{ name: 'a', batch: 1, boxes: 1 }])
+  expect(await reader.rows(page)).toBe(found)
+})
+
+test('sums and counts are taken over, too', async () => {
+  await using versions = await Versions.begin()
+  const where = boxes(7)
+  const read = async (reader: SnapshotReader) => [
+    await reader.aggregate({ ...sums, where }),
+    await reader.count('harvests', where),
+    await reader.countGroups({ ...sums, where, groups: [{ column: 'name' }] }),
+  ]
+  await read((await versions.after(appended(harvest('a', { boxes: 7 })))).reader)
+  for (const rows of [
+    [harvest('b')],
+    [harvest('c', { boxes: 7 })],
+    [harvest('d')],
+    [harvest('e'), harvest('f', { boxes: 7 })],
+  ]) {
+    const { reader, fresh } = await versions.after(appended(...rows))
+    expect(await read(reader)).toEqual(await read(fresh))
+  }
+})
+
+const harvests = tableOf('harvests')
+const tables = [...orchard.tables.values()]
+const plans = fc
+  .record({
+    where: filterOn(harvests),
+    orderBy: orderOf(harvests),
+    columns: fc.subarray([...harvests.columns.keys()]),
+    limit: fc.integer({ min: 1, max: 5 }),
+    last: fc.boolean(),
+  })
+  .map((plan): RowsPlan => ({ ...plan, table: 'harvests' }))
+const changes = fc.oneof(
+  { weight: 8, arbitrary: rowsOf(harvests, 3).map((rows): Change => ({ is: 'append', table: 'harvests', rows })) },
+  ...tables.map(table => ({
+    weight: 1,
+    arbitrary: rowsOf(table, 2).map((rows): Change => ({ is: 'upsert', table: table.name, rows })),
+  })),
+  {
+    weight: 1,
+    arbitrary: filterOn(harvests, 1).map((where): Change => ({ is: 'delete', table: 'harvests', where })),
+  },
+)
+
+test('whatever is written, every version answers as one does of which nothing was read before', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(changes, { minLength: 1, maxLength: 2 }), { minLength: 4, maxLength: 8 }),
+      fc.array(plans, { minLength: 2, maxLength: 5 }),
+      fc.nat(7),
+      async (batches, many, reopened) => {
+        await using versions = await Versions.begin()
+        for (const [index, batch] of batches.entries()) {
+          if (index === reopened) await versions.reopen()
+          const { reader, fresh } = await versions.after(...batch)
+          for (const plan of many) {
+            expect(await reader.rows(plan)).toEqual(await fresh.rows(plan))
+            const { where } = plan
+            expect(await reader.count('harvests', where)).toEqual(await fresh.count('harvests', where))
+          }
+        }
+      },
+    ),
+    runs(12),
+  )
+})
