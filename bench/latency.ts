@@ -14,6 +14,8 @@ const PER_ROUND = 60
 interface Contestant {
   name: string
   time(): Promise<number>
+  /** What each time was made of, by name, where that is known. */
+  parts?: Map<string, number[]>
   close(): Promise<void>
 }
 
@@ -60,7 +62,17 @@ export async function run(args: string[]): Promise<void> {
       ]),
     )}`,
   )
+  const parts = [...(contestants[0]?.parts ?? [])]
+  process.stdout.write(
+    `\nwhat the first is made of\n\n${table(
+      ['milliseconds', 'p50', 'p99'],
+      parts.map(([name, times]) => [name, ms(quantile(times, 0.5)), ms(quantile(times, 0.99))]),
+    )}`,
+  )
 }
+
+/** On one machine the database's clock is the client's. */
+const PARTS = ['mutation to ledger', 'ledger to manager', 'apply and publish', 'notice and delivery'] as const
 
 async function fill({ server }: BenchPlatform, rows: number): Promise<{ sales: string; goals: string }> {
   const sales = await createModel(server, { kind: 'sales' })
@@ -79,6 +91,10 @@ async function fill({ server }: BenchPlatform, rows: number): Promise<{ sales: s
   })
   return { sales, goals }
 }
+
+/** On the clock of `performance.now()`; with the microseconds, which Date does not keep. */
+const instantOf = (text: string): number =>
+  Date.parse(`${text.slice(0, 19)}Z`) + Number(`0${text.slice(19, -1)}`) * 1000 - performance.timeOrigin
 
 let order = 0
 function appendOne(
@@ -132,22 +148,29 @@ async function follow(url: string, query: string, model: string) {
 }
 
 async function appendToSubscriber(platform: BenchPlatform, sales: string): Promise<Contestant> {
-  const query = 'subscription ($model: ID!) { completions(model: $model) { edges { node { ... on Intent { id } } } } }'
+  const query =
+    'subscription ($model: ID!) { completions(model: $model) { edges { node { ... on Intent { id submittedAt startedAt endedAt } } } } }'
   const subscriber = await follow(platform.url, query, sales)
+  const parts = new Map<string, number[]>(PARTS.map(part => [part, []]))
   return {
     name: 'append to subscriber',
+    parts,
     async time() {
-      const heard = new Set<string>()
+      const heard = new Map<string, { intent: Page; at: number }>()
       let id: string | undefined
       const started = performance.now()
       const ended = subscriber.until(({ completions }) => {
-        for (const { node } of completions.edges) heard.add(node.id)
+        for (const { node } of completions.edges) heard.set(node.id, { intent: node, at: performance.now() })
         return id !== undefined && heard.has(id)
       })
       id = (await appendOne(platform, sales)).appendSales.id
       // The notice may have been faster than the answer to the mutation.
       if (!heard.has(id)) await ended
-      return performance.now() - started
+      const { intent, at } = heard.get(id) ?? { intent: null, at: 0 }
+      const instants = [intent.submittedAt, intent.startedAt, intent.endedAt].map(text => instantOf(text))
+      const ends = [started, ...instants, at]
+      for (const [index, part] of PARTS.entries()) parts.get(part)?.push((ends[index + 1] ?? 0) - (ends[index] ?? 0))
+      return at - started
     },
     close: subscriber.close,
   }
