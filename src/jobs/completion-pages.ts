@@ -36,13 +36,13 @@ type Row = {
 
 /** What comes after `from`, at most `limit`; null where the model is not there. */
 export async function readCompletions(
-  db: Queryable,
+  db: Pick<Database, 'again' | 'query'>,
   model: string,
   from: bigint,
   limit: number,
 ): Promise<CompletionPage | null> {
   // One statement, so that log and version are of one moment: what the log tells of can be read at that version.
-  const rows = await db.query<Row>(
+  const rows = await db.again<Row>(
     `SELECT c.position, c.run, m.completions AS newest, m.version AS "newestVersion", ${columns.intent('c')},
             (SELECT min(position) FROM completion WHERE model = m.id) AS oldest
        FROM goal_model m LEFT JOIN LATERAL (

@@ -138,8 +138,7 @@ export class Ledger {
       ],
     )
     if (intents.length === 0) throw noModel(model)
-    await this.#queue.send(tx, model, column('id'))
-    await notifyWork(tx, model)
+    await Promise.all([this.#queue.send(tx, model, column('id')), notifyWork(tx, model)])
     // RETURNING promises no order.
     const byId = new Map(intents.map(intent => [intent.id, intent]))
     return entries.map(({ id }) => {

@@ -6,6 +6,7 @@ import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { Archiver } from './archive.ts'
 import { markBlocked } from './blocked.ts'
+import { listenForNotices } from './channel.ts'
 import { findChores } from './chores.ts'
 import { Keeper } from './keeper.ts'
 import { Leases, RENEW_SECONDS } from './lease.ts'
@@ -66,6 +67,8 @@ export class Manager {
   readonly #renewal: NodeJS.Timeout
   /** Models with versions that may have been held by somebody as the newest was published. */
   readonly #published = new Set<string>()
+  /** A notice is there before the job that says the same has been fetched; where it is lost, that wakes the line. */
+  readonly #stopNotices: Promise<() => void>
   #renewing: Promise<void> | null = null
   #isClosing = false
 
@@ -80,6 +83,11 @@ export class Manager {
     })
     this.#archiver = new Archiver({ ...deps, safe: model => this.#leases.safe(model) })
     this.#keeper = new Keeper(deps)
+    this.#stopNotices = listenForNotices(
+      deps.db,
+      notice => notice.is === 'work' && this.#wake(notice.model),
+      () => {},
+    )
     this.#renewal = setInterval(() => {
       this.#renewing ??= this.#renew().finally(() => {
         this.#renewing = null
@@ -145,6 +153,12 @@ export class Manager {
     void wake()
     this.#archiver.request(model, epoch)
     return { epoch, line, stopWork }
+  }
+
+  #wake(model: string): void {
+    const holding = this.#holdings.get(model)
+    if (!holding?.held || holding.releasing) return
+    holding.held.line.wake().catch(error => this.#lost(model, error))
   }
 
   #onPublished(model: string, epoch: number): void {
@@ -243,6 +257,7 @@ export class Manager {
   async close(): Promise<void> {
     this.#isClosing = true
     clearInterval(this.#renewal)
+    ;(await this.#stopNotices)()
     await this.#renewing
     await Promise.all([...this.#holdings.keys()].map(model => this.release(model)))
     await this.#archiver.close()

@@ -19,7 +19,7 @@ export async function takeBatch(
   db: Database,
   of: { model: string; epoch: number; singly: boolean },
 ): Promise<{ batch: Intent[]; more: boolean }> {
-  const taken = await db.query<Intent & { waiting: bigint }>(
+  const taken = await db.again<Intent & { waiting: bigint }>(
     // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
     // the statement's view of `waiting` is too old to show.
     `WITH line AS (

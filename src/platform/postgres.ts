@@ -59,6 +59,8 @@ export class Database implements Queryable {
       options: `-c timezone=UTC -c statement_timeout=${STATEMENT_MS} -c idle_in_transaction_session_timeout=${IDLE_MS}`,
       // Where packets are lost without a word, nobody else would end the wait: the server's own limit is told in vain.
       query_timeout: STATEMENT_MS + 5000,
+      // What a transaction asks at once is sent at once.
+      pipeline: true,
       types,
     }
     this.#pool = new pg.Pool({ ...config, max: options.connections })
@@ -77,18 +79,23 @@ export class Database implements Queryable {
 
   /** As `query`, of a statement that comes again and again, of which there are few: every connection keeps it prepared. */
   async again<R extends object = DbRow>(text: string, values: readonly unknown[]): Promise<R[]> {
-    const name = this.#names.get(text) ?? hash('md5', text)
-    this.#names.set(text, name)
     try {
-      return (await this.#pool.query({ name, text, values: [...values] })).rows as R[]
+      return (await this.#pool.query(this.#prepared(text, values))).rows as R[]
     } catch (error) {
       throw named(error)
     }
   }
 
+  #prepared(text: string, values: readonly unknown[]): pg.QueryConfig {
+    const name = this.#names.get(text) ?? hash('md5', text)
+    this.#names.set(text, name)
+    return { name, text, values: [...values] }
+  }
+
   /**
-   * Runs `fn` in one transaction and commits, or rolls back where it throws. Where the answer to COMMIT is lost, the
-   * error is UNAVAILABLE with `details.outcome` "unknown": look at the state before trying again.
+   * Runs `fn` in one transaction and commits, or rolls back where it throws. Statements that it does not wait between go
+   * out together, and are run in the order in which they were asked; each is kept prepared. Where the answer to COMMIT is
+   * lost, the error is UNAVAILABLE with `details.outcome` "unknown": look at the state before trying again.
    */
   async transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect().catch(error => {
@@ -103,10 +110,13 @@ export class Database implements Queryable {
     try {
       const tx: Transaction = {
         transaction: true,
-        query: async (text, values = []) => (await client.query(text, [...values])).rows,
+        query: async (text, values = []) => (await client.query(this.#prepared(text, values))).rows,
       }
-      await client.query('BEGIN')
+      const begun = client.query('BEGIN')
+      // The first statement is on its way behind it, and fails with it.
+      begun.catch(() => {})
       const result = await fn(tx)
+      await begun
       const { command } = await client.query('COMMIT').catch(error => {
         throw isAway(error) ? unknownOutcome(error) : error
       })
