@@ -76,4 +76,4 @@ export const isRefused = (errors: readonly GraphqlError[]): boolean =>
 
 /** A pause before the next try: longer the more have failed, and by chance, so that not all come back at the same moment. */
 export const pause = (failures: number): Promise<void> =>
-  new Promise(resolve => setTimeout(resolve, Math.random() * Math.min(30_000, 1000 * 2 ** failures)))
+  new Promise(resolve => setTimeout(resolve, Math.random() * Math.min(10_000, 1000 * 2 ** failures)))

@@ -1,6 +1,6 @@
 import { Client, CombinedError, fetchExchange, subscriptionExchange } from '@urql/core'
 import { createClient, type Sink } from 'graphql-ws'
-import { toAsyncIterable } from 'wonka'
+import { fromPromise, pipe, takeUntil, toAsyncIterable } from 'wonka'
 import { FOLLOW, type Followed, isRefused, LOAD, type Loaded, pause, type Screen } from './newest-sales.ts'
 
 /** Says who calls, as headers and as the first message of a WebSocket; asked anew for each, so that it holds. */
@@ -47,8 +47,7 @@ export function connect(url: string, credentials: Credentials = async () => ({})
  */
 export async function follow(client: Client, model: string, screen: Screen, signal: AbortSignal): Promise<void> {
   let after: string | undefined
-  let pages: AsyncIterator<unknown> | undefined
-  signal.addEventListener('abort', () => pages?.return?.())
+  const left = fromPromise(new Promise(resolve => signal.addEventListener('abort', resolve)))
   for (let failures = 0; !signal.aborted; failures++) {
     try {
       if (after === undefined) {
@@ -59,9 +58,8 @@ export async function follow(client: Client, model: string, screen: Screen, sign
         after = data.salesModel.snapshot.cursor
         screen.start(data.salesModel.snapshot)
       }
-      const following = toAsyncIterable(client.subscription<Followed>(FOLLOW, { model, after }))
-      pages = following
-      for await (const { data, error } of following) {
+      const subscription = client.subscription<Followed>(FOLLOW, { model, after })
+      for await (const { data, error } of pipe(subscription, takeUntil(left), toAsyncIterable)) {
         if (error) throw error
         if (!data) continue
         const { cursor, reset, edges, snapshot } = data.completions

@@ -1,97 +1,123 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { LOAD } from '../../examples/live-page/newest-sales.ts'
 import { LIVE_PAGES } from '../support/live-pages.ts'
 import { type Answer, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { appendSales, createModel, sale } from '../support/sales-model.ts'
-import { startTcpProxy } from '../support/tcp-proxy.ts'
+import { type Exchange, type Rule, startTcpProxy } from '../support/tcp-proxy.ts'
 import { WatchedScreen } from '../support/watched-screen.ts'
 
-describe.each(LIVE_PAGES)('a live page %s', (_, follow) => {
-  test('is told of all that ends, once and in order, through broken connections, kill -9, a proxy that answers 503 and a stop', {
-    timeout: 180_000,
-  }, async () => {
-    await using stack = new AsyncDisposableStack()
-    const platform = stack.use(await startPlatform())
-    const starting = stack.use(await startRefusing())
-    let target = platform.url
-    let isCutting = false
-    const proxy = stack.use(
-      await startTcpProxy(
-        () => target,
-        side => {
-          if (side === 'up' || !isCutting) return 'pass'
-          isCutting = false
-          return 'cut'
-        },
-      ),
-    )
-    const model = await createModel(platform, { kind: 'sales' })
-    await appendSales(platform, model, [{ orderId: 'BEFORE' }])
+test('live pages are told of all that ends, once and in order, through broken connections, kill -9, a proxy that answers 503 and a stop', {
+  timeout: 180_000,
+}, async () => {
+  await using stack = new AsyncDisposableStack()
+  const platform = stack.use(await startPlatform())
+  const starting = stack.use(await startRefusing())
+  let target = platform.url
+  const connections = new Connections()
+  const proxy = stack.use(await startTcpProxy(() => target, connections.rule))
+  const model = await createModel(platform, { kind: 'sales' })
+  await appendSales(platform, model, [{ orderId: 'BEFORE' }])
 
+  const left = new AbortController()
+  const pages = LIVE_PAGES.map(([name, follow]) => {
     const screen = new WatchedScreen()
-    const left = new AbortController()
-    const following = follow(proxy.url, model, screen, left.signal)
-    await screen.until(() => screen.starts === 1)
-    const begin = screen.results?.cursor
-    const writing = new AbortController()
-    const written = write(platform, model, writing.signal)
-    stack.defer(async () => {
-      writing.abort()
-      left.abort()
-      await Promise.all([written, following])
-    })
-    /** So many more are told, after all that this took to happen. */
-    const goOn = async (more: number) => {
-      const enough = screen.seqs.length + more
-      await screen.until(() => screen.seqs.length >= enough)
-    }
-    await goOn(5)
-
-    for (let cuts = 0; cuts < 3; cuts++) {
-      const { aways } = screen
-      isCutting = true
-      await screen.until(() => screen.aways > aways)
-      await goOn(5)
-    }
-
-    target = starting.url
-    platform.process.kill('SIGKILL')
-    await starting.asked
-    await platform.restart()
-    target = platform.url
-    await goOn(5)
-
-    const { aways } = screen
-    await platform.restart(() => screen.until(() => screen.aways > aways))
-    target = platform.url
-    await goOn(5)
-
-    writing.abort()
-    await written
-    const last = await appendSales(platform, model, [{ orderId: 'LAST', date: '2025-12-31' }])
-    await screen.until(() => screen.seqs.includes(Number(last.seq)))
-    expect(screen.seqs).toEqual(await logOf(platform, model, begin, Number(last.seq)))
-    expect(screen.starts).toBe(1)
-    const { salesModel } = await platform.graphql(LOAD, { model })
-    expect(screen.results).toEqual(salesModel.snapshot)
+    return { name, screen, following: follow(proxy.url, model, screen, left.signal) }
   })
+  const all = (reached: (screen: WatchedScreen) => () => boolean) =>
+    Promise.all(pages.map(({ screen }) => screen.until(reached(screen))))
+  /** Both are told of some more. */
+  const goOn = () =>
+    all(
+      ({ seqs }, enough = seqs.length + 5) =>
+        () =>
+          seqs.length >= enough,
+    )
+  const breakOff = () =>
+    all(
+      (screen, { aways } = screen) =>
+        () =>
+          screen.aways > aways,
+    )
+  await all(screen => () => screen.starts === 1)
+  const begins = pages.map(({ screen }) => screen.results?.cursor)
+  const writing = new AbortController()
+  const written = write(platform, model, writing.signal)
+  stack.defer(async () => {
+    writing.abort()
+    left.abort()
+    await Promise.all([written, ...pages.map(({ following }) => following)])
+  })
+  await goOn()
+
+  for (let cuts = 0; cuts < 3; cuts++) {
+    const broken = breakOff()
+    connections.cut()
+    await broken
+    await goOn()
+  }
+
+  target = starting.url
+  platform.process.kill('SIGKILL')
+  await starting.askedByBoth
+  await platform.restart()
+  target = platform.url
+  await goOn()
+
+  const broken = breakOff()
+  await platform.restart(async () => {
+    await broken
+  })
+  target = platform.url
+  await goOn()
+
+  writing.abort()
+  await written
+  const last = await appendSales(platform, model, [{ orderId: 'LAST', date: '2025-12-31' }])
+  await all(
+    ({ seqs }) =>
+      () =>
+        seqs.includes(Number(last.seq)),
+  )
+  const { salesModel } = await platform.graphql(LOAD, { model })
+  for (const [index, { name, screen }] of pages.entries()) {
+    expect(screen.seqs, name).toEqual(await logOf(platform, model, begins[index], Number(last.seq)))
+    expect(screen.results, name).toEqual(salesModel.snapshot)
+    expect(screen.starts, name).toBe(1)
+  }
 })
 
+/** Those through a proxy. Cut are those that are there, each as the next piece comes down, which is lost. */
+class Connections {
+  readonly #bornAfter = new WeakMap<Exchange, number>()
+  #cuts = 0
+
+  readonly rule: Rule = (side, _, exchange) => {
+    const bornAfter = this.#bornAfter.get(exchange) ?? this.#cuts
+    this.#bornAfter.set(exchange, bornAfter)
+    return side === 'down' && bornAfter < this.#cuts ? 'cut' : 'pass'
+  }
+
+  cut(): void {
+    this.#cuts++
+  }
+}
+
 /** What stands in for a server that starts: to everything it answers 503. */
-async function startRefusing(): Promise<AsyncDisposable & { url: string; asked: Promise<void> }> {
-  const asked = Promise.withResolvers<void>()
-  const server = createServer((_, response) => {
+async function startRefusing(): Promise<AsyncDisposable & { url: string; askedByBoth: Promise<unknown> }> {
+  const [byWebSocket, byEventSource] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const server = createServer(({ headers }, response) => {
     response.writeHead(503, { connection: 'close' }).end()
-    asked.resolve()
+    if (headers.upgrade) byWebSocket.resolve()
+    else byEventSource.resolve()
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked: asked.promise,
+    askedByBoth: Promise.all([byWebSocket.promise, byEventSource.promise]),
     [Symbol.asyncDispose]: async () => {
       server.close()
       await once(server, 'close')
