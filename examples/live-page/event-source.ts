@@ -51,9 +51,9 @@ export async function follow(url: string, model: string, screen: Screen, signal:
 }
 
 /**
- * Hands each event on. Settles when there is nothing more to come, and rejects where the source has to be made anew, with the last
- * id in the variables: a browser comes back by itself, and sends the last id, where the connection broke, but gives up for good
- * where it is answered with a status other than 200 (by a proxy before a server that starts, say), and some where it is refused.
+ * Hands each event on. Settles when there is nothing more to come, and rejects where a new source is to go on behind the last
+ * event. Where the connection breaks a browser comes back by itself, with the last id. It gives up where it is answered with
+ * a status other than 200, as by a proxy before a server that starts, and some where they are refused.
  */
 async function listen(
   source: EventSource,

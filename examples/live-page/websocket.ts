@@ -1,4 +1,4 @@
-import { Client, CombinedError, fetchExchange, subscriptionExchange } from '@urql/core'
+import { Client, CombinedError, createRequest, fetchExchange, subscriptionExchange } from '@urql/core'
 import { createClient, type Sink } from 'graphql-ws'
 import { fromPromise, pipe, takeUntil, toAsyncIterable } from 'wonka'
 import { FOLLOW, type Followed, isRefused, LOAD, type Loaded, pause, type Screen } from './newest-sales.ts'
@@ -58,8 +58,10 @@ export async function follow(client: Client, model: string, screen: Screen, sign
         after = data.salesModel.snapshot.cursor
         screen.start(data.salesModel.snapshot)
       }
-      const subscription = client.subscription<Followed>(FOLLOW, { model, after })
-      for await (const { data, error } of pipe(subscription, takeUntil(left), toAsyncIterable)) {
+      // A key of its own: who asks the same as another would be given that one's events, and not those that came before.
+      const request = { ...createRequest<Followed>(FOLLOW, { model, after }), key: Math.random() }
+      const pages = pipe(client.executeSubscription(request), takeUntil(left), toAsyncIterable)
+      for await (const { data, error } of pages) {
         if (error) throw error
         if (!data) continue
         const { cursor, reset, edges, snapshot } = data.completions
@@ -71,8 +73,8 @@ export async function follow(client: Client, model: string, screen: Screen, sign
       }
       return
     } catch (error) {
-      // A WebSocket that is closed is a network error, whatever the code: 1001 the server stops, 1013 the page was too slow, 4403
-      // the credentials have expired. For all of them it is: come back.
+      // A WebSocket that was closed is a network error. Whatever the code (1001 the server stops, 1013 the page was too
+      // slow, 4403 the credentials have expired), the answer is to come back.
       if (error instanceof CombinedError && !error.networkError && isRefused(error.graphQLErrors)) throw error
       screen.away(error)
       await pause(failures)

@@ -4,6 +4,7 @@ import { removeCompletions } from '../../src/jobs/completion-pages.ts'
 import type { Identify } from '../../src/server/callers.ts'
 import { openServer, type TestServer } from '../support/http-server.ts'
 import { LIVE_PAGES } from '../support/live-pages.ts'
+import { sale } from '../support/sales-model.ts'
 import { startTcpProxy, type TcpProxy, type Verdict } from '../support/tcp-proxy.ts'
 import { WatchedScreen } from '../support/watched-screen.ts'
 
@@ -29,8 +30,10 @@ afterAll(async () => {
 
 const upsert = (model: string, siteId: string) => server.run(model, 'upsertSites', { rows: [{ siteId, name: siteId }] })
 
+type Follow = (url: string, model: string, screen: WatchedScreen, signal: AbortSignal) => Promise<void>
+
 /** A page that has been told the state; `left` ends it. */
-async function shown(follow: (typeof LIVE_PAGES)[number][1], model: string) {
+async function shown(follow: Follow, model: string) {
   const screen = new WatchedScreen()
   const left = new AbortController()
   const following = follow(proxy.url, model, screen, left.signal)
@@ -109,4 +112,24 @@ test('a live page over a WebSocket notices that the network has gone without a w
   expect(screen.seqs).toEqual([1, 2])
   left.abort()
   await following
+})
+
+test('two live pages over one WebSocket that begin at the same cursor are each told all of it, once', async () => {
+  const model = await server.salesModel()
+  const client = websocket.connect(`${proxy.url}/graphql`)
+  const follow: Follow = (_, ...rest) => websocket.follow(client, ...rest)
+  const first = await shown(follow, model)
+  // A refused intent ends without a version, whose cursor stays where it is.
+  const twice = [sale({ orderId: 'A' }), sale({ orderId: 'A' })]
+  expect(await server.run(model, 'appendSales', { rows: twice })).toMatchObject({ status: 'FAILED' })
+  await first.screen.until(() => first.screen.seqs.length === 1)
+  const second = await shown(follow, model)
+  await second.screen.until(() => second.screen.seqs.length === 1)
+  await upsert(model, 'B')
+  for (const { screen, left, following } of [first, second]) {
+    await screen.until(() => screen.seqs.includes(2))
+    expect(screen.seqs).toEqual([1, 2])
+    left.abort()
+    await following
+  }
 })
