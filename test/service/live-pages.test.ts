@@ -83,7 +83,10 @@ describe.each(LIVE_PAGES)('a live page %s', (_, follow) => {
 
   test('ends when the model is deleted, and says what is refused', async () => {
     const [model, other] = [await server.salesModel(), await server.salesModel()]
-    const { following } = await shown(follow, model)
+    const { screen: ending, following } = await shown(follow, model)
+    // By then it is subscribed.
+    await upsert(model, 'A')
+    await ending.until(() => ending.seqs.length === 1)
     await server.answer('mutation ($id: ID!) { deleteModel(id: $id) }', { id: model })
     await following
     const { screen, following: refused } = await shown(follow, other)
