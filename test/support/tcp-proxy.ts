@@ -16,11 +16,14 @@ export interface TcpProxy extends AsyncDisposable {
   readonly url: string
 }
 
-/** A TCP proxy on loopback in front of `target` that lets each chunk pass, or not, by `rule`. */
-export async function startTcpProxy(target: string, rule: Rule): Promise<TcpProxy> {
-  const { hostname, port } = new URL(target)
+/**
+ * A TCP proxy on loopback in front of `target` that lets each chunk pass, or not, by `rule`. Where the target is told by a
+ * function, it is asked at each connection: so what is started again elsewhere keeps its address.
+ */
+export async function startTcpProxy(target: string | (() => string), rule: Rule): Promise<TcpProxy> {
   const open = new Set<Socket>()
   const server = createServer(client => {
+    const { hostname, port } = new URL(typeof target === 'string' ? target : target())
     const remote = connect(Number(port), hostname)
     const exchange: Exchange = { request: '', up: 0, down: 0 }
     const cut = () => {
