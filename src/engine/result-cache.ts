@@ -13,9 +13,23 @@ export class ResultCache {
   readonly #kept: LRUCache<string, object>
   readonly #underWay = new Map<string, SharedRead<object>>()
 
-  /** A result that would take a sixteenth of `maxBytes` is not kept. */
-  constructor({ maxBytes = MAX_BYTES } = {}) {
+  readonly #isKept: (result: object) => boolean
+
+  /**
+   * A result that would take a sixteenth of `maxBytes` is not kept, nor one that `isKept` does not want; none longer than
+   * `maxAgeMs`, where that is said. `now` in milliseconds of a monotonic clock.
+   */
+  constructor({
+    maxBytes = MAX_BYTES,
+    maxAgeMs = 0,
+    isKept = () => true,
+    now = () => performance.now(),
+  }: { maxBytes?: number; maxAgeMs?: number; isKept?: (result: object) => boolean; now?: () => number } = {}) {
+    this.#isKept = isKept
     this.#kept = new LRUCache({
+      ttl: maxAgeMs,
+      ttlResolution: 0,
+      perf: { now },
       maxSize: maxBytes,
       maxEntrySize: Math.floor(maxBytes / 16),
       sizeCalculation: (result, key) => key.length + bytesOf(result),
@@ -45,7 +59,8 @@ export class ResultCache {
     }
     const shared = new SharedRead(async signal => {
       const result = await read(signal)
-      this.#kept.set(key, result)
+      // What has been stopped may say so in its result.
+      if (!signal.aborted && this.#isKept(result)) this.#kept.set(key, result)
       return result
     }, over)
     this.#underWay.set(key, shared)
