@@ -250,7 +250,7 @@ test('whatever is written, every version answers as one does of which nothing wa
         }
       },
     ),
-    runs(12),
+    runs(8),
   )
 })
 
