@@ -188,6 +188,9 @@ describe('an operation that would be answered with too much', () => {
     const { data, errors } = await server.answer(of(list(3, n => `a${n}: ${all('customerId')}`)))
     expect(errors).toBeUndefined()
     expect(data.salesModel.snapshot.a2.nodes).toHaveLength(1000)
+    const sides = 'before { customerId } after { customerId }'
+    const diffs = list(3, n => `a${n}: salesDiff(from: { version: 0 }, first: 1000) { nodes { ${sides} } }`)
+    expect((await server.answer(of(diffs))).errors).toBeUndefined()
     const { errors: none } = await server.answer(of(`${SQL} { rows }`))
     expect(none).toBeUndefined()
   })
