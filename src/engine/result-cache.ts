@@ -36,14 +36,18 @@ export class ResultCache {
     })
   }
 
-  /** What belongs to the key, which says the version, too. It is shared: nobody may change it. */
+  /**
+   * What belongs to the key, which says the version, too. It is shared: nobody may change it. A read is shared by those who
+   * read `from` the same: where it fails, that may be because of what it reads from.
+   */
   async get<T extends object>(
     key: string,
     read: (signal: AbortSignal) => Promise<T>,
     signal?: AbortSignal,
+    from = '',
   ): Promise<T> {
     signal?.throwIfAborted()
-    const found = this.#kept.get(key) ?? (this.#underWay.get(key) ?? this.#begin(key, read)).wait(signal)
+    const found = this.#kept.get(key) ?? (this.#underWay.get(from + key) ?? this.#begin(key, read, from)).wait(signal)
     // Only ever what `read` gave for this key.
     return (await found) as T
   }
@@ -53,9 +57,9 @@ export class ResultCache {
     return this.#kept.get(key)
   }
 
-  #begin(key: string, read: (signal: AbortSignal) => Promise<object>): SharedRead<object> {
+  #begin(key: string, read: (signal: AbortSignal) => Promise<object>, from: string): SharedRead<object> {
     const over = () => {
-      if (this.#underWay.get(key) === shared) this.#underWay.delete(key)
+      if (this.#underWay.get(from + key) === shared) this.#underWay.delete(from + key)
     }
     const shared = new SharedRead(async signal => {
       const result = await read(signal)
@@ -63,7 +67,7 @@ export class ResultCache {
       if (!signal.aborted && this.#isKept(result)) this.#kept.set(key, result)
       return result
     }, over)
-    this.#underWay.set(key, shared)
+    this.#underWay.set(from + key, shared)
     return shared
   }
 }

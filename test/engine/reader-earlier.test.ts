@@ -16,6 +16,7 @@ interface Opened {
   fresh: SnapshotReader
   /** Names of its files. */
   files: string[]
+  openAgain: () => Promise<SnapshotReader>
 }
 
 /** A model of which every version is open at readers that stay, and at others that have read nothing before. */
@@ -46,7 +47,8 @@ class Versions implements AsyncDisposable {
     // Under no name nothing is found, and nothing taken over.
     const fresh = await this.#readers.open({ kind: orchard, files })
     this.#fresh.push(fresh)
-    return { reader, fresh, files: Object.keys(files) }
+    const openAgain = () => this.#readers.open({ kind: orchard, files, of })
+    return { reader, fresh, files: Object.keys(files), openAgain }
   }
 
   /** Another writer goes on. */
@@ -133,6 +135,25 @@ test('what was read of files that may have been written over by then is kept for
   const found = await reader.rows(page)
   expect(found).toEqual([{ name: 'a', batch: 1, boxes: 1 }])
   expect(await reader.rows(page)).toBe(found)
+})
+
+test('who has a version open again is not told what became of another who had it open before', async () => {
+  await using versions = await Versions.begin()
+  const lost = Promise.withResolvers<never>()
+  lost.promise.catch(() => {})
+  const begun = Promise.withResolvers<void>()
+  versions.check = () => {
+    begun.resolve()
+    return lost.promise
+  }
+  const { reader, openAgain } = await versions.after(appended(harvest('a')))
+  const failing = reader.rows(page)
+  await begun.promise
+  versions.check = async () => {}
+  const found = (await openAgain()).rows(page)
+  lost.reject(new Error('the version was let go'))
+  await expect(failing).rejects.toThrow('the version was let go')
+  expect(await found).toEqual([{ name: 'a', batch: 1, boxes: 1 }])
 })
 
 test('sums and counts are taken over, too', async () => {
