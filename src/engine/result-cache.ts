@@ -13,23 +13,41 @@ export class ResultCache {
   readonly #kept: LRUCache<string, object>
   readonly #underWay = new Map<string, SharedRead<object>>()
 
-  /** A result that would take a sixteenth of `maxBytes` is not kept. */
-  constructor({ maxBytes = MAX_BYTES } = {}) {
+  readonly #isKept: (result: object) => boolean
+
+  /**
+   * A result that would take a sixteenth of `maxBytes` is not kept, nor one that `isKept` does not want; none longer than
+   * `maxAgeMs`, where that is said. `now` in milliseconds of a monotonic clock.
+   */
+  constructor({
+    maxBytes = MAX_BYTES,
+    maxAgeMs = 0,
+    isKept = () => true,
+    now = () => performance.now(),
+  }: { maxBytes?: number; maxAgeMs?: number; isKept?: (result: object) => boolean; now?: () => number } = {}) {
+    this.#isKept = isKept
     this.#kept = new LRUCache({
+      ttl: maxAgeMs,
+      ttlResolution: 0,
+      perf: { now },
       maxSize: maxBytes,
       maxEntrySize: Math.floor(maxBytes / 16),
       sizeCalculation: (result, key) => key.length + bytesOf(result),
     })
   }
 
-  /** What belongs to the key, which says the version, too. It is shared: nobody may change it. */
+  /**
+   * What belongs to the key, which says the version, too. It is shared: nobody may change it. A read is shared by those who
+   * read `from` the same: where it fails, that may be because of what it reads from.
+   */
   async get<T extends object>(
     key: string,
     read: (signal: AbortSignal) => Promise<T>,
     signal?: AbortSignal,
+    from = '',
   ): Promise<T> {
     signal?.throwIfAborted()
-    const found = this.#kept.get(key) ?? (this.#underWay.get(key) ?? this.#begin(key, read)).wait(signal)
+    const found = this.#kept.get(key) ?? (this.#underWay.get(from + key) ?? this.#begin(key, read, from)).wait(signal)
     // Only ever what `read` gave for this key.
     return (await found) as T
   }
@@ -39,16 +57,17 @@ export class ResultCache {
     return this.#kept.get(key)
   }
 
-  #begin(key: string, read: (signal: AbortSignal) => Promise<object>): SharedRead<object> {
+  #begin(key: string, read: (signal: AbortSignal) => Promise<object>, from: string): SharedRead<object> {
     const over = () => {
-      if (this.#underWay.get(key) === shared) this.#underWay.delete(key)
+      if (this.#underWay.get(from + key) === shared) this.#underWay.delete(from + key)
     }
     const shared = new SharedRead(async signal => {
       const result = await read(signal)
-      this.#kept.set(key, result)
+      // What has been stopped may say so in its result.
+      if (!signal.aborted && this.#isKept(result)) this.#kept.set(key, result)
       return result
     }, over)
-    this.#underWay.set(key, shared)
+    this.#underWay.set(from + key, shared)
     return shared
   }
 }

@@ -14,7 +14,7 @@ interface Place {
   table: Table
   /** What is selected of its rows. */
   selection: Selection
-  /** How often each of them is in the answer; once where left out. */
+  /** How many rows of the page lead to each of them; one where left out. */
   times?: readonly number[]
   info: Pick<GraphQLResolveInfo, 'fragments' | 'variableValues'>
   context: OperationContext
@@ -44,10 +44,10 @@ export async function readReferences(sources: readonly Referring[], place: Place
       }),
     )
     const found = new Map<RowSource, number>()
-    for (const [index, row] of rows.entries())
-      if (row) found.set(row, (found.get(row) ?? 0) + (times?.[index] ?? 1) * fields.length)
-    // Once each is charged by now.
-    for (const [{ values }, often] of found) context.budget.chargeSize(sizeOf(values) * (often - 1))
+    for (const [index, row] of rows.entries()) if (row) found.set(row, (found.get(row) ?? 0) + (times?.[index] ?? 1))
+    // Each is charged by now for one row that leads to it. By how many names it does is in what is selected below these.
+    const selected = timesSelected(below)
+    for (const [{ values }, often] of found) context.budget.chargeSize(sizeOf(values) * selected * (often - 1))
     await readReferences([...found.keys()], { ...place, table: target, selection: below, times: [...found.values()] })
     return [reference.as, rows]
   }

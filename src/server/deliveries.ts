@@ -14,6 +14,8 @@ import { createContext, type OperationContext, type User } from '../resolvers/in
 
 /** Answers that several subscribers may still ask for. */
 const MAX_BYTES = 32 << 20
+/** So long they ask: who comes back to a log later is told of labels, files and links as they are by then. */
+const MAX_AGE_MS = 60_000
 
 /**
  * Executes the events of subscriptions, each in a context of its own. Events that hold the same are executed once for
@@ -21,7 +23,7 @@ const MAX_BYTES = 32 << 20
  */
 export class Deliveries {
   readonly #services: Services
-  readonly #answers = new ResultCache({ maxBytes: MAX_BYTES })
+  readonly #answers = new ResultCache({ maxBytes: MAX_BYTES, maxAgeMs: MAX_AGE_MS, isKept: isWhole })
 
   constructor(services: Services) {
     this.#services = services
@@ -88,6 +90,9 @@ function traced(event: unknown, execute: () => Promise<ExecutionResult> | Execut
 
 /** What an event may have; see CompletionEvent. */
 const partsOf = (event: unknown): { key?: unknown; cursor?: unknown } => event ?? {}
+
+/** What one could not be told may be there for the next who asks. */
+const isWhole = ({ errors }: ExecutionResult): boolean => !errors
 
 const ids = new WeakMap<ExecutionResult, string>()
 

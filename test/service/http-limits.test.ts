@@ -150,7 +150,13 @@ describe('an operation that would be answered with too much', () => {
     'pages of what changed': () =>
       of(list(5, n => `a${n}: salesDiff(from: { version: 0 }, first: 1000) { nodes { after { customerId } } }`)),
     'the same text again and again': () => of(all(list(5, n => `a${n}: customerId`))),
+    'the same text by a fragment again and again': () =>
+      `${of(`sales(first: 1000) { ${list(5, n => `a${n}: nodes { ...Row }`)} }`)} fragment Row on Sale { customerId }`,
     'what many rows refer to': () => of(all('site { name }')),
+    'what some rows refer to, again and again': () =>
+      of(`sales(first: 200) { nodes { site { ${list(5, n => `a${n}: name`)} } } }`),
+    'what some rows refer to, by a fragment again and again': () =>
+      `${of(`sales(first: 200) { nodes { ${list(5, n => `a${n}: site { ...Site }`)} } }`)} fragment Site on Site { name }`,
   }
   const codes = (errors: Answer[] | undefined) => [...new Set(errors?.map(error => error.extensions.code))]
 
@@ -182,6 +188,9 @@ describe('an operation that would be answered with too much', () => {
     const { data, errors } = await server.answer(of(list(3, n => `a${n}: ${all('customerId')}`)))
     expect(errors).toBeUndefined()
     expect(data.salesModel.snapshot.a2.nodes).toHaveLength(1000)
+    const sides = 'before { customerId } after { customerId }'
+    const diffs = list(3, n => `a${n}: salesDiff(from: { version: 0 }, first: 1000) { nodes { ${sides} } }`)
+    expect((await server.answer(of(diffs))).errors).toBeUndefined()
     const { errors: none } = await server.answer(of(`${SQL} { rows }`))
     expect(none).toBeUndefined()
   })

@@ -63,6 +63,32 @@ test('what failed is tried again', async () => {
   expect(await results.get('a', async () => rows(1))).toEqual(rows(1))
 })
 
+test('what ends after all have gone away is kept for nobody, whatever it ends with', async () => {
+  const results = new ResultCache()
+  const gone = new AbortController()
+  const stopped = (signal: AbortSignal) =>
+    new Promise<object>(resolve => signal.addEventListener('abort', () => resolve({ errors: ['stopped'] })))
+  const asked = results.get('a', stopped, gone.signal)
+  gone.abort(new Error('gone'))
+  await expect(asked).rejects.toThrow('gone')
+  expect(await results.get('a', async () => rows(1))).toEqual(rows(1))
+})
+
+test('a result that is not wanted is shared by those who asked at once, and not kept; nor is one that is too old', async () => {
+  let now = 1
+  const results = new ResultCache({ maxAgeMs: 1000, isKept: result => !('errors' in result), now: () => now })
+  const failed = await Promise.all([
+    results.get('a', async () => ({ errors: [] })),
+    results.get('a', async () => rows(1)),
+  ])
+  expect(failed[0]).toBe(failed[1])
+  const found = await results.get('a', async () => rows(1))
+  now = 1001
+  expect(await results.get('a', async () => rows(2))).toBe(found)
+  now = 1002
+  expect(await results.get('a', async () => rows(2))).toEqual(rows(2))
+})
+
 test('results are kept within a bound: the longest unused go, and one that is too large is never kept', async () => {
   const results = new ResultCache({ maxBytes: 100_000 })
   const reads: string[] = []

@@ -291,7 +291,7 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     signal?: AbortSignal,
   ): Promise<T> {
     this.#mustBeOpen()
-    return this.#connections.results.get(key, read, signal)
+    return this.#connections.results.get(key, read, signal, this.#names.schema)
   }
 
   #read<T>(work: (sql: DuckDBSql, statements: PreparedStatements) => Promise<T>, options?: UseOptions): Promise<T> {
