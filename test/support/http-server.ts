@@ -5,6 +5,7 @@ import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Links } from '../../src/jobs/links.ts'
+import { ModelChanges } from '../../src/jobs/model-changes.ts'
 import { QueryRunner } from '../../src/jobs/query-runner.ts'
 import { QueryRuns } from '../../src/jobs/query-runs.ts'
 import type { Version } from '../../src/jobs/records.ts'
@@ -82,6 +83,7 @@ export async function openServer(
     submitter,
     snapshots,
     completions,
+    modelChanges: new ModelChanges({ models, completions }),
     sql,
     queryRuns: new QueryRuns(db),
     results: stored,

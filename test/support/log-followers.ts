@@ -2,7 +2,7 @@ import { on } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect } from 'vitest'
 import WebSocket from 'ws'
-import type { Answer } from './platform.ts'
+import type { Answer, TestPlatform } from './platform.ts'
 import { PROTOCOL } from './websocket.ts'
 
 /** How a client is sent a model's log. */
@@ -16,6 +16,8 @@ export interface LogFollower extends Disposable {
   readonly connections: number
   /** Settles when it has been told of so many; fails with what no client should be told. */
   until(count: number): Promise<void>
+  /** Settles when it has been told of this whole log; fails where that was in another order, or of something twice. */
+  agrees(log: readonly string[]): Promise<void>
 }
 
 export interface Following {
@@ -56,21 +58,32 @@ export function followLog(transport: Transport, following: Following): LogFollow
   const running = run().catch(error => {
     fault = error
   })
+  const until: LogFollower['until'] = async count => {
+    const enough = expect.poll(() => fault !== undefined || seen.length >= count, { timeout: 60_000, interval: 20 })
+    await enough.toBe(true)
+    if (fault !== undefined) throw fault
+  }
   return {
     seen,
     get connections() {
       return connections
     },
-    async until(count) {
-      const enough = expect.poll(() => fault !== undefined || seen.length >= count, { timeout: 60_000, interval: 20 })
-      await enough.toBe(true)
-      if (fault !== undefined) throw fault
+    until,
+    async agrees(log) {
+      await until(log.length)
+      expect(seen).toEqual(log)
     },
     [Symbol.dispose]: () => {
       left.abort()
       void running
     },
   }
+}
+
+/** The cursor that a model's log goes on from where it is now. */
+export async function startOfLog(platform: TestPlatform, model: string): Promise<string> {
+  const data = await platform.graphql(`{ model(id: "${model}") { snapshot { cursor } } }`)
+  return data.model.snapshot.cursor
 }
 
 /** Each yields the answers that came whole, as JSON, until its one connection ends, however it ends. */

@@ -1,0 +1,124 @@
+import { once } from 'node:events'
+import { expect, test } from 'vitest'
+import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts'
+import { followLog, type LogFollower, startOfLog } from '../support/log-followers.ts'
+import { submitMixed, wholeLog } from '../support/mixed-intents.ts'
+import { startBeside, startPlatform, type TestPlatform } from '../support/platform.ts'
+import { query } from '../support/postgres.ts'
+import { makePostgresDir } from '../support/postgres-dir.ts'
+import { createModel } from '../support/sales-model.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
+
+const INTENTS = 400
+
+interface Fire {
+  model: string
+  /** One over a WebSocket and one over server-sent events, on this address each time that they come. */
+  follow(url: () => string): LogFollower[]
+  /** Settles when all that is submitted has ended and all who follow were told of the same log. */
+  over(url: () => string): Promise<void>
+}
+
+/** A model that intents of all sorts are submitted to from now on. */
+async function openFire(platform: TestPlatform, stack: DisposableStack): Promise<Fire> {
+  const model = await createModel(platform, { kind: 'sales' })
+  const after = await startOfLog(platform, model)
+  const followers: LogFollower[] = []
+  return {
+    model,
+    follow(url) {
+      const begun = (['websocket', 'events'] as const).map(transport =>
+        stack.use(followLog(transport, { url, model, after, pageSize: 20 })),
+      )
+      followers.push(...begun)
+      return begun
+    },
+    async over(url) {
+      await submitMixed(url, model, { count: INTENTS, clients: 8, name: 'M' })
+      const log = await wholeLog(platform, model)
+      expect(log.length).toBeGreaterThan(INTENTS)
+      for (const follower of followers) await follower.agrees(log)
+    },
+  }
+}
+
+async function killAndRestart(platform: TestPlatform): Promise<void> {
+  const exit = once(platform.process, 'exit')
+  platform.process.kill('SIGKILL')
+  await exit
+  await platform.restart()
+}
+
+test('two API processes are killed in turn: clients of each, and those that go over, are told of the whole log', {
+  timeout: 180_000,
+}, async () => {
+  await using a = await startPlatform()
+  await using b = await startBeside(a)
+  using stack = new DisposableStack()
+  const fire = await openFire(a, stack)
+  let turn = 0
+  const either = () => [a, b][turn++ % 2]?.url ?? a.url
+  const [ofA] = fire.follow(() => a.url)
+  const [ofB] = fire.follow(() => b.url)
+  fire.follow(either)
+  const over = fire.over(either)
+  await Promise.all([ofA?.until(50), ofB?.until(50)])
+  await killAndRestart(b)
+  await killAndRestart(a)
+  await over
+  for (const follower of [ofA, ofB]) expect(follower?.connections).toBeGreaterThan(1)
+})
+
+test('PostgreSQL loses every connection again and again, and is killed: clients are told of the whole log', {
+  timeout: 180_000,
+}, async () => {
+  await using dir = await makePostgresDir()
+  const postgres = await startEmbeddedPostgres({ dir: dir.path, log: () => {} })
+  await using stopping = new AsyncDisposableStack()
+  stopping.defer(() => postgres.stop())
+  await using platform = await startPlatform({ TEATREE_DATABASE_URL: postgres.url })
+  using stack = new DisposableStack()
+  const fire = await openFire({ ...platform, databaseUrl: postgres.url }, stack)
+  const followers = fire.follow(() => platform.url)
+  const over = fire.over(() => platform.url)
+  for (const seen of [20, 60, 100, 140]) {
+    await followers[0]?.until(seen)
+    await query(
+      postgres.url,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'teatree%'`,
+    )
+  }
+  process.kill(await dir.postmasterPid(), 'SIGKILL')
+  expect(await postgres.revive()).toBe(true)
+  await over
+  for (const follower of followers) expect(follower.connections, 'a subscription outlives its database').toBe(1)
+})
+
+test('a process that no notice reaches finds by itself what has ended, changed, and become of models', {
+  timeout: 120_000,
+}, async () => {
+  await using platform = await startPlatform()
+  const listening = new WeakSet<object>()
+  let isDeaf = false
+  await using proxy = await startTcpProxy(platform.databaseUrl, (side, chunk, exchange) => {
+    // What is sent to who listens from here on would be notices.
+    if (side === 'up' && chunk.includes('LISTEN teatree')) listening.add(exchange)
+    if (side === 'up' || !listening.has(exchange) || chunk.includes('LISTEN')) return 'pass'
+    isDeaf = true
+    return 'swallow'
+  })
+  const databaseUrl = new URL(platform.databaseUrl)
+  databaseUrl.host = new URL(proxy.url).host
+  await using deaf = await startBeside(platform, { TEATREE_DATABASE_URL: databaseUrl.href })
+  using stack = new DisposableStack()
+  const fire = await openFire(platform, stack)
+  fire.follow(() => deaf.url)
+  const models = deaf.subscribe('subscription ($ids: [ID!]) { modelChanges(ids: $ids) { version } }', {
+    ids: [fire.model],
+  })
+  expect((await models.next()).value.modelChanges).toEqual([{ version: 0 }])
+  await fire.over(() => platform.url)
+  expect((await models.next()).value.modelChanges[0].version).toBeGreaterThan(0)
+  await models.return?.()
+  expect(isDeaf).toBe(true)
+})
