@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seededRandom } from '../../src/engine/seeded-random.ts'
 import { followLog, startOfLog, type Transport } from '../support/log-followers.ts'
 import { endings, submitMixed, wholeLog } from '../support/mixed-intents.ts'
@@ -22,6 +22,12 @@ const CLIENTS: readonly [Transport, number][] = [
   ['events', 50],
   ['events', 300],
 ]
+
+let platform: TestPlatform
+beforeAll(async () => {
+  platform = await startPlatform()
+})
+afterAll(() => platform[Symbol.asyncDispose]())
 
 /** In front of the platform: each connection ends after so many bytes of answers as chance has it, until there were CUTS. */
 async function startCutter({ url }: TestPlatform, random: () => number) {
@@ -46,7 +52,6 @@ async function startCutter({ url }: TestPlatform, random: () => number) {
 test(`${CUTS} cuts at any byte while ${INTENTS} intents end: who comes back is told of each once, in order (seed ${SEED})`, {
   timeout: 120_000,
 }, async () => {
-  await using platform = await startPlatform()
   await using cutter = await startCutter(platform, seededRandom(String(SEED)))
   const model = await createModel(platform, { kind: 'sales' })
   const after = await startOfLog(platform, model)
@@ -69,7 +74,6 @@ test(`${CUTS} cuts at any byte while ${INTENTS} intents end: who comes back is t
 test(`a query under fire, and the completions behind its cursor: everything once, without a seam (seed ${SEED})`, {
   timeout: 120_000,
 }, async () => {
-  await using platform = await startPlatform()
   await using cutter = await startCutter(platform, seededRandom(String(SEED)))
   const model = await createModel(platform, { kind: 'sales' })
   const isOver = submitMixed(() => platform.url, model, { count: 600, clients: 8, name: 'M' })

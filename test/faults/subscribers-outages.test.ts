@@ -1,31 +1,31 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts'
+import { openServer } from '../support/http-server.ts'
 import { followLog, type LogFollower, startOfLog } from '../support/log-followers.ts'
 import { submitMixed, wholeLog } from '../support/mixed-intents.ts'
 import { startBeside, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { query } from '../support/postgres.ts'
 import { makePostgresDir } from '../support/postgres-dir.ts'
-import { createModel } from '../support/sales-model.ts'
+import { createModel, sale } from '../support/sales-model.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
-const INTENTS = 400
+const INTENTS = 200
 
 interface Fire {
-  model: string
   /** One over a WebSocket and one over server-sent events, on this address each time that they come. */
   follow(url: () => string): LogFollower[]
   /** Settles when all that is submitted has ended and all who follow were told of the same log. */
   over(url: () => string): Promise<void>
 }
 
-/** A model that intents of all sorts are submitted to from now on. */
-async function openFire(platform: TestPlatform, stack: DisposableStack): Promise<Fire> {
-  const model = await createModel(platform, { kind: 'sales' })
+type Burning = Pick<TestPlatform, 'databaseUrl' | 'graphql'>
+
+/** A sales model that intents of all sorts will be submitted to. */
+async function openFire(platform: Burning, model: string, stack: DisposableStack): Promise<Fire> {
   const after = await startOfLog(platform, model)
   const followers: LogFollower[] = []
   return {
-    model,
     follow(url) {
       const begun = (['websocket', 'events'] as const).map(transport =>
         stack.use(followLog(transport, { url, model, after, pageSize: 20 })),
@@ -55,7 +55,7 @@ test('two API processes are killed in turn: clients of each, and those that go o
   await using a = await startPlatform()
   await using b = await startBeside(a)
   using stack = new DisposableStack()
-  const fire = await openFire(a, stack)
+  const fire = await openFire(a, await createModel(a, { kind: 'sales' }), stack)
   let turn = 0
   const either = () => [a, b][turn++ % 2]?.url ?? a.url
   const [ofA] = fire.follow(() => a.url)
@@ -78,10 +78,11 @@ test('PostgreSQL loses every connection again and again, and is killed: clients 
   stopping.defer(() => postgres.stop())
   await using platform = await startPlatform({ TEATREE_DATABASE_URL: postgres.url })
   using stack = new DisposableStack()
-  const fire = await openFire({ ...platform, databaseUrl: postgres.url }, stack)
+  const model = await createModel(platform, { kind: 'sales' })
+  const fire = await openFire({ graphql: platform.graphql, databaseUrl: postgres.url }, model, stack)
   const followers = fire.follow(() => platform.url)
   const over = fire.over(() => platform.url)
-  for (const seen of [20, 60, 100, 140]) {
+  for (const seen of [10, 30, 50, 70]) {
     await followers[0]?.until(seen)
     await query(
       postgres.url,
@@ -97,28 +98,43 @@ test('PostgreSQL loses every connection again and again, and is killed: clients 
 test('a process that no notice reaches finds by itself what has ended, changed, and become of models', {
   timeout: 120_000,
 }, async () => {
-  await using platform = await startPlatform()
+  await using resources = new AsyncDisposableStack()
   const listening = new WeakSet<object>()
   let isDeaf = false
-  await using proxy = await startTcpProxy(platform.databaseUrl, (side, chunk, exchange) => {
-    // What is sent to who listens from here on would be notices.
-    if (side === 'up' && chunk.includes('LISTEN teatree')) listening.add(exchange)
-    if (side === 'up' || !listening.has(exchange) || chunk.includes('LISTEN')) return 'pass'
-    isDeaf = true
-    return 'swallow'
-  })
-  const databaseUrl = new URL(platform.databaseUrl)
-  databaseUrl.host = new URL(proxy.url).host
-  await using deaf = await startBeside(platform, { TEATREE_DATABASE_URL: databaseUrl.href })
+  let databaseUrl = ''
+  const through = async (direct: string) => {
+    databaseUrl = direct
+    const proxy = await startTcpProxy(direct, (side, chunk, exchange) => {
+      // What is sent to who listens from here on would be notices.
+      if (side === 'up' && chunk.includes('LISTEN teatree')) listening.add(exchange)
+      if (side === 'up' || !listening.has(exchange) || chunk.includes('LISTEN')) return 'pass'
+      isDeaf = true
+      return 'swallow'
+    })
+    const url = new URL(direct)
+    url.host = new URL(resources.use(proxy).url).host
+    return url.href
+  }
+  const server = resources.use(await openServer({ through, runs: true }))
+  const graphql: TestPlatform['graphql'] = async (...asked) => (await server.answer(...asked)).data
+  const model = await server.salesModel()
   using stack = new DisposableStack()
-  const fire = await openFire(platform, stack)
-  fire.follow(() => deaf.url)
-  const models = deaf.subscribe('subscription ($ids: [ID!]) { modelChanges(ids: $ids) { version } }', {
-    ids: [fire.model],
-  })
-  expect((await models.next()).value.modelChanges).toEqual([{ version: 0 }])
-  await fire.over(() => platform.url)
-  expect((await models.next()).value.modelChanges[0].version).toBeGreaterThan(0)
-  await models.return?.()
+  const fire = await openFire({ graphql, databaseUrl }, model, stack)
+  fire.follow(() => server.url)
+  const { services } = server
+  const left = new AbortController()
+  stack.defer(() => left.abort())
+  const models = services.modelChanges.follow({ filter: { ids: [model] }, intervalMs: 0 }, left.signal)
+  await models.next()
+  await fire.over(() => server.url)
+  for (let version = 0; version === 0; ) version = (await models.next()).value?.models[0]?.version ?? 0
+  const append = { model, function: 'appendSales', arguments: { rows: [sale({ orderId: 'LAST' })] } }
+  const life: string[] = []
+  for await (const { intent } of services.completions.intents.follow(
+    await services.submitter.submit(append),
+    left.signal,
+  ))
+    life.push(intent.status)
+  expect(life.at(-1)).toBe('PUBLISHED')
   expect(isDeaf).toBe(true)
 })

@@ -20,7 +20,7 @@ import { startTelemetry } from '../../src/platform/telemetry/index.ts'
 import type { Identify } from '../../src/server/callers.ts'
 import type { OutboxLimits } from '../../src/server/outbox.ts'
 import { startServer } from '../../src/server.ts'
-import { quiet } from './control.ts'
+import { type ControlOptions, quiet } from './control.ts'
 import { type Managed, openManaged } from './managed.ts'
 import { querySettings } from './query-settings.ts'
 
@@ -51,6 +51,7 @@ export async function openServer(
     /** The clock that links are good by. */
     now?: () => number
     runs?: boolean
+    through?: NonNullable<ControlOptions['through']>
     identify?: Identify
     outbox?: OutboxLimits
   } = {},

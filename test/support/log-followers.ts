@@ -81,7 +81,7 @@ export function followLog(transport: Transport, following: Following): LogFollow
 }
 
 /** The cursor that a model's log goes on from where it is now. */
-export async function startOfLog(platform: TestPlatform, model: string): Promise<string> {
+export async function startOfLog(platform: Pick<TestPlatform, 'graphql'>, model: string): Promise<string> {
   const data = await platform.graphql(`{ model(id: "${model}") { snapshot { cursor } } }`)
   return data.model.snapshot.cursor
 }
