@@ -47,7 +47,7 @@ export class ModelChanges {
       if (number > seen) {
         const models = source.since(seen)
         if (seen === 0 || models.length > 0) yield { key: `${id} ${looks} ${seen} ${number}`, models }
-        if (question.filter.ids && seen > 0 && source.isEmpty) return
+        if (question.filter.ids && source.isEmpty) return
         seen = number
         await source.pause(signal)
       }

@@ -11,6 +11,7 @@ import { createModel, sale } from '../support/sales-model.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 const INTENTS = 200
+const oneManager = { TEATREE_MANAGERS: '1' }
 
 interface Fire {
   /** One over a WebSocket and one over server-sent events, on this address each time that they come. */
@@ -50,10 +51,10 @@ async function killAndRestart(platform: TestPlatform): Promise<void> {
 }
 
 test('two API processes are killed in turn: clients of each, and those that go over, are told of the whole log', {
-  timeout: 180_000,
+  timeout: 240_000,
 }, async () => {
-  await using a = await startPlatform()
-  await using b = await startBeside(a)
+  await using a = await startPlatform(oneManager)
+  await using b = await startBeside(a, oneManager)
   using stack = new DisposableStack()
   const fire = await openFire(a, await createModel(a, { kind: 'sales' }), stack)
   let turn = 0
@@ -70,13 +71,13 @@ test('two API processes are killed in turn: clients of each, and those that go o
 })
 
 test('PostgreSQL loses every connection again and again, and is killed: clients are told of the whole log', {
-  timeout: 180_000,
+  timeout: 240_000,
 }, async () => {
   await using dir = await makePostgresDir()
   const postgres = await startEmbeddedPostgres({ dir: dir.path, log: () => {} })
   await using stopping = new AsyncDisposableStack()
   stopping.defer(() => postgres.stop())
-  await using platform = await startPlatform({ TEATREE_DATABASE_URL: postgres.url })
+  await using platform = await startPlatform({ ...oneManager, TEATREE_DATABASE_URL: postgres.url })
   using stack = new DisposableStack()
   const model = await createModel(platform, { kind: 'sales' })
   const fire = await openFire({ graphql: platform.graphql, databaseUrl: postgres.url }, model, stack)

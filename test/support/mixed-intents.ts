@@ -9,8 +9,9 @@ const AT_ONCE = 25
 const AGAIN_MS = 20
 
 /**
- * Submits so many intents to a sales model, by several clients at once: appends, each of an order of its own; some that fail; some
- * that are cancelled; query runs between them. What was not answered is asked for again, by its key, until it is.
+ * Submits so many intents, or a few more, to a sales model, by several clients at once: appends, each of an order of its own; some
+ * that fail; some, one at least, that are cancelled; query runs between them. What was not answered is asked for again, by
+ * its key, until it is.
  */
 export async function submitMixed(
   url: () => string,
@@ -19,38 +20,49 @@ export async function submitMixed(
 ): Promise<void> {
   const ask = (text: string, variables: object) => askUntilAnswered(url, text, variables)
   let begun = 0
+  let cancelled = 0
+  /** Appends so many, and cancels the last, which most of the time still waits for those before it. */
+  const append = async (size: number) => {
+    const numbers = Array.from({ length: size }, () => begun++)
+    const of = numbers.map(n => appendOf(name, n))
+    const rows = Object.fromEntries(of.map(({ variable, rows }) => [variable, rows]))
+    const types = of.map(({ variable, type }) => `$${variable}: ${type}`)
+    const fields = of.map(({ field }) => field)
+    const data = await ask(`mutation ($model: ID!, ${types}) { ${fields.join(' ')} }`, { model, ...rows })
+    const { id } = data[`m${numbers.at(-1)}`]
+    const answer = await ask('mutation ($id: ID!) { cancelIntent(id: $id) { id } }', { id })
+    if (answer?.cancelIntent) cancelled += 1
+  }
   const client = async () => {
     while (begun < count) {
-      const first = begun
-      const size = Math.min(AT_ONCE, count - begun)
-      begun += size
-      const numbers = Array.from({ length: size }, (_, index) => first + index)
-      const variables = Object.fromEntries(
-        numbers.map(n => [
-          `rows${n}`,
-          fails(n) ? [{ siteId: 'TAKEN', name: 'x' }] : [sale({ orderId: `${name}-${n}` })],
-        ]),
-      )
-      const types = numbers.map(n => `$rows${n}: [${fails(n) ? 'SiteInput' : 'SaleInput'}!]!`)
-      const fields = numbers.map(
-        n =>
-          `m${n}: append${fails(n) ? 'Sites' : 'Sales'}(model: $model, rows: $rows${n}, idempotencyKey: "${name}-${n}") { id }`,
-      )
-      const data = await ask(`mutation ($model: ID!, ${types}) { ${fields.join(' ')} }`, { model, ...variables })
-      // Most of the time it still waits for those before it.
-      await ask('mutation ($id: ID!) { cancelIntent(id: $id) { id } }', { id: data[`m${numbers.at(-1)}`].id })
-      if (first % 250 > 0) continue
+      const key = `${name}-${begun}`
+      const isTurn = begun % 250 === 0
+      await append(Math.min(AT_ONCE, count - begun))
+      if (!isTurn) continue
       const input = { model, query: { sql: { statement: 'SELECT 1 AS one' } } }
-      await ask(
-        `mutation ($input: StartQueryInput!) { startQuery(input: $input, idempotencyKey: "${name}-${first}") { id } }`,
-        { input },
-      )
+      await ask(`mutation ($input: StartQueryInput!) { startQuery(input: $input, idempotencyKey: "${key}") { id } }`, {
+        input,
+      })
     }
   }
   await Promise.all(Array.from({ length: clients }, client))
+  while (cancelled === 0) await append(1)
 }
 
-const fails = (n: number) => n % 100 === 7
+/** A hundredth of them is of a key that is taken. */
+function appendOf(name: string, n: number) {
+  const variable = `rows${n}`
+  const [table, type, row] =
+    n % 100 === 7
+      ? ['Sites', 'SiteInput', { siteId: 'TAKEN', name: 'x' }]
+      : ['Sales', 'SaleInput', sale({ orderId: `${name}-${n}` })]
+  return {
+    variable,
+    type: `[${type}!]!`,
+    rows: [row],
+    field: `m${n}: append${table}(model: $model, rows: $${variable}, idempotencyKey: "${name}-${n}") { id }`,
+  }
+}
 
 /** Data; INTENT_STARTED is an answer too. */
 async function askUntilAnswered(url: () => string, text: string, variables: object): Promise<Answer> {
@@ -82,7 +94,7 @@ export async function wholeLog({ databaseUrl }: Pick<TestPlatform, 'databaseUrl'
     )
     return Number(row?.count)
   }
-  await expect.poll(underWay, { timeout: 60_000, interval: 50 }).toBe(0)
+  await expect.poll(underWay, { timeout: 120_000, interval: 50 }).toBe(0)
   const log = await query<{ id: string }>(
     databaseUrl,
     `SELECT coalesce(intent, query_run) AS id FROM completion WHERE model = '${model}' ORDER BY position`,
