@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts'
+import { Database } from '../../src/platform/postgres.ts'
 import { openServer } from '../support/http-server.ts'
 import { followLog, type LogFollower, startOfLog } from '../support/log-followers.ts'
 import { submitMixed, wholeLog } from '../support/mixed-intents.ts'
@@ -118,7 +119,13 @@ test('a process that no notice reaches finds by itself what has ended, changed, 
   }
   const server = resources.use(await openServer({ through, runs: true }))
   const graphql: TestPlatform['graphql'] = async (...asked) => (await server.answer(...asked)).data
-  const model = await server.salesModel()
+  // Its manager hears: one that does not takes up its line late, and nothing would end meanwhile.
+  const db = new Database({ url: databaseUrl, name: 'manager', connections: 4, onError: () => {} })
+  resources.defer(() => db.close())
+  const { id: model } = await server.models.create({ kind: 'sales' })
+  const manager = server.startManager({ db })
+  resources.defer(() => manager.close())
+  await manager.hold(model)
   using stack = new DisposableStack()
   const fire = await openFire({ graphql, databaseUrl }, model, stack)
   fire.follow(() => server.url)
