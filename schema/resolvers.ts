@@ -9,6 +9,8 @@ import type {
   CompletionEvent,
   DiffSource,
   GroupSource,
+  IntentEvent,
+  ModelsEvent,
   Outcome,
   Page,
   PageArguments,
@@ -105,11 +107,11 @@ export interface EventResolvers {
     context: Context,
   ): Promise<AsyncIterable<CompletionEvent>>
   completionSnapshot(event: CompletionEvent, context: Context): Promise<SnapshotSource | null>
-  intent(id: string, context: Context): AsyncIterable<Intent | null>
+  intent(id: string, context: Context): AsyncIterable<IntentEvent>
   modelChanges(
     args: { ids?: Maybe<readonly string[]>; where?: Maybe<ModelFilter>; minIntervalMs?: Maybe<number> },
     context: Context,
-  ): Promise<AsyncIterable<Model[]>>
+  ): Promise<AsyncIterable<ModelsEvent>>
 }
 
 export interface QueryRunResolvers {

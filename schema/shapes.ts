@@ -133,10 +133,13 @@ export interface SqlResult {
   pageInfo: PageInfo
 }
 
-/** One value of the completions subscription. */
-export interface CompletionEvent {
+/** What a subscription is told. */
+export interface SharedEvent {
   /** The same for events that hold the same: what is asked of one is asked of all of them. */
   key: string
+}
+/** One value of the completions subscription. */
+export interface CompletionEvent extends SharedEvent {
   model: string
   edges: readonly Edge<Intent | QueryRun>[]
   cursor: string
@@ -145,4 +148,10 @@ export interface CompletionEvent {
   reset: boolean
   /** The newest version as the page was made. */
   version: number
+}
+/** One value of the subscription to an intent; `traceparent` is the intent's. */
+export type IntentEvent = (SharedEvent & { intent: Intent; traceparent: string }) | { intent: null }
+/** One value of the subscription to the state of models. */
+export interface ModelsEvent extends SharedEvent {
+  models: readonly Model[]
 }

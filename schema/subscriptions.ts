@@ -64,7 +64,7 @@ export function addSubscriptions(builder: Builder, { events }: Resolvers): void 
           "One intent's life: a value at the start and at every change of status, progress or step; it ends with the intent.",
         args: { id: t.arg.id({ required: true, description: 'The intent.' }) },
         subscribe: (_, { id }, context) => events.intent(id, context),
-        resolve: intent => intent,
+        resolve: ({ intent }) => intent,
       }),
       modelChanges: t.field({
         type: ['Model'],
@@ -79,7 +79,7 @@ export function addSubscriptions(builder: Builder, { events }: Resolvers): void 
           }),
         },
         subscribe: (_, args, context) => events.modelChanges(args, context),
-        resolve: models => models,
+        resolve: ({ models }) => models,
       }),
     }),
   })

@@ -9,6 +9,7 @@ import { Ledger } from '../jobs/ledger.ts'
 import { Links } from '../jobs/links.ts'
 import { findLost } from '../jobs/lost.ts'
 import { migrate } from '../jobs/migrate.ts'
+import { ModelChanges } from '../jobs/model-changes.ts'
 import { Models } from '../jobs/models.ts'
 import { PinnedFiles } from '../jobs/pinned-files.ts'
 import { QueryRunner } from '../jobs/query-runner.ts'
@@ -88,6 +89,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
     submitter,
     snapshots,
     completions,
+    modelChanges: new ModelChanges({ models, completions }),
     sql,
     queryRuns,
     results,

@@ -7,8 +7,8 @@ import type { Database, Queryable } from '../platform/postgres.ts'
  *   work MODEL        intents wait in the model's line
  *   query MODEL       query runs of the model wait
  *   ended MODEL       the model's log, and perhaps its version, went on
- *   changed INTENT    progress or step of a running intent
- *   model MODEL       made, changed, deleted, blocked
+ *   changed INTENT    a function or import was begun, or is at another step
+ *   model MODEL       made, changed, deleted, blocked, archived, got or lost its manager
  */
 export type Notice = { is: 'work' | 'query' | 'ended' | 'model'; model: string } | { is: 'changed'; intent: string }
 

@@ -3,7 +3,8 @@ import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { listenForNotices, type Notice } from './channel.ts'
 import { type CompletionPage, readCompletions } from './completion-pages.ts'
-import { FollowedLogs } from './followed-logs.ts'
+import { Followed } from './followed.ts'
+import { IntentLives } from './intent-lives.ts'
 import { throughOutages } from './outages.ts'
 import { Wakers, waking } from './wakers.ts'
 
@@ -20,10 +21,11 @@ const MAX_PAGES_BYTES = 32 << 20
  *   notice, or a head that moved ─▶ state of the log + 1 ─▶ all who follow it wake ─▶ one read for each position
  */
 export class Completions {
+  /** The lives of intents, for those who follow them. */
+  readonly intents: IntentLives
   readonly #db: Database
   readonly #models = new Wakers()
-  readonly #intents = new Wakers()
-  readonly #followed = new FollowedLogs()
+  readonly #followed = new Followed<bigint>()
   readonly #listeners = new Set<(notice: Notice) => void>()
   readonly #pages = new ResultCache({ maxBytes: MAX_PAGES_BYTES })
   #timer: NodeJS.Timeout | undefined
@@ -32,6 +34,7 @@ export class Completions {
 
   constructor(db: Database) {
     this.#db = db
+    this.intents = new IntentLives(db)
   }
 
   async start(log: Log): Promise<void> {
@@ -39,26 +42,30 @@ export class Completions {
       this.#db,
       notice => {
         if (notice.is === 'ended') this.#moved(notice.model)
-        if (notice.is === 'changed') this.#intents.wake(notice.intent)
+        if (notice.is === 'changed') this.intents.changed(notice.intent)
         for (const listener of this.#listeners) listener(notice)
       },
       () => {
         log.debug('listening for notices')
         for (const model of this.#models.keys) this.#moved(model)
-        for (const intent of this.#intents.keys) this.#intents.wake(intent)
+        this.intents.lookAtAll()
       },
     )
-    this.#timer = setInterval(() => void this.#look(), POLL_MS)
+    this.#timer = setInterval(() => {
+      this.intents.lookAtAll()
+      void this.#look()
+    }, POLL_MS)
   }
 
   #moved(model: string): void {
     this.#followed.moved(model)
     this.#models.wake(model)
+    this.intents.ended(model)
   }
 
   /** Finds the logs that have gone on without a word: one question for all of them. */
   async #look(): Promise<void> {
-    const { models } = this.#followed
+    const models = this.#followed.keys
     if (this.#looking || models.length === 0) return
     this.#looking = true
     try {
@@ -119,21 +126,6 @@ export class Completions {
       if (first || page.completions.length > 0 || page.reset) yield page
       position = page.position
       if (!page.hasNextPage) await waker.woken()
-    }
-  }
-
-  /** Settles when the model's log may have gone on, an intent's state may have changed, or after a while. */
-  async *intentChanges(intent: { id: string; model: string }, signal: AbortSignal): AsyncGenerator<void> {
-    using waker = waking(
-      [
-        [this.#models, intent.model],
-        [this.#intents, intent.id],
-      ],
-      signal,
-    )
-    while (!signal.aborted) {
-      yield
-      await waker.woken(POLL_MS)
     }
   }
 

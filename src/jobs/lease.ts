@@ -1,4 +1,5 @@
 import type { Database } from '../platform/postgres.ts'
+import { notifyModel } from './channel.ts'
 
 /** How long a lease lasts without being renewed, on the database's clock. */
 export const LEASE_SECONDS = 10
@@ -51,6 +52,7 @@ export class Leases {
       )
       if (!lease) return null
       await tx.query('UPDATE goal_model SET epoch = $2 WHERE id = $1', [model, lease.epoch])
+      await notifyModel(tx, model)
       return lease.epoch
     })
     if (epoch !== null) this.#held.set(model, { epoch, safeUntil: asked + SAFE_MS })
@@ -88,11 +90,14 @@ export class Leases {
     const lease = this.#held.get(model)
     if (!lease) return
     this.#held.delete(model)
-    await this.#db.query('DELETE FROM model_lease WHERE model = $1 AND owner = $2 AND epoch = $3', [
-      model,
-      this.owner,
-      lease.epoch,
-    ])
+    await this.#db.transaction(async tx => {
+      await tx.query('DELETE FROM model_lease WHERE model = $1 AND owner = $2 AND epoch = $3', [
+        model,
+        this.owner,
+        lease.epoch,
+      ])
+      await notifyModel(tx, model)
+    })
   }
 }
 

@@ -5,9 +5,10 @@ import { type Database, type Transaction, violates } from '../platform/postgres.
 import { newTraceparent, traceparent } from '../platform/telemetry/index.ts'
 import { notifyWork } from './channel.ts'
 import { cancelIntents } from './completion-log.ts'
+import { findIntents } from './find-intents.ts'
 import type { Queue } from './queue.ts'
 import { columns, type Intent, type IntentStatus } from './records.ts'
-import { type Most, type Settled, Together } from './together.ts'
+import { LOOKUPS, type Most, type Settled, Together } from './together.ts'
 
 /** What is to be done to a model, with its arguments checked and in canonical form. */
 export interface Submission {
@@ -57,6 +58,8 @@ export class Ledger {
   readonly #queue: Queue
   /** Per model, what is being accepted and what came in meanwhile. */
   readonly #accepting = new Map<string, Together<Entry, Intent>>()
+
+  readonly #lookups = new Together<string, Intent | null>(ids => this.#find(ids), LOOKUPS)
 
   constructor(db: Database, queue: Queue) {
     this.#db = db
@@ -166,10 +169,15 @@ export class Ledger {
     )
   }
 
+  /** Who asks meanwhile, as all do who wait for what has just ended, is answered by the next query. */
   async intent(id: string): Promise<Intent | null> {
     if (!isUuid(id)) return null
-    const [intent] = await this.#db.query<Intent>(`SELECT ${columns.intent('i')} FROM intent i WHERE i.id = $1`, [id])
-    return intent ?? null
+    return this.#lookups.add(id)
+  }
+
+  async #find(ids: readonly string[]): Promise<Settled<Intent | null>[]> {
+    const byId = new Map((await findIntents(this.#db, [...new Set(ids)])).map(intent => [intent.id, intent]))
+    return ids.map(id => ({ status: 'fulfilled', value: byId.get(id) ?? null }))
   }
 
   /** Newest first, after the intent `after` in that order. */

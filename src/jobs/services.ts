@@ -6,6 +6,7 @@ import type { Completions } from './completions.ts'
 import type { ContentIndex } from './content.ts'
 import type { Ledger } from './ledger.ts'
 import type { Links } from './links.ts'
+import type { ModelChanges } from './model-changes.ts'
 import type { Models } from './models.ts'
 import type { QueryRuns } from './query-runs.ts'
 import type { Snapshots } from './snapshots.ts'
@@ -30,6 +31,7 @@ export interface Services {
   submitter: Public<Submitter>
   snapshots: Public<Snapshots>
   completions: Public<Completions>
+  modelChanges: Public<ModelChanges>
   sql: Public<SqlQueries>
   queryRuns: Public<QueryRuns>
   results: Public<StoredResults>

@@ -1,4 +1,5 @@
 import type { Database } from '../platform/postgres.ts'
+import { notifyChanged } from './channel.ts'
 import { columns, type Intent } from './records.ts'
 
 /** Bounds of a batch. What waits beyond them is the next one. */
@@ -43,6 +44,9 @@ export async function takeBatch(
     [of.model, of.epoch, of.singly ? 1 : MAX_BATCH, MAX_BATCH_BYTES, of.singly],
   )
   const batch = taken.map(({ waiting, ...intent }) => intent).sort((a, b) => (a.seq < b.seq ? -1 : 1))
+  const [first] = batch
+  // Row writes are over in a moment. Who watches would find it by itself, later.
+  if (first?.alone) notifyChanged(db, first.id).catch(() => {})
   const waiting = Number(taken[0]?.waiting ?? 0)
   return { batch, more: waiting > batch.length || waiting === MAX_BATCH }
 }

@@ -12,6 +12,12 @@ export class Wakers {
     this.#places.set(key, place.add(wake))
   }
 
+  /** The same until the answer is disposed of. */
+  adding(key: string, wake: () => void): Disposable {
+    this.add(key, wake)
+    return { [Symbol.dispose]: () => this.remove(key, wake) }
+  }
+
   remove(key: string, wake: () => void): void {
     const place = this.#places.get(key)
     place?.delete(wake)

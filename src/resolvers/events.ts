@@ -1,15 +1,12 @@
 import type { EventResolvers } from '../../schema/resolvers.ts'
-import type { CompletionEvent } from '../../schema/shapes.ts'
+import type { CompletionEvent, IntentEvent } from '../../schema/shapes.ts'
 import type { CompletionPage } from '../jobs/completion-pages.ts'
 import { noModel } from '../jobs/ledger.ts'
-import { throughOutages } from '../jobs/outages.ts'
-import type { Intent } from '../jobs/records.ts'
 import type { Services } from '../jobs/services.ts'
 import { completionCursor, completionPosition } from './completion-cursors.ts'
 import type { OperationContext } from './context.ts'
 import { badCursor } from './cursors.ts'
 import { eventStream } from './event-stream.ts'
-import { followModels } from './model-changes.ts'
 import { checked } from './models.ts'
 import { pageSize } from './pages.ts'
 import { acquire } from './snapshot-source.ts'
@@ -45,7 +42,7 @@ export const events: EventResolvers = {
     const there = ids ? await models.list({ ids }, { limit: ids.length }) : []
     const missing = ids?.find(id => !there.some(model => model.id === id))
     if (missing !== undefined) throw noModel(missing)
-    return eventStream(context, signal => followModels(context.services, { filter, intervalMs, signal }))
+    return eventStream(context, signal => context.services.modelChanges.follow({ filter, intervalMs }, signal))
   },
 }
 
@@ -83,20 +80,10 @@ async function* followIntent(
   id: string,
   { services }: OperationContext,
   signal: AbortSignal,
-): AsyncGenerator<Intent | null> {
+): AsyncGenerator<IntentEvent> {
   const first = await services.ledger.intent(id)
-  if (!first) {
-    yield null
-    return
-  }
-  let seen = ''
-  for await (const _ of services.completions.intentChanges(first, signal)) {
-    const intent = await throughOutages(() => services.ledger.intent(id), signal)
-    if (!intent) return
-    const { status, progress, step } = intent
-    const now = JSON.stringify([status, progress, step])
-    if (now !== seen) yield intent
-    seen = now
-    if (intent.endedAt !== null) return
-  }
+  if (!first) yield { intent: null }
+  else
+    for await (const { intent, state } of services.completions.intents.follow(first, signal))
+      yield { intent, key: `${id} ${state}`, traceparent: intent.traceparent }
 }

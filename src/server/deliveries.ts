@@ -88,7 +88,7 @@ function traced(event: unknown, execute: () => Promise<ExecutionResult> | Execut
   return parent === undefined ? Promise.resolve(execute()) : span('deliver', { parent, links }, async () => execute())
 }
 
-/** What an event may have; see CompletionEvent. */
+/** What an event may have; see SharedEvent and CompletionEvent. */
 const partsOf = (event: unknown): { key?: unknown; cursor?: unknown } => event ?? {}
 
 /** What one could not be told may be there for the next who asks. */

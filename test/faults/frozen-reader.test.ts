@@ -3,22 +3,13 @@ import { once } from 'node:events'
 import { link, mkdir, open, readdir, readFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
-import { startPlatform, type TestPlatform } from '../support/platform.ts'
+import { startBeside, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { query } from '../support/postgres.ts'
 import { appendSales, createModel, importTable } from '../support/sales-model.ts'
 
 const ROWS = 200_000
 const LATER = { timeout: 60_000, interval: 250 }
-
-/** Another API process on the same data. */
-const beside = ({ databaseUrl, dir }: TestPlatform) =>
-  startPlatform({
-    TEATREE_DATABASE_URL: databaseUrl,
-    TEATREE_DATA_DIR: join(dir, 'data'),
-    TEATREE_STORE_URL: pathToFileURL(join(dir, 'store')).href,
-  })
 
 /** A model whose version 1 is larger than what lies in sockets and pipes on its way to a client. */
 async function largeModel(platform: TestPlatform): Promise<string> {
@@ -93,7 +84,7 @@ test('an API that was frozen past its leases hands on nothing of a version that 
   const paths = [`${model}/1/model.duckdb`, `${model}/1/sales.csv`]
   const expected = await Promise.all(paths.map(path => wholeOf(platform, path)))
   const downloads = await Promise.all(paths.map(path => beginDownload(platform, path)))
-  await using other = await beside(platform)
+  await using other = await startBeside(platform)
 
   // While it lives its leases keep what is being downloaded, whatever is published. What changes every row has versions go
   // on from another base: that of version 1 is nobody else's.

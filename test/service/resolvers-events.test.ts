@@ -169,3 +169,20 @@ test('subscribers that ask the same are answered by one execution, and each with
   }
   for (const each of [...alike, ...others]) await each.return?.()
 })
+
+test('those who follow the same models, or one intent, are given one answer', async () => {
+  const { createModel } = await api.graphql('mutation { createModel(input: { kind: "sales" }) { id } }')
+  const { appendSales } = await api.graphql(
+    'mutation ($model: ID!, $rows: [SaleInput!]!) { appendSales(model: $model, rows: $rows) { id } }',
+    { model: createModel.id, rows: [sale({ orderId: 'A' })] },
+  )
+  for (const [source, id] of [
+    ['subscription ($id: ID!) { modelChanges(ids: [$id]) { id manager { queued } } }', createModel.id],
+    ['subscription ($id: ID!) { intent(id: $id) { id status model { id } } }', appendSales.id],
+  ] as const) {
+    const alike = Array.from({ length: 20 }, () => api.subscribe(source, { id }))
+    const answers = await Promise.all(alike.map(async each => (await each.next()).value))
+    expect(new Set(answers).size, source).toBe(1)
+    for (const each of alike) await each.return?.()
+  }
+})

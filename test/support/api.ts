@@ -11,6 +11,7 @@ import { contentIndex } from '../../src/jobs/content.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Links } from '../../src/jobs/links.ts'
 import { Manager } from '../../src/jobs/manager.ts'
+import { ModelChanges } from '../../src/jobs/model-changes.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { QueryRunner } from '../../src/jobs/query-runner.ts'
 import { QueryRuns } from '../../src/jobs/query-runs.ts'
@@ -113,6 +114,7 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     submitter,
     snapshots,
     completions,
+    modelChanges: new ModelChanges({ models, completions }),
     sql: new SqlQueries({ snapshots, files: results, limits: queries.sql }),
     queryRuns: new QueryRuns(db),
     results: stored,

@@ -5,6 +5,7 @@ import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Links } from '../../src/jobs/links.ts'
+import { ModelChanges } from '../../src/jobs/model-changes.ts'
 import { QueryRunner } from '../../src/jobs/query-runner.ts'
 import { QueryRuns } from '../../src/jobs/query-runs.ts'
 import type { Version } from '../../src/jobs/records.ts'
@@ -19,7 +20,7 @@ import { startTelemetry } from '../../src/platform/telemetry/index.ts'
 import type { Identify } from '../../src/server/callers.ts'
 import type { OutboxLimits } from '../../src/server/outbox.ts'
 import { startServer } from '../../src/server.ts'
-import { quiet } from './control.ts'
+import { type ControlOptions, quiet } from './control.ts'
 import { type Managed, openManaged } from './managed.ts'
 import { querySettings } from './query-settings.ts'
 
@@ -50,6 +51,7 @@ export async function openServer(
     /** The clock that links are good by. */
     now?: () => number
     runs?: boolean
+    through?: NonNullable<ControlOptions['through']>
     identify?: Identify
     outbox?: OutboxLimits
   } = {},
@@ -82,6 +84,7 @@ export async function openServer(
     submitter,
     snapshots,
     completions,
+    modelChanges: new ModelChanges({ models, completions }),
     sql,
     queryRuns: new QueryRuns(db),
     results: stored,

@@ -105,6 +105,15 @@ export async function startPlatform(env: Record<string, string> = {}): Promise<T
   }
 }
 
+/** Another API process on the same data; `env` adds settings. */
+export const startBeside = ({ databaseUrl, dir }: TestPlatform, env: Record<string, string> = {}) =>
+  startPlatform({
+    TEATREE_DATABASE_URL: databaseUrl,
+    TEATREE_DATA_DIR: join(dir, 'data'),
+    TEATREE_STORE_URL: pathToFileURL(join(dir, 'store')).href,
+    ...env,
+  })
+
 /** The environment without settings of ours or of OpenTelemetry's: a test says which it wants. */
 const inherited = () =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(TEATREE_|OTEL_|PORT$|HOST$)/.test(name)))

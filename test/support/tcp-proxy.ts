@@ -8,8 +8,11 @@ export interface Exchange {
   down: number
 }
 
-/** What becomes of a chunk: it goes on; its connection is cut; or it and all that follows it this way is swallowed. */
-export type Verdict = 'pass' | 'cut' | 'swallow'
+/**
+ * What becomes of a chunk: it goes on; its connection is cut; it and all that follows it this way is swallowed; or so many of
+ * its bytes go on, and the connection ends.
+ */
+export type Verdict = 'pass' | 'cut' | 'swallow' | number
 export type Rule = (side: 'up' | 'down', chunk: Buffer, exchange: Exchange) => Verdict | Promise<Verdict>
 
 export interface TcpProxy extends AsyncDisposable {
@@ -43,6 +46,10 @@ export async function startTcpProxy(target: string | (() => string), rule: Rule)
         exchange[side] += chunk.length
         const verdict = await rule(side, chunk, exchange)
         if (verdict === 'cut') return cut()
+        if (typeof verdict === 'number') {
+          to.end(chunk.subarray(0, verdict))
+          return from.destroy()
+        }
         silent = verdict === 'swallow'
         if (verdict === 'pass' && !to.write(chunk)) await Promise.race([once(to, 'drain'), once(to, 'close')])
       }

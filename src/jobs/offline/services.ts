@@ -46,6 +46,7 @@ export function offlineServices(deps: {
     ledger: refusing('intents'),
     submitter: refusing('changes'),
     completions: refusing('completions'),
+    modelChanges: refusing('changes of models'),
     queryRuns: refusing('query runs'),
     results: refusing('query runs'),
     uploads: refusing('uploads'),
