@@ -4,16 +4,18 @@ import { openManaged } from '../support/managed.ts'
 import { type Exchange, type Rule, startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { trialsOn } from '../support/trials.ts'
 
-/** What only the transaction that publishes a version says to the database. */
-const PUBLISHES = 'SET version = version +'
+/** What only the transaction that publishes a version says to the database: at first with its name, then by that alone. */
+const PUBLISHES = /([0-9a-f]{32})\0[^\0]*SET version = version \+/
 
 /** Cuts connections whose COMMIT publishes a version: before the database gets it, or as it answers. */
 function cutting(at: 'request' | 'answer') {
   const publishing = new Set<Exchange>()
   const committing = new Set<Exchange>()
   const state = { left: 0 }
+  let statement: string | undefined
   const rule: Rule = (side, chunk, exchange) => {
-    if (side === 'up' && chunk.includes(PUBLISHES)) publishing.add(exchange)
+    if (side === 'up') statement ??= PUBLISHES.exec(chunk.toString('latin1'))?.[1]
+    if (side === 'up' && statement !== undefined && chunk.includes(statement)) publishing.add(exchange)
     if (side === 'up' && chunk.includes('COMMIT') && publishing.delete(exchange) && state.left > 0) {
       state.left--
       if (at === 'request') return 'cut'
