@@ -8,7 +8,7 @@ import { startBeside, startPlatform, type TestPlatform } from '../support/platfo
 import { query } from '../support/postgres.ts'
 import { appendSales, createModel, importTable } from '../support/sales-model.ts'
 
-const ROWS = 200_000
+const ROWS = 120_000
 const LATER = { timeout: 60_000, interval: 250 }
 
 /** A model whose version 1 is larger than what lies in sockets and pipes on its way to a client. */

@@ -121,6 +121,6 @@ test('a body is read no faster than it is stored, and memory stays flat', async 
   sent.end()
   const answer = await read((await answered)[0])
   expect(answer.json().bytes).toBe(12 + times * line.length)
-  expect(most).toBeLessThan(16 << 20)
+  expect(most).toBeLessThan(4 << 20)
   await until(() => server.held === 0)
 })
