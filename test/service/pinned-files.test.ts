@@ -114,7 +114,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       if (!storeUrl) expect(inStore.url).toBeNull()
       else {
         const part = await fetch(inStore.url, { headers: { range: 'bytes=100-199' } })
-        const whole = (await send(`${direct.url}?from=server`)).body
+        const whole = (await send(`${direct.url}&from=server`)).body
         expect(part.status).toBe(206)
         expect(Buffer.from(await part.arrayBuffer()).equals(whole.subarray(100, 200))).toBe(true)
       }
