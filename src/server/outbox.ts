@@ -38,12 +38,14 @@ export class Outbox {
       metrics.sentAway.add(1, { reason: 'slow' })
       socket.close(TRY_AGAIN_LATER, 'Too slow: come back, and go on after your last cursor')
     }, this.#slowMs)
-    this.#add(socket, text.length)
-    socket.send(text, () => resolve())
+    // Bytes, as they are held until they are taken: a text has fewer characters.
+    const bytes = Buffer.from(text)
+    this.#add(socket, bytes.length)
+    socket.send(bytes, { binary: false }, () => resolve())
     this.#makeRoom()
     await promise
     clearTimeout(slow)
-    this.#add(socket, -text.length)
+    this.#add(socket, -bytes.length)
   }
 
   #add(socket: WebSocket, bytes: number): void {

@@ -75,7 +75,9 @@ export class WebSockets {
       identify: async params => {
         connection.caller = await this.#identify({ headers, params })
         if (!connection.caller) return false
-        forget = atExpiry(connection.caller, () => socket.close(CloseCode.Forbidden, 'Credentials expired'))
+        // Who has gone meanwhile is not looked after any more: nobody would call `forget`.
+        if (socket.readyState === socket.OPEN)
+          forget = atExpiry(connection.caller, () => socket.close(CloseCode.Forbidden, 'Credentials expired'))
         return true
       },
     }
