@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { copyFile, mkdir, mkdtemp, open, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { databaseOf } from '../src/engine/duckdb/database.ts'
 import { duckdbEngine } from '../src/engine/duckdb/index.ts'
 import type { Change, Engine, Readers, SnapshotFiles, Writer } from '../src/engine/engine.ts'
 import { ALL } from '../src/engine/plan.ts'
@@ -172,9 +173,12 @@ class Model implements AsyncDisposable {
     return { files: published - started, bytes, open, base: ino }
   }
 
-  /** A file of the model's size, and its bytes. */
+  /**
+   * The database of the newest version, and its bytes. Not the writer's own: a checkpoint behind the version may shorten it,
+   * and `fs.copyFile` of a file that shrinks meanwhile never ends.
+   */
   async file(): Promise<{ path: string; bytes: number }> {
-    const path = join(this.#dir, 'scratch', 'model.duckdb')
+    const path = databaseOf(this.#versions.at(-1)?.files ?? {})
     return { path, bytes: (await stat(path)).size }
   }
 
