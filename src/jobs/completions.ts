@@ -41,7 +41,11 @@ export class Completions {
     this.#stopListening = await listenForNotices(
       this.#db,
       notice => {
-        if (notice.is === 'ended') this.#moved(notice.model)
+        if (notice.is === 'ended') {
+          // So that the next look finds nothing new.
+          this.#followed.sawHead(notice.model, notice.position)
+          this.#moved(notice.model)
+        }
         if (notice.is === 'changed') this.intents.changed(notice.intent)
         for (const listener of this.#listeners) listener(notice)
       },

@@ -46,10 +46,11 @@ export class Followed<Head extends string | bigint> {
     if (thing) thing.state = ++this.#states
   }
 
-  /** Writes down where it is; true where it was elsewhere. */
+  /** Writes down where it is; true where it was elsewhere. A position that is behind another was only seen later. */
   sawHead(key: string, head: Head | null): boolean {
     const thing = this.#things.get(key)
     if (!thing || thing.head === head) return false
+    if (typeof head === 'bigint' && typeof thing.head === 'bigint' && head < thing.head) return false
     thing.head = head
     return true
   }

@@ -115,7 +115,7 @@ export class Ledger {
     const column = <K extends keyof Entry>(name: K) => entries.map(entry => entry[name])
     // In one order, so that no two transactions wait for each other.
     for (const upload of [...new Set(column('upload'))].sort()) if (upload !== null) await useUpload(tx, upload)
-    const intents = await tx.query<Intent>(
+    const inserting = tx.query<Intent>(
       `WITH line AS (
          UPDATE goal_model SET next_seq = next_seq + cardinality($2::uuid[]) WHERE id = $1 AND deleted_at IS NULL
          RETURNING next_seq - cardinality($2::uuid[]) AS first)
@@ -140,8 +140,12 @@ export class Ledger {
         column('traceparent'),
       ],
     )
+    const telling = Promise.all([this.#queue.send(tx, model, column('id')), notifyWork(tx, model)])
+    // Sent behind it without waiting for it: what it fails of is what is told.
+    telling.catch(() => {})
+    const intents = await inserting
     if (intents.length === 0) throw noModel(model)
-    await Promise.all([this.#queue.send(tx, model, column('id')), notifyWork(tx, model)])
+    await telling
     // RETURNING promises no order.
     const byId = new Map(intents.map(intent => [intent.id, intent]))
     return entries.map(({ id }) => {

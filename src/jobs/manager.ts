@@ -37,6 +37,8 @@ export interface ManagerDeps {
 
 /** Between two tries of a model whose line cannot be opened. */
 const RETRY_MS = 10_000
+/** So long those who wait for a version have the machine to themselves, before what is done behind it is begun. */
+const BEHIND_MS = 100
 
 interface Held {
   epoch: number
@@ -67,6 +69,8 @@ export class Manager {
   readonly #renewal: NodeJS.Timeout
   /** Models with versions that may have been held by somebody as the newest was published. */
   readonly #published = new Set<string>()
+  /** By model: goes off when what is done behind its newest versions is to begin. */
+  readonly #behind = new Map<string, NodeJS.Timeout>()
   /** A notice is there before the job that says the same has been fetched; where it is lost, that wakes the line. */
   readonly #stopNotices: Promise<() => void>
   #renewing: Promise<void> | null = null
@@ -162,9 +166,14 @@ export class Manager {
   }
 
   #onPublished(model: string, epoch: number): void {
-    this.#archiver.request(model, epoch)
-    this.#keeper.request(model)
     this.#published.add(model)
+    if (this.#behind.has(model)) return
+    const begin = () => {
+      this.#behind.delete(model)
+      if (this.#holdings.get(model)?.held?.epoch === epoch) this.#archiver.request(model, epoch)
+      this.#keeper.request(model)
+    }
+    this.#behind.set(model, setTimeout(begin, BEHIND_MS))
   }
 
   /** What was held as the last version was published, by readers or by the archive, is not by now. */
@@ -212,7 +221,7 @@ export class Manager {
   }
 
   #isIdle(model: string, { line }: Held): boolean {
-    if (line.busy || this.#archiver.isBehind(model)) return false
+    if (line.busy || this.#behind.has(model) || this.#archiver.isBehind(model)) return false
     return performance.now() - line.idleSince > (this.#deps.idleMs ?? 300_000)
   }
 
@@ -260,6 +269,7 @@ export class Manager {
     ;(await this.#stopNotices)()
     await this.#renewing
     await Promise.all([...this.#holdings.keys()].map(model => this.release(model)))
+    for (const timer of this.#behind.values()) clearTimeout(timer)
     await this.#archiver.close()
     await this.#keeper.close()
   }

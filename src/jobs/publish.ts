@@ -94,30 +94,32 @@ export class Publisher {
   }
 
   async #write(tx: Transaction, publication: Publication): Promise<Published> {
-    const { model, kind, endings, snapshot } = publication
+    const { model, kind, after, endings, snapshot } = publication
     const intents = endings.map(({ intent }) => intent)
-    // Nothing waits between statements that need nothing of each other: the database runs them in this order.
-    const [waking, { version, lastSeq }, completions] = await Promise.all([
-      snapshot ? this.#triggers.lock(tx, model, kind) : null,
-      this.#moveOn(tx, publication),
+    // All goes out at once and is run in this order, and the first that fails says why.
+    const due = snapshot && this.#triggers.due(tx, model, kind)
+    const moving = this.#moveOn(tx, publication)
+    const writing = Promise.all([
       logCompletions(tx, model, intents),
-    ])
-    const [ended] = await Promise.all([
       tx.query<Ended>(
         `UPDATE intent i SET status = e.status, result = e.result, error = e.error, ended_at = clock_timestamp(),
                 version = CASE WHEN e.status = 'PUBLISHED' THEN $2::integer END,
                 progress = CASE WHEN e.status = 'PUBLISHED' THEN 1 ELSE i.progress END
            FROM json_to_recordset($3) AS e (intent uuid, status text, result json, error json)
           WHERE i.id = e.intent AND i.model = $1 AND i.status = 'RUNNING' RETURNING ${ENDED}`,
-        [model, version, JSON.stringify(endings)],
+        [model, after + 1, JSON.stringify(endings)],
       ),
-      snapshot && insertVersion(tx, { ...publication, version, lastSeq, completions, snapshot }),
+      snapshot && insertVersion(tx, publication, snapshot),
       this.#queue.settle(tx, model, intents),
-      waking?.start(),
       notifyEnded(tx, model),
       notifyModel(tx, model),
     ])
+    for (const each of [due, moving, writing]) each?.catch(() => {})
+    const triggers = await due
+    const { version } = await moving
+    const [, ended] = await writing
     if (ended.length !== endings.length) throw new Fenced(`intents of model ${model} have ended in another way`)
+    if (triggers) await this.#triggers.start(tx, model, triggers)
     return { version, seconds: secondsOf(ended) }
   }
 
@@ -125,13 +127,13 @@ export class Publisher {
   async #moveOn(
     tx: Transaction,
     { model, kind, epoch, after, lastSeq, snapshot }: Publication,
-  ): Promise<{ version: number; lastSeq: bigint }> {
-    const [held] = await tx.query<{ version: number; lastSeq: bigint }>(
+  ): Promise<{ version: number }> {
+    const [held] = await tx.query<{ version: number }>(
       `UPDATE goal_model
           SET version = version + $4, last_seq = greatest(last_seq, $5), blocked = NULL, retry_at = NULL,
               shape = CASE WHEN $4 > 0 THEN $6::jsonb ELSE shape END
         WHERE id = $1 AND epoch = $2 AND ($4 = 0 OR version = $3) AND deleted_at IS NULL
-        RETURNING version, last_seq AS "lastSeq"`,
+        RETURNING version`,
       [model, epoch, after, snapshot ? 1 : 0, lastSeq, JSON.stringify(kind.shape)],
     )
     if (!held) throw new Fenced(`model ${model} is no longer held by epoch ${epoch}`)
@@ -146,21 +148,23 @@ interface Ended {
 const ENDED = 'i.id, extract(epoch FROM i.ended_at - i.submitted_at)::float8 AS seconds'
 const secondsOf = (ended: readonly Ended[]) => new Map(ended.map(({ id, seconds }) => [id, seconds]))
 
+/** Behind what moves the model's row on, of which it takes seq and position. */
 async function insertVersion(
   tx: Transaction,
-  of: Publication & { version: number; completions: bigint; snapshot: NonNullable<Publication['snapshot']> },
+  { model, epoch, after }: Publication,
+  { dir, files, tables }: NonNullable<Publication['snapshot']>,
 ): Promise<void> {
-  const { model, version, epoch, lastSeq, completions, snapshot } = of
   await Promise.all([
     tx.query(
-      'INSERT INTO model_version (model, version, epoch, last_seq, completions, tables) VALUES ($1, $2, $3, $4, $5, $6)',
-      [model, version, epoch, lastSeq, completions, JSON.stringify(snapshot.tables)],
+      `INSERT INTO model_version (model, version, epoch, last_seq, completions, tables)
+       SELECT id, $2, $3, last_seq, completions, $4 FROM goal_model WHERE id = $1`,
+      [model, after + 1, epoch, JSON.stringify(tables)],
     ),
     tx.query(
       `INSERT INTO content_index (model, version, form, name, uri, bytes, sha256)
      SELECT m.id, $2, m.engine, f.name, $3 || '/' || f.name, f.bytes, f.sha256
        FROM goal_model m, json_to_recordset($4) AS f (name text, bytes bigint, sha256 text) WHERE m.id = $1`,
-      [model, version, `file://${snapshot.dir}`, JSON.stringify(snapshot.files)],
+      [model, after + 1, `file://${dir}`, JSON.stringify(files)],
     ),
   ])
 }

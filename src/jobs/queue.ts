@@ -23,7 +23,7 @@ export class Queue {
     onError: (error: Error) => void
   }): Promise<Queue> {
     const boss = new PgBoss({
-      connectionString: options.url,
+      connectionString: unhurried(options.url),
       application_name: `${options.name} queue`,
       max: options.connections,
       schema: SCHEMA,
@@ -86,6 +86,17 @@ export class Queue {
   async close(): Promise<void> {
     await this.#boss.stop({ graceful: true, close: true, timeout: 5000 })
   }
+}
+
+/**
+ * What pg-boss does by itself, as to fetch a job, is not waited for until it is on disk: of jobs that are lost with a crash
+ * of PostgreSQL the dispatcher sends others. What is sent and settled is part of transactions that are waited for.
+ */
+function unhurried(url: string): string {
+  const to = new URL(url)
+  const own = to.searchParams.get('options')
+  to.searchParams.set('options', `${own === null ? '' : `${own} `}-c synchronous_commit=off`)
+  return to.href
 }
 
 const SCHEMA = 'pgboss'

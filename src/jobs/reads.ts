@@ -64,24 +64,26 @@ interface Pinned {
 
 /** The part of `pinReads` that happens within a transaction; in the order of the requests. */
 export async function pin(tx: Transaction, intent: string, requests: readonly ReadRequest[]): Promise<Pinned[]> {
-  // FOR SHARE waits for one who lets versions go, and makes him wait: what is chosen here is still kept afterwards.
-  await tx.query(
-    `INSERT INTO intent_read (intent, alias, model, version)
-     SELECT $1, r.alias, v.model, v.version
-       FROM json_to_recordset($2) AS r (alias text, model text, version integer)
-       JOIN LATERAL (
-         SELECT v.model, v.version FROM model_version v JOIN goal_model m ON m.id = v.model
-          WHERE v.model = r.model AND v.version = coalesce(r.version, m.version) AND v.kept FOR SHARE OF v) v ON true
-     ON CONFLICT DO NOTHING`,
-    [intent, JSON.stringify(requests)],
-  )
-  const pinned = await tx.query<Pinned>(
-    `SELECT r.alias, r.model, m.kind, r.version, v.epoch, v.lost, ${columns.checksums('r', 'm')}
-       FROM intent_read r JOIN goal_model m ON m.id = r.model
-       JOIN model_version v ON v.model = r.model AND v.version = r.version
-      WHERE r.intent = $1 AND v.kept AND m.deleted_at IS NULL`,
-    [intent],
-  )
+  const [, pinned] = await Promise.all([
+    // FOR SHARE waits for one who lets versions go, and makes him wait: what is chosen here is still kept afterwards.
+    tx.query(
+      `INSERT INTO intent_read (intent, alias, model, version)
+       SELECT $1, r.alias, v.model, v.version
+         FROM json_to_recordset($2) AS r (alias text, model text, version integer)
+         JOIN LATERAL (
+           SELECT v.model, v.version FROM model_version v JOIN goal_model m ON m.id = v.model
+            WHERE v.model = r.model AND v.version = coalesce(r.version, m.version) AND v.kept FOR SHARE OF v) v ON true
+       ON CONFLICT DO NOTHING`,
+      [intent, JSON.stringify(requests)],
+    ),
+    tx.query<Pinned>(
+      `SELECT r.alias, r.model, m.kind, r.version, v.epoch, v.lost, ${columns.checksums('r', 'm')}
+         FROM intent_read r JOIN goal_model m ON m.id = r.model
+         JOIN model_version v ON v.model = r.model AND v.version = r.version
+        WHERE r.intent = $1 AND v.kept AND m.deleted_at IS NULL`,
+      [intent],
+    ),
+  ])
   const found: Pinned[] = []
   for (const request of requests) {
     const read = pinned.find(({ alias }) => alias === request.alias)

@@ -1,4 +1,4 @@
-import type { Database } from '../platform/postgres.ts'
+import { type Database, UNHURRIED } from '../platform/postgres.ts'
 import { notifyChanged } from './channel.ts'
 import { columns, type Intent } from './records.ts'
 
@@ -23,8 +23,9 @@ export async function takeBatch(
   const taken = await db.again<Intent & { waiting: bigint }>(
     // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
     // the statement's view of `waiting` is too old to show.
+    // Where this is lost, with PostgreSQL's crash, they wait in the line again, and who took them is refused to end them.
     `WITH line AS (
-       SELECT m.id, l.owner FROM goal_model m JOIN model_lease l ON l.model = m.id
+       SELECT m.id, l.owner, ${UNHURRIED} FROM goal_model m JOIN model_lease l ON l.model = m.id
         WHERE m.id = $1 AND m.epoch = $2 AND m.deleted_at IS NULL FOR NO KEY UPDATE OF m),
      waiting AS (
        SELECT id, alone, seq, bytes FROM intent

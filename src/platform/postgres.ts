@@ -34,6 +34,12 @@ const types: pg.CustomTypesConfig = {
   }) as pg.CustomTypesConfig['getTypeParser'],
 }
 
+/**
+ * As an expression of a statement: its transaction is not waited for until it is on disk. Others see it at once, and where
+ * something that came after it is kept, so is it: what is lost, with a crash of PostgreSQL itself, is the end of what was done.
+ */
+export const UNHURRIED = `set_config('synchronous_commit', 'off', true)`
+
 /** What a statement may take, its waiting for locks included. */
 const STATEMENT_MS = 60_000
 /** What a transaction may do nothing: one whose process is frozen must not hold up the model's next manager with its locks. */
@@ -102,6 +108,7 @@ export class Database implements Queryable {
       throw named(error)
     })
     let broken: Error | undefined
+    let isOver = false
     // The pool listens to idle connections alone: one that is lost between two statements would end the process.
     const onError = (error: Error) => {
       broken = error
@@ -110,12 +117,17 @@ export class Database implements Queryable {
     try {
       const tx: Transaction = {
         transaction: true,
-        query: async (text, values = []) => (await client.query(this.#prepared(text, values))).rows,
+        query: async (text, values = []) => {
+          // What comes late, as one of several that another has failed beside, would run outside of it.
+          if (isOver) throw new Error('the transaction is over')
+          return (await client.query(this.#prepared(text, values))).rows
+        },
       }
       const begun = client.query('BEGIN')
       // The first statement is on its way behind it, and fails with it.
       begun.catch(() => {})
       const result = await fn(tx)
+      isOver = true
       await begun
       const { command } = await client.query('COMMIT').catch(error => {
         throw isAway(error) ? unknownOutcome(error) : error
@@ -124,6 +136,7 @@ export class Database implements Queryable {
       if (command !== 'COMMIT') throw new Error('the transaction was rolled back: one of its statements had failed')
       return result
     } catch (error) {
+      isOver = true
       await client.query('ROLLBACK').catch(failure => {
         broken ??= failure
       })

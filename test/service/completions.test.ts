@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { notifyEnded } from '../../src/jobs/channel.ts'
 import { logCompletions } from '../../src/jobs/completion-log.ts'
 import { type CompletionPage, removeCompletions } from '../../src/jobs/completion-pages.ts'
 import { Completions } from '../../src/jobs/completions.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { type Control, openControl, quiet } from '../support/control.ts'
 import { RecordingDatabase } from '../support/recording-database.ts'
 
@@ -96,9 +98,8 @@ test('a log that went on without a word is found; a page holds only so many byte
   left.abort()
 })
 
-test('however many follow a log, it is read once for all that are at the same position', async () => {
-  const { id, intents } = await modelWith(4)
-  await using stack = new AsyncDisposableStack()
+/** The logs over a database of its own that remembers what it was asked. */
+async function recorded(stack: AsyncDisposableStack) {
   const db = stack.adopt(
     new RecordingDatabase({ url: control.url, name: 'recorded', connections: 4, onError: () => {} }),
     open => open.close(),
@@ -107,22 +108,53 @@ test('however many follow a log, it is read once for all that are at the same po
   await completions.start(quiet)
   const left = new AbortController()
   stack.defer(() => left.abort())
+  const asked = (part: string) => db.statements.filter(({ text }) => text.includes(part)).length
+  return { completions, left, reads: () => asked('JOIN LATERAL'), looks: () => asked('SELECT id, completions') }
+}
+/** As who publishes does: the notice goes out with what it tells of. */
+const end = (model: string, intent: string) =>
+  control.db.transaction(async tx => {
+    await logCompletions(tx, model, [intent])
+    await notifyEnded(tx, model)
+  })
+
+test('however many follow a log, it is read once for all that are at the same position', async () => {
+  const { id, intents } = await modelWith(4)
+  await using stack = new AsyncDisposableStack()
+  const { completions, left, reads } = await recorded(stack)
   const followers = Array.from({ length: 50 }, () => completions.follow(id, 0n, 10, left.signal))
   const all = async () => (await Promise.all(followers.map(each => each.next()))).map(({ value }) => value ?? null)
-  const reads = () => db.statements.filter(({ text }) => text.includes('JOIN LATERAL')).length
   const first = await all()
   expect(new Set(first).size).toBe(1)
   expect(reads()).toBe(1)
   for (const [index, intent] of intents.entries()) {
     const next = all()
-    await control.db.transaction(async tx => {
-      await logCompletions(tx, id, [intent])
-      await tx.query(`SELECT pg_notify('teatree', $1)`, [`ended ${id}`])
-    })
+    await end(id, intent)
     const pages = await next
     expect(new Set(pages).size).toBe(1)
     expect(positions(pages[0])).toEqual([index + 1])
   }
   // One for each state of the log; two where a look found it as the notice came.
   expect(reads()).toBeLessThanOrEqual(1 + 2 * intents.length)
+})
+
+test('a notice says how far the log has come: the look that follows it wakes nobody', async () => {
+  const { id, intents } = await modelWith(1)
+  await using stack = new AsyncDisposableStack()
+  const { completions, left, reads, looks } = await recorded(stack)
+  const looked = async (times: number) => {
+    const end = looks() + times
+    expect(await comesTrue(async () => looks() >= end)).toBe(true)
+  }
+  const pages = completions.follow(id, 0n, 10, left.signal)
+  await pages.next()
+  const next = pages.next()
+  // The first look finds where the log is, and of the second it is known that the first has been answered.
+  await looked(2)
+  await end(id, intents[0] ?? '')
+  expect(positions((await next).value ?? null)).toEqual([1])
+  void pages.next()
+  const before = reads()
+  await looked(2)
+  expect(reads()).toBe(before)
 })

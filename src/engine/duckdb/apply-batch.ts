@@ -6,7 +6,7 @@ import { placesOf, singly, type Unit, unitsOf } from './batch-units.ts'
 import type { ModelConnection, ModelDatabase } from './database.ts'
 import { faultOf, refusalOf } from './errors.ts'
 import type { DuckDBSql } from './sql.ts'
-import { PART_OF_BATCH, type State, writeState } from './state.ts'
+import { PART_OF_BATCH, type State, stateStatement } from './state.ts'
 
 export interface BatchContext extends Omit<UnitContext, 'models'> {
   db: ModelDatabase
@@ -38,15 +38,18 @@ export async function applyBatch(
     try {
       using db = await connectionFor(units, context.db)
       await withAttached(db.sql, units.flatMap(refsOf), context.kinds, models =>
-        transaction(db.sql, async () => {
-          for (const unit of units) {
-            under = unit
-            const found = await applyUnit({ ...context, db, models }, unit)
-            for (const [index, place] of placesOf(unit).entries()) setOutcome(outcomes, place, found[index])
-          }
-          under = undefined
-          await writeState(db.sql, isLast ? state : { version: PART_OF_BATCH })
-        }),
+        transaction(
+          db.sql,
+          async () => {
+            for (const unit of units) {
+              under = unit
+              const found = await applyUnit({ ...context, db, models }, unit)
+              for (const [index, place] of placesOf(unit).entries()) setOutcome(outcomes, place, found[index])
+            }
+            under = undefined
+          },
+          stateStatement(isLast ? state : { version: PART_OF_BATCH }),
+        ),
       )
       return isLast
     } catch (error) {
@@ -63,16 +66,19 @@ export async function applyBatch(
   let isStated = false
   const transactions = unitsOf(batch)
   for (const [index, units] of transactions.entries()) isStated = await apply(units, index === transactions.length - 1)
-  if (!isStated) await transaction(sql, () => writeState(sql, state))
+  if (!isStated) await transaction(sql, async () => {}, stateStatement(state))
   return batch.map((_, place) => setOutcome(outcomes, place, outcomes.get(place)))
 }
 
-/** Runs `work` between BEGIN and COMMIT; where that fails, nothing of it is left. */
-export async function transaction(sql: DuckDBSql, work: () => Promise<void>): Promise<void> {
+/**
+ * Runs `work` between BEGIN and COMMIT; where that fails, nothing of it is left. The statement `last` goes with the COMMIT:
+ * each call is a way through the thread pool and back.
+ */
+export async function transaction(sql: DuckDBSql, work: () => Promise<void>, last?: string): Promise<void> {
   await sql.run('BEGIN')
   try {
     await work()
-    await sql.run('COMMIT')
+    await sql.run(last === undefined ? 'COMMIT' : `${last}; COMMIT`)
   } catch (error) {
     // A database that is broken cannot roll back either, and it is the first error that says why.
     await sql.run('ROLLBACK').catch(() => {})

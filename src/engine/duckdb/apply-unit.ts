@@ -7,8 +7,7 @@ import type { ModelConnection } from './database.ts'
 import { runFunction } from './functions.ts'
 import { applyImport } from './imports/index.ts'
 import { interruptible } from './interruptible.ts'
-import { appendStage, deleteRows, type RowCounts, updateRows, upsertStage } from './row-writes.ts'
-import type { DuckDBSql } from './sql.ts'
+import { appendRow, appendStage, deleteRows, type RowCounts, updateRows, upsertStage } from './row-writes.ts'
 import { stageRows } from './stage.ts'
 import { tableOf } from './statement.ts'
 
@@ -34,7 +33,7 @@ export async function applyUnit(context: UnitContext, unit: Unit): Promise<WorkO
   return interruptible(db.connection, signal, async () => {
     if (unit.is === 'single') return [{ ok: true, result: await applySingle(context, unit.work) }]
     const write = unit.is === 'append' ? append : upsert
-    return write(db.sql, tableOf(kind, unit.table), unit.rows)
+    return write(db, tableOf(kind, unit.table), unit.rows)
   })
 }
 
@@ -84,18 +83,26 @@ async function applySingle(context: UnitContext, work: Work): Promise<Row> {
   }
 }
 
-async function append(sql: DuckDBSql, table: Table, rows: readonly (readonly Row[])[]): Promise<WorkOutcome[]> {
-  await stageRows(sql, table, rows)
-  const { refused } = await appendStage(sql, table, rows.length)
+async function append(db: ModelConnection, table: Table, rows: readonly (readonly Row[])[]): Promise<WorkOutcome[]> {
+  const inserted = (length: number): WorkOutcome => ({
+    ok: true,
+    result: rowsWritten(table, { inserted: length, updated: 0, deleted: 0 }),
+  })
+  const [row, ...others] = rows.flat()
+  if (row && others.length === 0 && rows.length === 1 && (await appendRow(db, table, row))) return [inserted(1)]
+  await stageRows(db.sql, table, rows)
+  const { refused } = await appendStage(db.sql, table, rows.length)
   return rows.map(({ length }, intent) => {
     const error = refused.get(intent)
-    return error
-      ? { ok: false, error }
-      : { ok: true, result: rowsWritten(table, { inserted: length, updated: 0, deleted: 0 }) }
+    return error ? { ok: false, error } : inserted(length)
   })
 }
 
-async function upsert(sql: DuckDBSql, table: Table, rows: readonly (readonly Row[])[]): Promise<WorkOutcome[]> {
+async function upsert(
+  { sql }: ModelConnection,
+  table: Table,
+  rows: readonly (readonly Row[])[],
+): Promise<WorkOutcome[]> {
   await stageRows(sql, table, rows)
   const counts = await upsertStage(sql, table, rows.length)
   return counts.map(count => ({ ok: true, result: rowsWritten(table, count) }))

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import type { BlockManifest, Checksums, SnapshotFiles } from '../engine.ts'
 import { machineMemory } from './machine-memory.ts'
+import { PreparedStatements } from './prepared-statements.ts'
 import { copyChecked, copyWalChecked } from './snapshot-files.ts'
 import { DuckDBSql } from './sql.ts'
 import { markUntouched } from './untouched.ts'
@@ -38,6 +39,8 @@ export function databaseOf(files: SnapshotFiles): string {
 export interface ModelConnection {
   connection: DuckDBConnection
   sql: DuckDBSql
+  /** What comes with each batch. */
+  statements: PreparedStatements
   close(): void
 }
 
@@ -93,10 +96,14 @@ export async function openDatabase(
 async function connect(instance: DuckDBInstance): Promise<ModelConnection> {
   const connection = await instance.connect()
   const sql = new DuckDBSql(connection)
-  const close = () => connection.closeSync()
+  const statements = new PreparedStatements(connection)
+  const close = () => {
+    statements.forget('')
+    connection.closeSync()
+  }
   try {
     await sql.run(`SET TimeZone = 'UTC'; PRAGMA disable_checkpoint_on_shutdown`)
-    return { connection, sql, close }
+    return { connection, sql, statements, close }
   } catch (error) {
     close()
     throw error

@@ -4,6 +4,7 @@ import type { Row } from '../../kinds/types.ts'
 import type { TeatreeError } from '../../platform/errors.ts'
 import type { ImportMode } from '../engine.ts'
 import type { Filter } from '../plan.ts'
+import type { ModelConnection } from './database.ts'
 import { keyConflicts } from './key-conflicts.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 import { createStage, dropStage, keyList, STAGE, sameKey } from './stage.ts'
@@ -49,6 +50,32 @@ const WRITE: Record<ImportMode, (sql: DuckDBSql, table: Table) => Promise<RowCou
 }
 
 const NONE: RowCounts = { inserted: 0, updated: 0, deleted: 0 }
+
+/**
+ * Inserts a row that comes alone, and so cannot be among its own twice: one statement, planned once for the table. False
+ * where its key is in the table, and nothing was inserted.
+ */
+export async function appendRow(
+  { sql, statements }: Pick<ModelConnection, 'sql' | 'statements'>,
+  table: Table,
+  row: Row,
+): Promise<boolean> {
+  const columns = [...table.columns.values()]
+  const params = Object.fromEntries(columns.map(({ name }, index) => [`c${index}`, row[name] ?? null]))
+  const values = new Map(columns.map(({ name, type }, index) => [name, `CAST($c${index} AS ${type})`]))
+  const isThere = table.key.map(name => {
+    const equals = table.columns.get(name)?.nullable ? 'IS NOT DISTINCT FROM' : '='
+    return `${quoted(name)} ${equals} ${values.get(name)}`
+  })
+  const [inserted] = await sql.again(statements, {
+    text: `INSERT INTO ${quoted(table.name)} (${columns.map(({ name }) => quoted(name)).join(', ')})
+      SELECT ${[...values.values()].join(', ')}
+       WHERE NOT EXISTS (SELECT 1 FROM ${quoted(table.name)} WHERE ${isThere.join(' AND ')})`,
+    params,
+    most: 1,
+  })
+  return Number(inserted?.Count) === 1
+}
 
 /**
  * Inserts the staged rows, but for those of intents that a key conflict refuses: their errors, by the intent's number.

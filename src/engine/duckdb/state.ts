@@ -1,6 +1,6 @@
 import type { KindShape } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
-import { type DuckDBSql, quoted } from './sql.ts'
+import { type DuckDBSql, literal, quoted } from './sql.ts'
 
 /** What the database says of itself, in the one row of `_teatree.state`; written in the transaction of each batch. */
 export interface State {
@@ -37,11 +37,12 @@ export function stateOf([row, more]: readonly Row[]): State {
 }
 
 /** Writes those that are given. Fails where an error before it has spoilt the transaction, which a COMMIT would not tell. */
-export async function writeState(sql: DuckDBSql, { version, lastSeq, shape }: Partial<State>): Promise<void> {
-  const set: Record<string, string> = {}
-  if (version !== undefined) set.version = String(version)
-  if (lastSeq !== undefined) set.last_seq = String(lastSeq)
-  if (shape !== undefined) set.shape = JSON.stringify(shape)
-  const columns = Object.keys(set).map(name => `${name} = $${name}`)
-  await sql.run(`UPDATE _teatree.state SET ${columns.join(', ')}`, set)
+export const writeState = (sql: DuckDBSql, state: Partial<State>): Promise<void> => sql.run(stateStatement(state))
+
+export function stateStatement({ version, lastSeq, shape }: Partial<State>): string {
+  const set: string[] = []
+  if (version !== undefined) set.push(`version = ${version}`)
+  if (lastSeq !== undefined) set.push(`last_seq = ${lastSeq}`)
+  if (shape !== undefined) set.push(`shape = ${literal(JSON.stringify(shape))}`)
+  return `UPDATE _teatree.state SET ${set.join(', ')}`
 }
