@@ -150,7 +150,8 @@ export class Line {
         const looks = this.#again
         this.#again = false
         try {
-          while (looks && !this.#closing.signal.aborted && (await this.#step())) {
+          for (let more = looks; more && !this.#closing.signal.aborted; ) {
+            more = await this.#step()
             this.#pauses.clear('model')
             await this.#rest(this.#pace.restMs(performance.now()))
           }
@@ -168,7 +169,10 @@ export class Line {
     }
   }
 
-  /** One lost version made again, and one batch ended: neither waits until all of the other is done. False where there is neither. */
+  /**
+   * One lost version made again, and one batch ended: neither waits until all of the other is done. False where nothing is
+   * known to wait: what has come since has woken the line again.
+   */
   async #step(): Promise<boolean> {
     const made = await this.#lost.next()
     if (made) {
@@ -179,7 +183,7 @@ export class Line {
     return (await this.#batch()) || made
   }
 
-  /** Takes and ends one batch; false where nothing waits. */
+  /** Takes and ends one batch; false where nothing waited behind it. */
   async #batch(): Promise<boolean> {
     const { db, log } = this.#deps
     if (!this.#deps.safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
@@ -203,7 +207,7 @@ export class Line {
     if ((others.at(-1) ?? first).seq >= this.#suspects) this.#suspects = 0n
     this.#isBlocked = false
     log.debug({ model: this.model, intents: batch.length }, 'batch ended')
-    return true
+    return more
   }
 
   /** What blocked the model may have ended in another way: its intents cancelled, or published after all. */

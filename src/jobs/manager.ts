@@ -38,7 +38,7 @@ export interface ManagerDeps {
 /** Between two tries of a model whose line cannot be opened. */
 const RETRY_MS = 10_000
 /** So long those who wait for a version have the machine to themselves, before what is done behind it is begun. */
-const BEHIND_MS = 100
+const BEHIND_MS = 250
 
 interface Held {
   epoch: number
@@ -71,7 +71,7 @@ export class Manager {
   readonly #published = new Set<string>()
   /** By model: goes off when what is done behind its newest versions is to begin. */
   readonly #behind = new Map<string, NodeJS.Timeout>()
-  /** A notice is there before the job that says the same has been fetched; where it is lost, that wakes the line. */
+  /** A notice is there long before the job that says the same is fetched; where it is lost, that wakes the line. */
   readonly #stopNotices: Promise<() => void>
   #renewing: Promise<void> | null = null
   #isClosing = false
@@ -90,7 +90,10 @@ export class Manager {
     this.#stopNotices = listenForNotices(
       deps.db,
       notice => notice.is === 'work' && this.#wake(notice.model),
-      () => {},
+      // What was told meanwhile was told to nobody.
+      () => {
+        for (const model of this.#holdings.keys()) this.#wake(model)
+      },
     )
     this.#renewal = setInterval(() => {
       this.#renewing ??= this.#renew().finally(() => {

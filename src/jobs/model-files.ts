@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SnapshotFiles } from '../engine/engine.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
@@ -69,10 +69,12 @@ export class ModelFiles {
   async make<T>(version: number, epoch: number, write: (dir: string) => Promise<T>): Promise<T> {
     const dir = this.versionDir(version, epoch)
     const remove = () => rm(dir, { recursive: true, force: true })
-    // One that is there is of a making in this epoch which did not come to be visible.
-    await remove()
     try {
-      await mkdir(dir, { recursive: true })
+      if (!(await made(dir))) {
+        // One that is there is of a making in this epoch which did not come to be visible.
+        await remove()
+        await mkdir(dir, { recursive: true })
+      }
       const [result] = await Promise.all([write(dir), syncPath(join(this.#root, 'versions'))])
       return result
     } catch (error) {
@@ -83,7 +85,7 @@ export class ModelFiles {
   }
 
   async removeVersion(version: number, epoch: number): Promise<void> {
-    await rm(this.versionDir(version, epoch), { recursive: true, force: true })
+    await removeFiles(this.versionDir(version, epoch))
     await this.#remove('clean', name => name.split('.')[0] === `${version}-${epoch}`)
   }
 
@@ -114,5 +116,22 @@ export class ModelFiles {
     const parent = join(this.#root, folder)
     for (const name of await readdir(parent).catch(() => []))
       if (isOurs(name)) await rm(join(parent, name), { recursive: true, force: true })
+  }
+}
+
+/** False where it, or the folder that it is to be in, has to be seen to first. */
+const made = (dir: string): Promise<boolean> =>
+  mkdir(dir).then(
+    () => true,
+    () => false,
+  )
+
+/** A folder of files alone, in fewer steps than one that may hold anything. */
+async function removeFiles(dir: string): Promise<void> {
+  try {
+    await Promise.all((await readdir(dir)).map(name => unlink(join(dir, name))))
+    await rmdir(dir)
+  } catch {
+    await rm(dir, { recursive: true, force: true })
   }
 }

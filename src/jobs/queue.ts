@@ -57,9 +57,12 @@ export class Queue {
     await this.#boss.deleteQueue(queueOf(model))
   }
 
-  /** Sends a job for each intent as part of the transaction; NOTIFY goes out with its commit. */
+  /**
+   * Sends a job for each intent as part of the transaction. It is fetched only where the notice of the same transaction has
+   * woken nobody: most have been settled by then, and who has to end them has the database to himself.
+   */
   async send(tx: Transaction, model: string, intents: readonly string[]): Promise<void> {
-    const jobs = intents.map(id => ({ id, data: { intent: id } }))
+    const jobs = intents.map(id => ({ id, data: { intent: id }, startAfter: JOB_AFTER_SECONDS }))
     await this.#boss.insert(queueOf(model), jobs, { db: executor(tx) })
   }
 
@@ -100,6 +103,7 @@ function unhurried(url: string): string {
 }
 
 const SCHEMA = 'pgboss'
+const JOB_AFTER_SECONDS = 5
 const queueOf = (model: string) => `model/${model}`
 const executor = (tx: Transaction) => ({
   executeSql: async (text: string, values: unknown[] = []) => ({ rows: await tx.query(text, values) }),

@@ -20,6 +20,7 @@ export async function takeBatch(
   db: Database,
   of: { model: string; epoch: number; singly: boolean },
 ): Promise<{ batch: Intent[]; more: boolean }> {
+  const most = of.singly ? 1 : MAX_BATCH
   const taken = await db.again<Intent & { waiting: bigint }>(
     // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
     // the statement's view of `waiting` is too old to show.
@@ -42,14 +43,14 @@ export async function takeBatch(
        FROM chosen, line
       WHERE i.id = chosen.id AND i.status IN ('QUEUED', 'RUNNING')
      RETURNING ${columns.intent('i')}, (SELECT count(*) FROM waiting) AS waiting`,
-    [of.model, of.epoch, of.singly ? 1 : MAX_BATCH, MAX_BATCH_BYTES, of.singly],
+    [of.model, of.epoch, most, MAX_BATCH_BYTES, of.singly],
   )
   const batch = taken.map(({ waiting, ...intent }) => intent).sort((a, b) => (a.seq < b.seq ? -1 : 1))
   const [first] = batch
   // Row writes are over in a moment. Who watches would find it by itself, later.
   if (first?.alone) notifyChanged(db, first.id).catch(() => {})
   const waiting = Number(taken[0]?.waiting ?? 0)
-  return { batch, more: waiting > batch.length || waiting === MAX_BATCH }
+  return { batch, more: waiting > batch.length || waiting === most }
 }
 
 /**

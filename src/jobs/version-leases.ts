@@ -244,7 +244,7 @@ export class VersionLeases {
  * database has come back: those that could not reach it have to have their turn.
  */
 export async function endReaders(db: Database): Promise<void> {
-  await db.query(
+  await db.again(
     `DELETE FROM version_reader WHERE id IN (
        SELECT id FROM version_reader
         WHERE expires_at < clock_timestamp()

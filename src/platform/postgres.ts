@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { Writable } from 'node:stream'
 import pg from 'pg'
 import { TeatreeError } from './errors.ts'
 import { Listener } from './postgres-listener.ts'
@@ -109,6 +110,7 @@ export class Database implements Queryable {
     })
     let broken: Error | undefined
     let isOver = false
+    const gathered = gathering(client)
     // The pool listens to idle connections alone: one that is lost between two statements would end the process.
     const onError = (error: Error) => {
       broken = error
@@ -120,9 +122,11 @@ export class Database implements Queryable {
         query: async (text, values = []) => {
           // What comes late, as one of several that another has failed beside, would run outside of it.
           if (isOver) throw new Error('the transaction is over')
+          gathered()
           return (await client.query(this.#prepared(text, values))).rows
         },
       }
+      gathered()
       const begun = client.query('BEGIN')
       // The first statement is on its way behind it, and fails with it.
       begun.catch(() => {})
@@ -158,6 +162,21 @@ export class Database implements Queryable {
   async close(): Promise<void> {
     await this.#listener.close()
     await this.#pool.end()
+  }
+}
+
+/** Has what is asked from a call on until this turn is over go out in one write: each one is a system call, and wakes the server. */
+function gathering(client: pg.PoolClient): () => void {
+  const { stream } = (client as unknown as { connection: { stream: Writable } }).connection
+  let isCorked = false
+  return () => {
+    if (isCorked) return
+    isCorked = true
+    stream.cork()
+    process.nextTick(() => {
+      isCorked = false
+      stream.uncork()
+    })
   }
 }
 

@@ -84,12 +84,14 @@ export class Bases {
 
   /** Whether the present state must be published with a new base. */
   async isDue(): Promise<boolean> {
+    this.#wal.forget()
     await this.#takeFirst()
     return (await this.#isBeyondWal()) || this.#price.isTooDear(await this.#wal.read())
   }
 
   /** Whether a new base is worth its making while nobody waits. */
   async isWorthwhile(): Promise<boolean> {
+    this.#wal.forget()
     if (await this.#isBeyondWal()) return true
     return this.#price.isBaseWorthInQuiet(await this.#wal.read(), await this.#way())
   }
@@ -182,8 +184,8 @@ export class Bases {
    * file itself, and only where they are into the WAL, which is worth nothing then with a base from before.
    */
   async #isBeyondWal(): Promise<boolean> {
-    if ((await this.#wal.size()) > MOST_WAL_BYTES) return true
-    return this.#current === null || !(await isUntouched(this.#database))
+    const [size, untouched] = await Promise.all([this.#wal.size(), isUntouched(this.#database)])
+    return size > MOST_WAL_BYTES || this.#current === null || !untouched
   }
 
   async #isWorthBehind(): Promise<boolean> {

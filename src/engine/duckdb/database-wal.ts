@@ -18,16 +18,18 @@ export class DatabaseWal {
     return (await stat(this.#path).catch(absent))?.size ?? 0
   }
 
+  /** As it was when it was first read since `forget`. */
   async read(): Promise<SizedWal> {
-    const size = await this.size()
-    if (this.#read?.size !== size) {
-      const wal = size === 0 ? Buffer.alloc(0) : await readFile(this.#path)
-      this.#read = { size, ...walForReaders(wal) }
-    }
+    this.#read ??= await this.#readNow()
     return this.#read
   }
 
-  /** Another one may have the same size. */
+  async #readNow(): Promise<SizedWal> {
+    const wal = await readFile(this.#path).catch(absent)
+    return { size: wal?.length ?? 0, ...walForReaders(wal ?? Buffer.alloc(0)) }
+  }
+
+  /** It has been written to since. */
   forget(): void {
     this.#read = null
   }
