@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto'
-import type { Writable } from 'node:stream'
 import pg from 'pg'
 import { TeatreeError } from './errors.ts'
 import { Listener } from './postgres-listener.ts'
@@ -167,7 +166,7 @@ export class Database implements Queryable {
 
 /** Has what is asked from a call on until this turn is over go out in one write: each one is a system call, and wakes the server. */
 function gathering(client: pg.PoolClient): () => void {
-  const { stream } = (client as unknown as { connection: { stream: Writable } }).connection
+  const { stream } = (client as unknown as pg.Client).connection
   let isCorked = false
   return () => {
     if (isCorked) return

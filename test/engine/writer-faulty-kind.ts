@@ -52,6 +52,10 @@ const ACTS = {
     await sql.run('CREATE TABLE oven AS SELECT 1 AS heat')
     return done
   },
+  createMacro: async ({ sql }) => {
+    await sql.run('CREATE\nMACRO half(n) AS n // 2')
+    return done
+  },
   drop: async ({ sql }) => {
     await sql.run('DROP TABLE batches')
     return done

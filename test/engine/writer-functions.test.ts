@@ -83,6 +83,7 @@ describe('a function that fails leaves nothing, and the line goes on', () => {
     ['escape', 'INTERNAL', /log has under/],
     ['repeatKey', 'INTERNAL', /log has under/],
     ['create', 'INTERNAL', /log has under/],
+    ['createMacro', 'INTERNAL', /log has under/],
     ['drop', 'INTERNAL', /log has under/],
     ['answerNull', 'INTERNAL', /log has under/],
     ['answerText', 'INTERNAL', /log has under/],

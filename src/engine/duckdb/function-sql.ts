@@ -28,6 +28,7 @@ export class FunctionSql implements Sql {
   #isOver = false
   #written = ''
   #hasCreated = false
+  #mayHaveDefined = false
 
   constructor(connection: DuckDBConnection) {
     this.#sql = new DuckDBSql(connection, type => {
@@ -79,7 +80,13 @@ export class FunctionSql implements Sql {
     return this.#hasCreated
   }
 
+  /** Whether it may have created a macro, which takes one of these words. */
+  get mayHaveDefined(): boolean {
+    return this.#mayHaveDefined
+  }
+
   #next<T>(text: string, run: () => Promise<T>): Promise<T> {
+    this.#mayHaveDefined ||= /\bcreate\b.*\b(macro|function)\b/is.test(text)
     if (/\b(insert|update|merge)\b/i.test(text)) this.#written += `${text}\n`
     const next = this.#last.then(() => {
       if (this.#isOver) throw new Error('the function is over')
