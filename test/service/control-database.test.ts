@@ -47,6 +47,19 @@ test('a transaction in which an error was swallowed is not taken for committed',
   expect(await db.query('SELECT id FROM note')).toEqual([])
 })
 
+test('a statement that comes after its transaction has failed is not run outside of it', async () => {
+  const failed = Promise.withResolvers<void>()
+  let late: Promise<unknown> | undefined
+  const broken = db.transaction(async tx => {
+    late = failed.promise.then(() => tx.query('CREATE TABLE of_nobody ()'))
+    await Promise.all([tx.query('SELECT 1 / 0'), late])
+  })
+  await expect(broken).rejects.toThrow('division by zero')
+  failed.resolve()
+  await expect(late).rejects.toThrow('the transaction is over')
+  expect(await db.query(`SELECT FROM pg_tables WHERE tablename = 'of_nobody'`)).toEqual([])
+})
+
 test('what waited too long for a lock, or fell to a deadlock, may be tried again', async () => {
   await other.query('INSERT INTO note VALUES (10), (11)')
   const gate = Promise.withResolvers<void>()
