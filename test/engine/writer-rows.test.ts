@@ -48,6 +48,31 @@ describe('append', () => {
     expect(await model.rows('readings')).toEqual(rows)
   })
 
+  test('of a row alone keeps every value, too, and refuses its key from then on, with nulls in it', async () => {
+    await using model = await WriterModel.open(kind)
+    const rows = [
+      reading('e', null, { signal: 3, drift: -0.5 }),
+      reading('Ü\'"\\\n\u2028😀', null, {
+        uncertainty: '1234567890123456789012345678.0123456789',
+        background: '-9223372036854775808',
+        drift: 5e-324,
+        reviewed: false,
+        reviewedOn: '0001-01-01',
+        reviewedAt: '9999-12-31T23:59:59.999999Z',
+        note: '',
+      }),
+      reading('é', 1, { signal: 0.1 + 0.2, amount: '-999999999999.999999', drift: 1.7976931348623157e308 }),
+    ]
+    for (const row of rows) {
+      const append = { is: 'append', table: 'readings', rows: [row] } as const
+      const [outcome] = await model.apply(append)
+      expect(resultOf(outcome)).toEqual({ table: 'readings', inserted: '1', updated: '0', deleted: '0' })
+      const [again] = await model.apply(append)
+      expect(refusedWith(again).cells).toMatchObject([{ row: 1, message: expect.stringMatching(/is there already$/) }])
+    }
+    expect(await model.rows('readings')).toEqual(rows)
+  })
+
   test('of a key that is there is refused, with the row and the key', async () => {
     await using model = await WriterModel.open(kind)
     await model.apply({ is: 'append', table: 'protocols', rows: [protocol('pH', 1), protocol('pH', 2)] })
