@@ -1,11 +1,13 @@
 import type { Table } from '../../kinds/kind.ts'
-import type { Row, Value } from '../../kinds/types.ts'
-import type { AggregatePlan, AggregateRow, Filter, Measure } from '../plan.ts'
+import { groupColumn, measureColumn, measuresOf, placeOf } from '../aggregate-rows.ts'
+import { havingType, measureIsNullable, measureType } from '../measures.ts'
+import type { AggregatePlan, Filter, Measure } from '../plan.ts'
+import { columnOf, tableOf } from '../plan-tables.ts'
 import { bucketDay, bucketNumber } from './buckets.ts'
 import { behind, type OrderKey, orderByText } from './keyset.ts'
-import { havingType, measureCheck, measureIsNullable, measureSql, measureType } from './measures.ts'
+import { measureSql } from './measures.ts'
 import { quoted } from './sql.ts'
-import { columnOf, type Scope, type Statement, tableOf } from './statement.ts'
+import type { Scope, Statement } from './statement.ts'
 import { compileFilter, compileOperand, ParameterSink } from './where-sql.ts'
 
 /** A page of groups, with the columns that aggregateReader reads. Without groups it has one row, also over no rows. */
@@ -25,30 +27,6 @@ export function compileGroupCount(scope: Scope, plan: AggregatePlan): Statement 
   const { text } = compileGroups(scope, { ...plan, measures: [], orderBy: [] }, params)
   return { text: `SELECT count(*) AS count FROM (${text})`, params: params.params, most: 1 }
 }
-
-/** What takes out of rows of its statement what the plan asks for. */
-export function aggregateReader(kind: Scope['kind'], plan: AggregatePlan): (row: Row) => AggregateRow {
-  const table = tableOf(kind, plan.table)
-  const all = measuresOf(plan)
-  type Read = (row: Row) => Value
-  const group = (index: number): Read => {
-    const name = groupColumn(index)
-    return row => row[name] ?? null
-  }
-  const measured = (measure: Measure): Read => {
-    const [name, checked] = [measureColumn(placeOf(all, measure)), measureCheck(table, measure)]
-    return row => checked(row[name] ?? null)
-  }
-  const groups = plan.groups.map((_, index) => group(index))
-  const measures = plan.measures.map(measured)
-  const position = plan.orderBy.map(({ by }) => (by.is === 'group' ? group(by.index) : measured(by)))
-  const each = (reads: readonly Read[], row: Row) => reads.map(read => read(row))
-  return row => ({ groups: each(groups, row), measures: each(measures, row), position: each(position, row) })
-}
-
-/** No column of a kind has a space in its name. */
-const groupColumn = (index: number) => `group ${index}`
-const measureColumn = (index: number) => `measure ${index}`
 
 /** All groups that `having` selects, with every measure that anything needs, unordered. */
 function compileGroups({ kind, names }: Scope, plan: AggregatePlan, params: ParameterSink) {
@@ -77,21 +55,6 @@ function compileGroups({ kind, names }: Scope, plan: AggregatePlan, params: Para
   const condition = having.length === 0 ? '' : ` WHERE ${having.join(' AND ')}`
   return { text: all === '*' && condition === '' ? grouped : `SELECT ${all} FROM (${grouped})${condition}`, measures }
 }
-
-/** Each measure once: those asked for, those that groups are selected and ordered by; and never none at all. */
-function measuresOf(plan: AggregatePlan): Measure[] {
-  const all: Measure[] = [
-    { is: 'count' },
-    ...plan.measures,
-    ...plan.having.map(({ measure }) => measure),
-    ...plan.orderBy.flatMap(({ by }) => (by.is === 'group' ? [] : [by])),
-  ]
-  return all.filter((measure, index) => placeOf(all, measure) === index)
-}
-
-const placeOf = (measures: readonly Measure[], measure: Measure): number =>
-  measures.findIndex(other => other.is === measure.is && columnName(other) === columnName(measure))
-const columnName = (measure: Measure) => ('column' in measure ? measure.column : undefined)
 
 function orderKeys(table: Table, plan: AggregatePlan, measures: readonly Measure[]): OrderKey[] {
   return plan.orderBy.map(({ by, direction, nulls }) => {

@@ -1,10 +1,11 @@
 import type { Kinds } from '../../kinds/kind.ts'
+import { placesOf, singly, type Unit, unitsOf } from '../batch-units.ts'
 import type { Work, WorkOutcome } from '../engine.ts'
-import { applyUnit, refsOf, type UnitContext } from './apply-unit.ts'
+import { applyUnit, sourcesOf, type UnitContext } from './apply-unit.ts'
 import { withAttached } from './attached-models.ts'
-import { placesOf, singly, type Unit, unitsOf } from './batch-units.ts'
 import type { ModelConnection, ModelDatabase } from './database.ts'
 import { faultOf, refusalOf } from './errors.ts'
+import { hydratedSources } from './hydrated-sources.ts'
 import type { DuckDBSql } from './sql.ts'
 import { PART_OF_BATCH, type State, stateStatement } from './state.ts'
 
@@ -37,7 +38,8 @@ export async function applyBatch(
     let under: Unit | undefined = units[0]
     try {
       using db = await connectionFor(units, context.db)
-      await withAttached(db.sql, units.flatMap(refsOf), context.kinds, models =>
+      await using sources = await hydratedSources(units.flatMap(sourcesOf), context)
+      await withAttached(db.sql, sources.refs, context.kinds, models =>
         transaction(
           db.sql,
           async () => {

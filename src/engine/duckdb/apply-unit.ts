@@ -1,15 +1,17 @@
 import type { ReadModel } from '../../kinds/context.ts'
 import type { Kind, Table } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
+import type { Unit } from '../batch-units.ts'
 import type { SnapshotRef, Work, WorkOutcome } from '../engine.ts'
-import type { Unit } from './batch-units.ts'
+import { tableOf } from '../plan-tables.ts'
+import { rowsWritten } from '../row-counts.ts'
 import type { ModelConnection } from './database.ts'
 import { runFunction } from './functions.ts'
+import type { WantedSource } from './hydrated-sources.ts'
 import { applyImport } from './imports/index.ts'
 import { interruptible } from './interruptible.ts'
-import { appendRow, appendStage, deleteRows, type RowCounts, updateRows, upsertStage } from './row-writes.ts'
+import { appendRow, appendStage, deleteRows, updateRows, upsertStage } from './row-writes.ts'
 import { stageRows } from './stage.ts'
-import { tableOf } from './statement.ts'
 
 /** What a unit is applied to. */
 export interface UnitContext {
@@ -38,11 +40,12 @@ export async function applyUnit(context: UnitContext, unit: Unit): Promise<WorkO
 }
 
 /** Which versions of other models the unit reads. */
-export function refsOf(unit: Unit): readonly SnapshotRef[] {
+export function sourcesOf(unit: Unit): WantedSource[] {
   if (unit.is !== 'single') return []
   const { change } = unit.work
-  if (change.is === 'function') return change.reads
-  return change.is === 'import' && change.source.is === 'snapshot' ? [change.source.snapshot] : []
+  if (change.is === 'function') return change.reads.map(ref => ({ ref }))
+  if (change.is !== 'import' || change.source.is !== 'snapshot') return []
+  return [{ ref: change.source.snapshot, tables: [change.source.table] }]
 }
 
 async function applySingle(context: UnitContext, work: Work): Promise<Row> {
@@ -107,10 +110,3 @@ async function upsert(
   const counts = await upsertStage(sql, table, rows.length)
   return counts.map(count => ({ ok: true, result: rowsWritten(table, count) }))
 }
-
-const rowsWritten = (table: Table, { inserted, updated, deleted }: RowCounts): Row => ({
-  table: table.name,
-  inserted: String(inserted),
-  updated: String(updated),
-  deleted: String(deleted),
-})

@@ -2,13 +2,13 @@ import type { ReadModel } from '../../kinds/context.ts'
 import type { KindShape, Kinds } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import type { SnapshotRef } from '../engine.ts'
+import { tableOf } from '../plan-tables.ts'
 import { SourceDamaged } from '../snapshot-damaged.ts'
 import { causeInSources } from './damaged-sources.ts'
 import { databaseIn } from './database.ts'
 import { viewText } from './snapshot-tables.ts'
 import { type DuckDBSql, literal, quoted } from './sql.ts'
 import { readState } from './state.ts'
-import { tableOf } from './statement.ts'
 
 /**
  * Attaches versions of other models read-only, each under its alias, while `use` runs. To be called outside of a

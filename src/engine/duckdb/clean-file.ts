@@ -8,8 +8,8 @@ import { syncPath } from '../../platform/sync-path.ts'
 import type { BlockManifest, Checksums, SnapshotFiles } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { SnapshotMissing } from '../snapshot-missing.ts'
+import { SurroundingsError } from '../surroundings-error.ts'
 import { BASE, BASE_WAL, DATABASE, databaseOf, walOf } from './database.ts'
-import { SurroundingsError } from './errors.ts'
 import { blockManifest, checkManifest, copyChecked, copyWalChecked, linkOrCopy } from './snapshot-files.ts'
 
 /** The child's file, in whichever form this one is run. */

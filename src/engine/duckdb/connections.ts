@@ -57,8 +57,12 @@ export class Connections {
   readonly #exports: Admission
   readonly #idle: Lent[] = []
 
-  private constructor(instance: DuckDBInstance, limits: { places: number; maxWaiting: number }) {
+  /** Memory of all reads together. */
+  readonly memoryBytes: number
+
+  private constructor(instance: DuckDBInstance, memoryBytes: number, limits: { places: number; maxWaiting: number }) {
     this.#instance = instance
+    this.memoryBytes = memoryBytes
     this.#admission = new Admission({ ...limits, what: 'reads' })
     this.#exports = new Admission({ ...limits, places: Math.ceil(limits.places / 2), what: 'exports' })
   }
@@ -74,7 +78,7 @@ export class Connections {
       autoload_known_extensions: 'false',
     })
     const { places = readPlaces(), maxWaiting = 5_000 } = limits
-    const connections = new Connections(instance, { places, maxWaiting })
+    const connections = new Connections(instance, memory, { places, maxWaiting })
     // What a kind's SQL makes of an instant must not depend on where the server stands.
     await connections.use(sql => sql.run(`SET GLOBAL TimeZone = 'UTC'`))
     return connections
@@ -82,7 +86,7 @@ export class Connections {
 
   /** Does the work on a connection of its own, one statement at a time, as soon as there is a place. */
   use<T>(work: (sql: DuckDBSql, statements: PreparedStatements) => Promise<T>, options: UseOptions = {}): Promise<T> {
-    return this.#admit(async () => {
+    return this.admit(async () => {
       const lent = await this.#take()
       const { connection, statements } = lent
       const { schema } = options
@@ -102,13 +106,13 @@ export class Connections {
    */
   stream({ text, params }: Statement, count: Statement, signal?: AbortSignal): Promise<ChunkStream> {
     const options = { signal, isExport: true }
-    return this.#admit(async () => {
+    return this.admit(async () => {
       const lent = await this.#take()
       const { connection } = lent
       const run = <T>(work: () => Promise<T>): Promise<T> =>
-        this.#admit(() => limited(connection, work, { signal }), { ...options, mustRun: true })
+        this.admit(() => limited(connection, work, { signal }), { ...options, mustRun: true })
       // What is open on a connection ends where another statement begins.
-      const end = () => this.#admit(() => this.#giveBack(lent, true), { mustRun: true })
+      const end = () => this.admit(() => this.#giveBack(lent, true), { mustRun: true })
       try {
         const sql = new DuckDBSql(connection)
         const begin = async () => {
@@ -123,7 +127,8 @@ export class Connections {
     }, options)
   }
 
-  #admit<T>(work: () => Promise<T>, options: UseOptions): Promise<T> {
+  /** Does work that holds a thread of the pool, as every call into DuckDB does, as soon as there is a place. */
+  admit<T>(work: () => Promise<T>, options: Pick<UseOptions, 'signal' | 'mustRun' | 'isExport'>): Promise<T> {
     const admitted = () => this.#admission.run(work, options)
     return options.isExport ? this.#exports.run(admitted, options) : admitted()
   }

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { manifestDigest } from '../blocks.ts'
 import type { SnapshotRef } from '../engine.ts'
 import { SnapshotDamaged, SourceDamaged } from '../snapshot-damaged.ts'
+import { SurroundingsError } from '../surroundings-error.ts'
 import { BASE_WAL } from './database.ts'
-import { SurroundingsError } from './errors.ts'
 import { blockManifest } from './snapshot-files.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { Kind, Table } from '../../kinds/kind.ts'
 import type { Addition } from '../../kinds/shape.ts'
+import { tableOf } from '../plan-tables.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
-import { tableOf } from './statement.ts'
 
 /** Makes the kind's tables. Keys are checked by the writes: an index on them would triple the file and every checkpoint. */
 export async function createTables(sql: DuckDBSql, kind: Kind): Promise<void> {

@@ -1,11 +1,11 @@
-import type { Column, Table } from '../../kinds/kind.ts'
-import type { Row, Value } from '../../kinds/types.ts'
-import type { DiffRow } from '../engine.ts'
+import type { Column } from '../../kinds/kind.ts'
+import { sideColumn } from '../diff-rows.ts'
 import type { DiffPlan } from '../plan.ts'
+import { columnOf, tableOf } from '../plan-tables.ts'
 import { type RowRange, rowsIn } from './changed-rows.ts'
 import { behind, type OrderKey, orderByText } from './keyset.ts'
 import { quoted } from './sql.ts'
-import { columnOf, type Scope, type Statement, tableOf } from './statement.ts'
+import type { Scope, Statement } from './statement.ts'
 import { compileFilter, ParameterSink, type TableNames } from './where-sql.ts'
 
 /**
@@ -39,7 +39,7 @@ export function compileDiff(
   const differs = ['older."is there" IS NULL', 'newer."is there" IS NULL', ...changed].join(' OR ')
   const columns = [...new Set([...plan.columns, ...table.key])]
   const selected = (['older', 'newer'] as const).flatMap(of =>
-    ['is there', ...columns].map(name => `${of}.${quoted(name)} AS ${quoted(`${of} ${name}`)}`),
+    ['is there', ...columns].map(name => `${of}.${quoted(name)} AS ${quoted(sideColumn(of, name))}`),
   )
   const order = table.key.map((name, index) => ({
     ...orderKey(key[index] ?? columnOf(table, name)),
@@ -50,29 +50,6 @@ export function compileDiff(
     ` ON ${joined.join(' AND ')} WHERE (older."is selected" OR newer."is selected") AND (${differs})` +
     ` ORDER BY ${orderByText(order)} LIMIT ${params.value(plan.limit, 'BIGINT')}`
   return { text, params: params.params }
-}
-
-/** What takes the changes out of rows of the statement. */
-export function diffReader(table: Table, plan: DiffPlan): (row: Row) => DiffRow {
-  const side = (of: 'older' | 'newer') => {
-    const columns = plan.columns.map(name => [name, `${of} ${name}`] as const)
-    const key = table.key.map(name => `${of} ${name}`)
-    return {
-      row(from: Row): Row | null {
-        if (from[`${of} is there`] === null) return null
-        const read: Record<string, Value> = {}
-        for (const [name, column] of columns) read[name] = from[column] ?? null
-        return read
-      },
-      key: (from: Row) => key.map(column => from[column] ?? null),
-    }
-  }
-  const [older, newer] = [side('older'), side('newer')]
-  return row => {
-    const [before, after] = [older.row(row), newer.row(row)]
-    const change = before === null ? 'ADDED' : after === null ? 'REMOVED' : 'CHANGED'
-    return { change, key: (after ? newer : older).key(row), before, after }
-  }
 }
 
 const orderKey = ({ name, type, nullable }: Column): OrderKey => ({

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { errno } from '../../platform/errno.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
+import { SurroundingsError } from '../surroundings-error.ts'
 
 /**
  * Whose fault an error is that arose while an intent was applied:
@@ -49,25 +50,3 @@ export function refusalOf(error: unknown, onInternal: (id: string, error: unknow
     details: { id },
   })
 }
-
-/**
- * A fault of the surroundings: what the database holds now is not known. `code` is the system's (ENOSPC …) where there
- * is one, also where DuckDB only said it in words.
- */
-export class SurroundingsError extends Error {
-  override readonly name = 'SurroundingsError'
-  readonly code: string | undefined
-
-  constructor(message: string, cause?: unknown) {
-    super(message, { cause })
-    this.code = errno(cause) ?? WORDS.find(([pattern]) => pattern.test(String(cause)))?.[1]
-  }
-}
-
-const WORDS: readonly [RegExp, string][] = [
-  [/No space left on device|max_temp_directory_size/, 'ENOSPC'],
-  [/Disk quota exceeded/, 'EDQUOT'],
-  [/Input\/output error/, 'EIO'],
-  [/Too many open files/, 'EMFILE'],
-  [/Out of Memory Error/, 'ENOMEM'],
-]

@@ -1,12 +1,10 @@
-import { DuckDBInstance } from '@duckdb/node-api'
 import type { Log } from '../../platform/log.ts'
 import type { Engine } from '../engine.ts'
 import { exportFile } from './clean-file.ts'
-import { describeFile } from './imports/index.ts'
+import { describeUpload } from './imports/describe-upload.ts'
 import type { QueryLimits } from './queries/query-processes.ts'
 import { DuckDBReaders } from './readers.ts'
 import { restoreModel } from './restore.ts'
-import { DuckDBSql } from './sql.ts'
 import { openDuckDBWriter } from './writer.ts'
 
 /**
@@ -20,15 +18,6 @@ export function duckdbEngine({ log, queries }: { log: Pick<Log, 'error'>; querie
     openReaders: () => DuckDBReaders.start({}, queries),
     restore: restoreModel,
     exportFile: (of, to) => exportFile(of, to),
-    async describeFile(path, format) {
-      const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
-      const connection = await instance.connect()
-      try {
-        return await describeFile(new DuckDBSql(connection), path, format)
-      } finally {
-        connection.closeSync()
-        instance.closeSync()
-      }
-    },
+    describeFile: describeUpload,
   }
 }

@@ -1,7 +1,7 @@
 import type { Table } from '../../kinds/kind.ts'
-import type { Row, Value } from '../../kinds/types.ts'
-import { shown } from '../../kinds/values.ts'
-import { type CellError, MAX_CELLS, TeatreeError } from '../../platform/errors.ts'
+import type { Row } from '../../kinds/types.ts'
+import { MAX_CELLS, type TeatreeError } from '../../platform/errors.ts'
+import { type Candidate, conflictsAmong } from '../key-conflicts.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 import { keyList, STAGE, sameKey } from './stage.ts'
 
@@ -22,37 +22,7 @@ export async function keyConflicts(
   intents: number,
 ): Promise<Map<number, TeatreeError>> {
   if (!(await anyConflict(sql, table, against))) return new Map()
-  const refused = new Map<number, TeatreeError>()
-  const taken = new Map<string, number>()
-  const rows = await conflictRows(sql, table, against, intents === 1)
-  for (const [intent, candidates] of Map.groupBy(rows, row => row.intent)) {
-    const own = new Set<string>()
-    const cells: CellError[] = []
-    for (const { key, row, line, there, nth } of candidates) {
-      const text = JSON.stringify(key)
-      const isTwice = own.has(text) || (intents === 1 && nth > 1)
-      own.add(text)
-      if (!there && !taken.has(text) && !isTwice) continue
-      const message = `${key.map(shown).join(', ')} ${there || taken.has(text) ? 'is there already' : 'is there twice in these rows'}`
-      cells.push({ row, ...(line === null ? {} : { line }), column: table.key.join(', '), message })
-    }
-    if (cells.length > 0) refused.set(intent, keyConflict(table, cells))
-    else for (const text of own) taken.set(text, intent)
-  }
-  return refused
-}
-
-function keyConflict(table: Table, cells: readonly CellError[]): TeatreeError {
-  const [first] = cells
-  const more = cells.length >= MAX_CELLS ? '; and more' : cells.length > 1 ? `; and ${cells.length - 1} more` : ''
-  const place = first?.line === undefined ? `row ${first?.row}` : `line ${first.line}`
-  return new TeatreeError(
-    'KEY_CONFLICT',
-    `${place}: the key (${first?.column}) ${first?.message} in ${table.name}${more}`,
-    {
-      cells,
-    },
-  )
+  return conflictsAmong(table, await conflictRows(sql, table, against, intents === 1), intents)
 }
 
 async function anyConflict(sql: DuckDBSql, table: Table, against: Against): Promise<boolean> {
@@ -62,16 +32,6 @@ async function anyConflict(sql: DuckDBSql, table: Table, against: Against): Prom
       `${against === 'stage' ? '' : ` OR ${inTable}`} AS conflict`,
   )
   return found?.conflict === true
-}
-
-interface Candidate {
-  intent: number
-  row: number
-  line: number | null
-  key: Value[]
-  there: boolean
-  /** Which of the staged rows with this key it is, from 1. */
-  nth: number
 }
 
 /**

@@ -1,17 +1,18 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DuckDBInstance } from '@duckdb/node-api'
 import type { Kind } from '../../kinds/kind.ts'
-import { type Addition, shapeDifference } from '../../kinds/shape.ts'
+import type { Addition } from '../../kinds/shape.ts'
 import { TeatreeError } from '../../platform/errors.ts'
+import { additionsTo } from '../additions.ts'
 import type { Checksums, SnapshotFiles } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
+import { SurroundingsError } from '../surroundings-error.ts'
 import { transaction } from './apply-batch.ts'
 import { Bases } from './bases.ts'
 import { DATABASE, databaseOf, type ModelDatabase, openDatabase, type WriterResources, walOf } from './database.ts'
 import { addToTables, createTables } from './ddl.ts'
-import { SurroundingsError } from './errors.ts'
-import { DuckDBSql, literal } from './sql.ts'
+import { inMemory } from './in-memory.ts'
+import { literal } from './sql.ts'
 import { createState, PART_OF_BATCH, readState, type State, writeState } from './state.ts'
 import { TableCounts } from './table-counts.ts'
 
@@ -62,7 +63,7 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
       }),
       counts: new TableCounts(db.sql, [...kind.tables.keys()], state.version),
       state,
-      additions: additionsTo(kind, state),
+      additions: additionsTo(kind, state.shape),
     }
   } catch (error) {
     db?.close()
@@ -74,16 +75,10 @@ export async function openModel(options: OpenModelOptions, from: SnapshotFiles |
 
 /** @throws TeatreeError KIND_CHANGED where a version was made with a shape that this kind cannot take up */
 export async function checkShape(files: SnapshotFiles, kind: Kind): Promise<void> {
-  const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
-  const connection = await instance.connect()
-  try {
-    const sql = new DuckDBSql(connection)
+  await inMemory(null, async sql => {
     await sql.run(`ATTACH ${literal(databaseOf(files))} AS source (READ_ONLY, TYPE duckdb)`)
-    additionsTo(kind, await readState(sql, 'source'))
-  } finally {
-    connection.closeSync()
-    instance.closeSync()
-  }
+    additionsTo(kind, (await readState(sql, 'source')).shape)
+  })
 }
 
 /** Closes it; what it has written stays. */
@@ -120,13 +115,3 @@ const createModel = ({ sql }: ModelDatabase, kind: Kind): Promise<void> =>
     await createState(sql, kind.shape)
     await createTables(sql, kind)
   })
-
-function additionsTo(kind: Kind, state: State): readonly Addition[] {
-  const { additive, breaking } = shapeDifference(state.shape, kind.shape)
-  if (breaking.length > 0) {
-    throw new TeatreeError('KIND_CHANGED', `kind ${kind.name} has changed: ${breaking.join('; ')}`, {
-      details: { differences: breaking },
-    })
-  }
-  return additive
-}

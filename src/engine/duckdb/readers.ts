@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises'
 import type { Kind } from '../../kinds/kind.ts'
+import { EarlierAnswers } from '../earlier-answers.ts'
 import type { Readers, SnapshotFiles, SnapshotReader, StoredResult, StreamFormat, VersionOpened } from '../engine.ts'
 import { attach } from './attach.ts'
 import { Connections, type ReadLimits } from './connections.ts'
 import { databaseOf } from './database.ts'
-import { EarlierAnswers } from './earlier-answers.ts'
 import { type QueryLimits, QueryProcesses } from './queries/query-processes.ts'
 import { resultRows, streamResult } from './queries/stored-result.ts'
 import { DuckDBSnapshotReader } from './snapshot-reader.ts'
@@ -36,12 +36,17 @@ export class DuckDBReaders implements Readers {
 
   static async start(limits: ReadLimits = {}, queries: QueryLimits = {}): Promise<DuckDBReaders> {
     const readers = new DuckDBReaders(await Connections.open(limits), queries)
-    if (queries.ready) readers.#queryProcesses()
+    if (queries.ready) readers.queryProcesses()
     return readers
   }
 
+  /** What the versions are read by; another engine's readers have DuckDB do its part by the same. */
+  get connections(): Connections {
+    return this.#connections
+  }
+
   /** Started when somebody first asks: most who read have no need of them. */
-  #queryProcesses(): QueryProcesses {
+  queryProcesses(): QueryProcesses {
     this.#processes ??= new QueryProcesses(this.#queries)
     return this.#processes
   }
@@ -71,6 +76,10 @@ export class DuckDBReaders implements Readers {
     signal?: AbortSignal,
   ): AsyncGenerator<Uint8Array, void, void> {
     return streamResult(this.#connections, result, format, signal)
+  }
+
+  async closeProcesses(): Promise<void> {
+    await this.#processes?.close()
   }
 
   close(): Promise<void> {
@@ -108,7 +117,7 @@ export class DuckDBReaders implements Readers {
       of: tables.areViews || state.version !== of?.version ? null : of,
       earlier: this.#earlier,
       files,
-      processes: () => this.#queryProcesses(),
+      processes: () => this.queryProcesses(),
       detach: async () => {
         this.#open.delete(reader)
         this.#connections.forget(quoted(alias))
@@ -122,7 +131,7 @@ export class DuckDBReaders implements Readers {
   async #closeAll(): Promise<void> {
     await Promise.allSettled(this.#opening)
     // What runs there would hold the snapshots open for as long as it likes.
-    await this.#processes?.close()
+    await this.closeProcesses()
     const closed = await Promise.allSettled([...this.#open].map(reader => reader.close()))
     this.#connections.close()
     for (const outcome of closed) if (outcome.status === 'rejected') throw outcome.reason

@@ -1,18 +1,18 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { KindShape } from '../../kinds/kind.ts'
-import { isLogicalType } from '../../kinds/types.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { syncPath } from '../../platform/sync-path.ts'
 import { manifestDigest } from '../blocks.ts'
 import type { ArchivedVersion, MadeSnapshot, RestoreOptions, TableRows } from '../engine.ts'
+import { SurroundingsError } from '../surroundings-error.ts'
 import { transaction } from './apply-batch.ts'
+import { checkArchived, checkRows } from './archived-tables.ts'
 import { DATABASE, openDatabase, type WriterResources } from './database.ts'
-import { SurroundingsError } from './errors.ts'
 import { interruptible } from './interruptible.ts'
 import { changed } from './row-writes.ts'
 import { blockManifest } from './snapshot-files.ts'
-import { type DuckDBSql, literal, quoted } from './sql.ts'
+import { type DuckDBSql, quoted } from './sql.ts'
 import { createState, writeState } from './state.ts'
 
 /** Where DuckDB spills to while it restores. */
@@ -68,26 +68,11 @@ async function restoreTable(
   name: string,
   shape: KindShape[string],
 ): Promise<number> {
-  const archived = tables[name]
-  if (!archived) throw badFile(`the archive has no table ${name}`)
-  const columns = Object.entries(shape.columns).map(([column, text]) => {
-    const type = text.replace(/\?$/, '')
-    // It becomes a part of the statement, and comes from where others may write.
-    if (!isLogicalType(type)) throw badFile(`column ${name}.${column} is of no type that there is`)
-    return { column: quoted(column), type, nullable: text.endsWith('?') }
-  })
-  const source = `read_parquet(${literal(archived.path)})`
-  const found = await sql.all(`SELECT column_name AS name, column_type AS type FROM (DESCRIBE SELECT * FROM ${source})`)
-  const held = found.map(({ name, type }) => `${quoted(String(name))} ${type}`)
-  const wanted = columns.map(({ column, type }) => `${column} ${type}`)
-  if (new Set(held).symmetricDifference(new Set(wanted)).size > 0)
-    throw badFile(`the archive of table ${name} has other columns than its manifest says`)
+  const { source, columns, rows: expected } = await checkArchived(sql, tables, name, shape)
   const lines = columns.map(({ column, type, nullable }) => `${column} ${type}${nullable ? '' : ' NOT NULL'}`)
   await sql.run(`CREATE TABLE ${quoted(name)} (${lines.join(', ')})`)
   const list = columns.map(({ column }) => column).join(', ')
   const rows = await changed(sql, `INSERT INTO ${quoted(name)} (${list}) SELECT ${list} FROM ${source}`)
-  if (rows !== archived.rows) throw badFile(`the archive of table ${name} has ${rows} rows instead of ${archived.rows}`)
+  checkRows(name, rows, expected)
   return rows
 }
-
-const badFile = (what: string) => new TeatreeError('BAD_FILE', what)

@@ -4,18 +4,12 @@ import type { Row } from '../../kinds/types.ts'
 import type { TeatreeError } from '../../platform/errors.ts'
 import type { ImportMode } from '../engine.ts'
 import type { Filter } from '../plan.ts'
+import { NO_ROWS, type RowCounts } from '../row-counts.ts'
 import type { ModelConnection } from './database.ts'
 import { keyConflicts } from './key-conflicts.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 import { createStage, dropStage, keyList, STAGE, sameKey } from './stage.ts'
 import { compileFilter, ParameterSink } from './where-sql.ts'
-
-/** How many rows a write has changed. */
-export interface RowCounts {
-  inserted: number
-  updated: number
-  deleted: number
-}
 
 /**
  * Rows of any origin, written in one go within the transaction under way: `fill` puts them into the stage it is given
@@ -43,13 +37,11 @@ const WRITE: Record<ImportMode, (sql: DuckDBSql, table: Table) => Promise<RowCou
     return { inserted, updated: 0, deleted: 0 }
   },
   UPSERT: async (sql, table) => {
-    const [counts = NONE] = await upsertStage(sql, table, 1)
+    const [counts = NO_ROWS] = await upsertStage(sql, table, 1)
     return counts
   },
   REPLACE: replaceStage,
 }
-
-const NONE: RowCounts = { inserted: 0, updated: 0, deleted: 0 }
 
 /**
  * Inserts a row that comes alone, and so cannot be among its own twice: one statement, planned once for the table. False
@@ -135,7 +127,7 @@ async function countsOfIntents(sql: DuckDBSql, table: Table, intents: number): P
        FROM (SELECT DISTINCT _intent, ${keyList(table)} FROM ${STAGE}) s LEFT JOIN ${FOUND} f ON ${sameKey(table, 's', 'f')})
      GROUP BY _intent`,
   )
-  const counts = Array.from({ length: intents }, () => NONE)
+  const counts = Array.from({ length: intents }, () => NO_ROWS)
   for (const { _intent, inserted, updated } of rows) {
     counts[Number(_intent)] = { inserted: Number(inserted), updated: Number(updated), deleted: 0 }
   }
@@ -166,7 +158,7 @@ export async function updateRows(
       }),
   )
   const filter = compileFilter(table, kind, where, OWN_TABLES, params)
-  return { ...NONE, updated: await updateWhere(sql, table, { values, filter, params: params.params }) }
+  return { ...NO_ROWS, updated: await updateWhere(sql, table, { values, filter, params: params.params }) }
 }
 
 /** So many rows are few: an update in place makes a reader that replays it read the blocks of each. */
@@ -209,7 +201,7 @@ const deleteFound = (sql: DuckDBSql, table: Table): Promise<void> =>
 export async function deleteRows(sql: DuckDBSql, kind: Kind, table: Table, where: Filter): Promise<RowCounts> {
   const params = new ParameterSink()
   const filter = compileFilter(table, kind, where, OWN_TABLES, params)
-  return { ...NONE, deleted: await changed(sql, `DELETE FROM ${quoted(table.name)} WHERE ${filter}`, params.params) }
+  return { ...NO_ROWS, deleted: await changed(sql, `DELETE FROM ${quoted(table.name)} WHERE ${filter}`, params.params) }
 }
 
 /** The tables of the model itself, as the writer calls them. */

@@ -1,9 +1,10 @@
 import type { Table } from '../../kinds/kind.ts'
 import type { Value } from '../../kinds/types.ts'
 import type { Filter, Order, RowsPlan } from '../plan.ts'
+import { columnOf, tableOf } from '../plan-tables.ts'
 import { behind, type OrderKey, orderByText, reversed } from './keyset.ts'
 import { quoted } from './sql.ts'
-import { columnOf, type Scope, type Statement, tableOf } from './statement.ts'
+import type { Scope, Statement } from './statement.ts'
 import { compileFilter, ParameterSink } from './where-sql.ts'
 
 /** A page of rows, in order: the plan's columns and those of its order. */

@@ -1,6 +1,9 @@
 import type { ReadModel } from '../../kinds/context.ts'
 import type { Kind } from '../../kinds/kind.ts'
 import type { Row, Value } from '../../kinds/types.ts'
+import { aggregateReader } from '../aggregate-rows.ts'
+import { diffReader } from '../diff-rows.ts'
+import { type EarlierAnswers, versionName } from '../earlier-answers.ts'
 import type {
   DiffRow,
   QueryBounds,
@@ -16,15 +19,15 @@ import type {
   VersionOpened,
 } from '../engine.ts'
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
-import { aggregateReader } from './aggregate-sql.ts'
+import { type PlanRead, tableRead, touchingRead } from '../plan-reads.ts'
+import { tableOf } from '../plan-tables.ts'
 import { changedRows, type RowRange } from './changed-rows.ts'
 import type { Connections, UseOptions } from './connections.ts'
-import { compileDiff, diffReader } from './diff-sql.ts'
-import { type EarlierAnswers, versionName } from './earlier-answers.ts'
+import { compileDiff } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
 import { firstOfLast } from './last-rows.ts'
-import { compileRead, compileTouching, type PlanRead, tableRead } from './plan-reads.ts'
+import { compileRead } from './plan-reads.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
 import type { QuerySnapshot } from './queries/messages.ts'
 import type { QueryProcesses } from './queries/query-processes.ts'
@@ -32,7 +35,7 @@ import { runQuery } from './query-functions.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 import type { State } from './state.ts'
-import { type Scope, tableOf } from './statement.ts'
+import type { Scope } from './statement.ts'
 
 /** One snapshot, attached to the readers' DuckDB. `detach` is called once, when its last read has ended. */
 export class DuckDBSnapshotReader implements SnapshotReader {
@@ -258,14 +261,14 @@ export class DuckDBSnapshotReader implements SnapshotReader {
 
   /** What an earlier version answered, where no row has come since that would make it another. */
   async #takenOver(read: PlanRead, name: string, signal: AbortSignal): Promise<readonly Row[] | null> {
-    const earlier = this.#of && this.#earlier.find(this.#of, this.#scope, read, name)
+    const earlier = this.#of && this.#earlier.find(this.#of, this.#kind, read, name)
     if (!earlier || earlier.added === 0) return earlier?.rows ?? null
     const table = tableRead(read)
     const first = await this.#firstOfLast(table, earlier.added)
     if (first === null) return null
     const added = `(SELECT * FROM ${this.#names.table(table)} WHERE rowid >= ${first})`
     const names = { table: (name: string) => (name === table ? added : this.#names.table(name)) }
-    const { text, params } = compileTouching({ ...this.#scope, names }, read, earlier.rows)
+    const { text, params } = compileRead({ kind: this.#kind, names }, touchingRead(this.#kind, read, earlier.rows))
     const touching = await this.#connections.use(sql => sql.all(text, params), { signal })
     return touching.length === 0 ? earlier.rows : null
   }

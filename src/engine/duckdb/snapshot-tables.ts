@@ -1,5 +1,5 @@
-import type { Column, KindShape, Table } from '../../kinds/kind.ts'
-import { TeatreeError } from '../../platform/errors.ts'
+import type { KindShape, Table } from '../../kinds/kind.ts'
+import { columnsLacked } from '../older-shapes.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
 import type { TableNames } from './where-sql.ts'
 
@@ -41,18 +41,25 @@ export const emptyTables = (sql: DuckDBSql, kind: TablesOfKind, alias: string): 
 export const dropViews = (sql: DuckDBSql, alias: string): Promise<void> =>
   sql.run(`DROP SCHEMA IF EXISTS ${viewSchema(alias)} CASCADE`)
 
-async function createViews(
+const createViews = (
   sql: DuckDBSql,
   kind: TablesOfKind,
   alias: string,
   stored: KindShape,
   attached: string,
+): Promise<SnapshotTables> => viewsOf(sql, kind, alias, table => viewText(table, stored, attached))
+
+/** Views with the kind's tables, each by the SELECT that stands for it. */
+export async function viewsOf(
+  sql: DuckDBSql,
+  kind: Pick<TablesOfKind, 'tables'>,
+  alias: string,
+  select: (table: Pick<Table, 'name' | 'columns'>) => string,
 ): Promise<SnapshotTables> {
   const schema = viewSchema(alias)
   await sql.run(`CREATE SCHEMA ${schema}`)
-  for (const table of kind.tables.values()) {
-    await sql.run(`CREATE VIEW ${schema}.${quoted(table.name)} AS ${viewText(table, stored, attached)}`)
-  }
+  for (const table of kind.tables.values())
+    await sql.run(`CREATE VIEW ${schema}.${quoted(table.name)} AS ${select(table)}`)
   return tablesIn(schema, true)
 }
 
@@ -65,27 +72,19 @@ const tablesIn = (schema: string, areViews: boolean): SnapshotTables => ({
 
 /**
  * The table's SELECT over one of the shape `stored`.
- * @throws TeatreeError KIND_CHANGED where a column was of another type: a cast would make up values, 8 of 7.5
+ * @throws TeatreeError KIND_CHANGED
  */
 export function viewText(table: Pick<Table, 'name' | 'columns'>, stored: KindShape, attached: string): string {
-  const there = Object.hasOwn(stored, table.name) ? stored[table.name]?.columns : undefined
-  const columns = [...table.columns.values()].map(column => {
-    const was = there && Object.hasOwn(there, column.name) ? there[column.name] : undefined
-    if (there && !isReadable(column, was)) throw kindChanged(table, column, was)
-    return `CAST(${was === undefined ? 'NULL' : quoted(column.name)} AS ${column.type}) AS ${quoted(column.name)}`
-  })
-  const from = there ? ` FROM ${attached}.${quoted(table.name)}` : ' WHERE FALSE'
-  return `SELECT ${columns.join(', ')}${from}`
+  const lacked = columnsLacked(table, stored)
+  const from = lacked ? ` FROM ${attached}.${quoted(table.name)}` : ' WHERE FALSE'
+  return `SELECT ${asColumns(table, lacked)}${from}`
 }
 
-/** Whether it was of the same type, with nulls or without; one that was not there is null. */
-const isReadable = ({ type, nullable }: Column, was: string | undefined): boolean =>
-  was === undefined ? nullable : was.replace(/\?$/, '') === type
-
-function kindChanged(table: Pick<Table, 'name'>, { name, type }: Column, was: string | undefined): TeatreeError {
-  const before = was === undefined ? 'was not there' : `was ${was}`
-  const difference = `column ${table.name}.${name} ${before} and is ${type}`
-  return new TeatreeError('KIND_CHANGED', `the version was made before the kind changed: ${difference}`, {
-    details: { differences: [difference] },
-  })
-}
+/** The columns of the kind, each of its type; those lacked, or with null all, are null. */
+export const asColumns = ({ columns }: Pick<Table, 'columns'>, lacked: ReadonlySet<string> | null): string =>
+  [...columns.values()]
+    .map(({ name, type }) => {
+      const value = lacked === null || lacked.has(name) ? 'NULL' : quoted(name)
+      return `CAST(${value} AS ${type}) AS ${quoted(name)}`
+    })
+    .join(', ')

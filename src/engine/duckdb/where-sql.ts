@@ -1,6 +1,7 @@
 import type { Parameters } from '../../kinds/context.ts'
 import type { Column, Kind, Table } from '../../kinds/kind.ts'
-import { decimalOf, type LogicalType, type Value } from '../../kinds/types.ts'
+import type { LogicalType, Value } from '../../kinds/types.ts'
+import { comparable } from '../comparable.ts'
 import type { Filter } from '../plan.ts'
 import { quoted } from './sql.ts'
 
@@ -112,22 +113,6 @@ const ROUNDED_DOWN = { eq: '=', neq: '<>', gt: '>', gte: '>', lt: '<=', lte: '<=
 
 /** What no value of the operand can equal: false (or its opposite), and null where the operand is. */
 const isNever = (operand: string, negated: boolean): string => `(${operand} ${negated ? '=' : '<>'} ${operand})`
-
-/**
- * The operand of a comparison with a `type`. A decimal may have more places than the type, or more digits: it is
- * rounded down to the places, and only where it is too big is it compared in a wider type, as then zone maps are no use.
- */
-function comparable(value: Present, type: LogicalType): { value: Present; type: LogicalType; exact: boolean } {
-  const decimal = decimalOf(type)
-  if (!decimal || typeof value !== 'string') return { value, type, exact: true }
-  const [, sign = '', whole = '', fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(value) ?? []
-  const { precision, scale } = decimal
-  const exact = !/[1-9]/.test(fraction.slice(scale))
-  const magnitude = BigInt(whole + fraction.slice(0, scale).padEnd(scale, '0')) + (sign && !exact ? 1n : 0n)
-  const digits = String(magnitude).padStart(scale + 1, '0')
-  const text = `${sign}${digits.slice(0, digits.length - scale)}${scale > 0 ? `.${digits.slice(-scale)}` : ''}`
-  return { value: text, type: digits.length > precision ? `DECIMAL(38,${scale})` : type, exact }
-}
 
 /**
  * An uncorrelated IN: nothing in it has to name the outer row. `IS TRUE` makes "leads nowhere" false instead of null,

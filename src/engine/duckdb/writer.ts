@@ -3,10 +3,11 @@ import { TeatreeError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
 import type { SnapshotFile, SnapshotRef, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
 import { SourceDamaged } from '../snapshot-damaged.ts'
+import { SurroundingsError } from '../surroundings-error.ts'
 import { applyBatch, transaction } from './apply-batch.ts'
 import { causeInSources } from './damaged-sources.ts'
 import type { WriterResources } from './database.ts'
-import { SurroundingsError } from './errors.ts'
+import { hydratedSources } from './hydrated-sources.ts'
 import { checkShape, closeModel, discardModel, type OpenModel, openModel, takeUpAdditions } from './open-model.ts'
 import { type State, writeState } from './state.ts'
 
@@ -115,7 +116,29 @@ export class DuckDBWriter implements Writer {
    * A scenario begins with the files of its source: at the price of a copy of them, not of putting in their rows anew.
    * Whatever the model held before is gone.
    */
-  async #begin({ work, from }: Beginning, state: Pick<State, 'version' | 'lastSeq'>): Promise<WorkOutcome> {
+  async #begin(beginning: Beginning, state: Pick<State, 'version' | 'lastSeq'>): Promise<WorkOutcome> {
+    const options = this.#options
+    const refuse = async (error: TeatreeError): Promise<WorkOutcome> => {
+      await transaction(this.#model.db.sql, () => writeState(this.#model.db.sql, state))
+      return { ok: false, error }
+    }
+    let sources: Awaited<ReturnType<typeof hydratedSources>>
+    try {
+      sources = await hydratedSources([{ ref: beginning.from }], { ...options, signal: beginning.work.signal })
+    } catch (error) {
+      if (error instanceof TeatreeError) return refuse(error)
+      throw error
+    }
+    await using held = sources
+    const [from = beginning.from] = held.refs
+    return await this.#beginWith({ work: beginning.work, from }, state, refuse)
+  }
+
+  async #beginWith(
+    { work, from }: Beginning,
+    state: Pick<State, 'version' | 'lastSeq'>,
+    refuse: (error: TeatreeError) => Promise<WorkOutcome>,
+  ): Promise<WorkOutcome> {
     const options = this.#options
     // Version 0 has no files, and is empty.
     const files = from.version === 0 ? null : from.files
@@ -123,8 +146,7 @@ export class DuckDBWriter implements Writer {
       if (files) await checkShape(files, options.kind)
     } catch (error) {
       if (!(error instanceof TeatreeError)) throw await causeInSources(error, [from])
-      await transaction(this.#model.db.sql, () => writeState(this.#model.db.sql, state))
-      return { ok: false, error }
+      return refuse(error)
     }
     const deleted = rowsIn(await this.#model.counts.tables())
     work.onStep('copy files', null)

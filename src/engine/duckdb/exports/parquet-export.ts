@@ -3,8 +3,9 @@ import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncPath } from '../../../platform/sync-path.ts'
 import type { TablePlan } from '../../plan.ts'
+import { tableOf } from '../../plan-tables.ts'
 import { type DuckDBSql, literal, quoted } from '../sql.ts'
-import { type Scope, tableOf } from '../statement.ts'
+import type { Scope } from '../statement.ts'
 import { columnsOf, compileTable } from './table-sql.ts'
 
 /**

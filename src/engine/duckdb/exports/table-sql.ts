@@ -1,6 +1,7 @@
 import type { Column, Table } from '../../../kinds/kind.ts'
 import { ALL, type Filter, type TablePlan } from '../../plan.ts'
-import { columnOf, type Scope, type Statement, tableOf } from '../statement.ts'
+import { columnOf, tableOf } from '../../plan-tables.ts'
+import type { Scope, Statement } from '../statement.ts'
 import { compileFilter, ParameterSink } from '../where-sql.ts'
 
 /**

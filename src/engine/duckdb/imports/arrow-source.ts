@@ -1,6 +1,6 @@
 import { TeatreeError } from '../../../platform/errors.ts'
 import { arrowToParquet, IpcError } from '../../arrow/to-parquet.ts'
-import { SurroundingsError } from '../errors.ts'
+import { SurroundingsError } from '../../surroundings-error.ts'
 import { readParquet } from './parquet-source.ts'
 import type { Reading, Source } from './source.ts'
 

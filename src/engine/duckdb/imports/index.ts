@@ -4,8 +4,9 @@ import type { ReadModel } from '../../../kinds/context.ts'
 import type { Kind, Table } from '../../../kinds/kind.ts'
 import type { ImportMode, ImportSource, SnapshotRef, Work } from '../../engine.ts'
 import type { ImportFormat } from '../../files.ts'
-import { SurroundingsError } from '../errors.ts'
-import { type RowCounts, stageAndWrite } from '../row-writes.ts'
+import type { RowCounts } from '../../row-counts.ts'
+import { SurroundingsError } from '../../surroundings-error.ts'
+import { stageAndWrite } from '../row-writes.ts'
 import type { DuckDBSql } from '../sql.ts'
 import { readArrow } from './arrow-source.ts'
 import { readCsv } from './csv-source.ts'
@@ -45,7 +46,7 @@ export async function applyImport(options: ImportOptions): Promise<RowCounts> {
   const scratch = await mkdtemp(join(options.scratch, 'import-'))
   try {
     onStep('read', 0)
-    const source = await open(options, {
+    const source = await openSource(options, {
       sql,
       table,
       mapping: options.source.columns,
@@ -77,7 +78,11 @@ const FORMATS: Record<ImportFormat, (reading: Reading, path: string) => Promise<
   ARROW: readArrow,
 }
 
-async function open({ source, attached }: ImportOptions, reading: Reading): Promise<Source> {
+/** Opens what is imported. @throws TeatreeError BAD_FILE or BAD_VALUE */
+export async function openSource(
+  { source, attached }: Pick<ImportOptions, 'source' | 'attached'>,
+  reading: Reading,
+): Promise<Source> {
   try {
     return source.is === 'file'
       ? await FORMATS[source.format](reading, source.path)

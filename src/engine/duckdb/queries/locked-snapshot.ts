@@ -1,7 +1,8 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import type { ReadModel } from '../../../kinds/context.ts'
 import { attach } from '../attach.ts'
-import { emptyTables, type SnapshotTables, snapshotTables } from '../snapshot-tables.ts'
+import { parquetSelect } from '../parquet-tables.ts'
+import { emptyTables, type SnapshotTables, snapshotTables, viewsOf } from '../snapshot-tables.ts'
 import { DuckDBSql, literal } from '../sql.ts'
 import type { QueryJob, QuerySnapshot, QuerySource } from './messages.ts'
 
@@ -43,6 +44,7 @@ export class LockedSnapshot {
       await sql.run(
         `SET GLOBAL TimeZone = 'UTC';
          SET GLOBAL allowed_directories = [${literal(`${folder}/`)}];
+         SET GLOBAL allowed_paths = [${[snapshot, ...reads.map(read => read.snapshot)].flatMap(pathsOf).map(literal).join(', ')}];
          SET GLOBAL enable_external_access = false;
          SET GLOBAL lock_configuration = true`,
       )
@@ -71,14 +73,22 @@ export class LockedSnapshot {
   }
 }
 
+/** A database is open by the time that the doors are closed; Parquet files are opened by each statement that reads them. */
+const pathsOf = ({ parquets = {} }: QuerySnapshot): string[] => Object.values(parquets).flat()
+
 /** Attaches a version as `alias`, as its kind is today. */
-function openTables(sql: DuckDBSql, { shape, tables, files }: QuerySnapshot, alias: string): Promise<SnapshotTables> {
+function openTables(
+  sql: DuckDBSql,
+  { shape, tables, files, parquets }: QuerySnapshot,
+  alias: string,
+): Promise<SnapshotTables> {
   const columnsOf = (columns: QuerySnapshot['tables'][number]['columns']) =>
     new Map(columns.map(column => [column.name, column]))
   const kind = {
     shape,
     tables: new Map(tables.map(({ name, columns }) => [name, { name, columns: columnsOf(columns) }])),
   }
+  if (parquets) return viewsOf(sql, kind, alias, table => parquetSelect(table, parquets[table.name] ?? []))
   const isEmpty = Object.keys(files).length === 0
   if (isEmpty) return emptyTables(sql, kind, alias)
   return attach(sql, files, alias).then(stored => snapshotTables(sql, kind, alias, stored.shape))

@@ -23,6 +23,8 @@ export interface QuerySnapshot {
   shape: KindShape
   tables: readonly { name: string; columns: readonly Column[] }[]
   files: SnapshotFiles
+  /** By table; where the version's files are no database, its rows are in these. */
+  parquets?: Readonly<Record<string, readonly string[]>>
 }
 
 export interface QuerySource extends Pick<ReadModel, 'alias' | 'model' | 'version'> {

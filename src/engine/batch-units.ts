@@ -1,5 +1,5 @@
-import type { Row } from '../../kinds/types.ts'
-import type { Work } from '../engine.ts'
+import type { Row } from '../kinds/types.ts'
+import type { Work } from './engine.ts'
 
 /**
  * What is written in one go: the appends (or upserts) to one table that several intents ask for, or one intent.

@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache'
-import type { Row } from '../../kinds/types.ts'
-import type { TableRows, VersionOpened } from '../engine.ts'
-import type { ResultCache } from '../result-cache.ts'
+import type { Kind } from '../kinds/kind.ts'
+import type { Row } from '../kinds/types.ts'
+import type { TableRows, VersionOpened } from './engine.ts'
 import { type PlanRead, tableRead, tablesBeside } from './plan-reads.ts'
-import type { Scope } from './statement.ts'
+import type { ResultCache } from './result-cache.ts'
 
 /** So many versions back an answer is looked for. */
 const BACK = 32
@@ -38,11 +38,11 @@ export class EarlierAnswers {
   }
 
   /** The newest there is of what `of` may answer to the read whose name is `name`. */
-  find(of: VersionOpened, scope: Scope, read: PlanRead, name: string): EarlierAnswer | null {
+  find(of: VersionOpened, kind: Kind, read: PlanRead, name: string): EarlierAnswer | null {
     const tables = new Map(of.tables.map(table => [table.name, table]))
     const table = tables.get(tableRead(read))
     if (!table) return null
-    const beside = [...tablesBeside(scope, read)].map(each => tables.get(each))
+    const beside = [...tablesBeside(kind, read)].map(each => tables.get(each))
     const since = Math.max(of.version - BACK, ...[table, ...beside].map(each => each?.grownSince ?? of.version))
     for (let version = of.version - 1; version >= since; version--) {
       const added = this.#added(of.model, version, table)
