@@ -1,0 +1,84 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Kinds, Table } from '../../kinds/kind.ts'
+import { TeatreeError } from '../../platform/errors.ts'
+import { importToParquet } from '../duckdb/imports/to-parquet.ts'
+import type { Change, ImportSource, Work } from '../engine.ts'
+import { NO_ROWS, type RowCounts } from '../row-counts.ts'
+import { polarsType } from './columns.ts'
+import { literalPath } from './frames.ts'
+import pl from './polars.ts'
+import { appendStage, replaceStage, upsertStage, type WriteContext } from './row-writes.ts'
+import type { ScratchFile } from './scratch-files.ts'
+import { stageOfFrame } from './stage.ts'
+import { isOnArrow, tableToParquet } from './version-archive.ts'
+
+/** What an import needs besides: `dir` is for files on the way. */
+export interface ImportContext extends WriteContext {
+  kinds: Kinds
+  dir: string
+}
+
+/**
+ * Imports a file or a snapshot's table into a table. What it holds is read and cast by DuckDB, whatever engine has the model:
+ *
+ *   source ── exact casts ──▶ Parquet with the table's columns ──▶ stage ──▶ files of the table
+ *
+ * @throws TeatreeError BAD_FILE, BAD_VALUE or KEY_CONFLICT
+ */
+export async function applyImport(
+  context: ImportContext,
+  table: Table,
+  { source, mode }: Extract<Change, { is: 'import' }>,
+  onStep: Work['onStep'],
+): Promise<{ files: readonly ScratchFile[]; counts: RowCounts }> {
+  const { kinds, signal } = context
+  const scratch = await mkdtemp(join(context.dir, 'import-'))
+  try {
+    const to = join(scratch, 'staged.parquet')
+    await importToParquet({
+      kinds,
+      table,
+      source: await readable(context, source, scratch),
+      to,
+      scratch,
+      signal,
+      onStep,
+    })
+    signal.throwIfAborted()
+    onStep('write', null)
+    const columns = [...table.columns.values()].map(({ name, type }) => pl.col(name).cast(polarsType(type), true))
+    const rows = pl.scanParquet(literalPath(to)).select(...columns, pl.col('_row'), pl.col('_line'))
+    return await WRITE[mode](context, table, await stageOfFrame(table, rows))
+  } finally {
+    await rm(scratch, { recursive: true, force: true })
+  }
+}
+
+type Write = typeof replaceStage
+const WRITE: Record<Extract<Change, { is: 'import' }>['mode'], Write> = {
+  APPEND: async (context, table, stage) => {
+    const { files, inserted, refused } = await appendStage(context, table, stage)
+    for (const error of refused.values()) throw error
+    return { files, counts: { ...NO_ROWS, inserted } }
+  },
+  UPSERT: async (context, table, stage) => {
+    const { files, counts } = await upsertStage(context, table, stage)
+    return { files, counts: counts[0] ?? NO_ROWS }
+  },
+  REPLACE: replaceStage,
+}
+
+/** The source as DuckDB can read it. */
+async function readable({ kinds }: ImportContext, source: ImportSource, scratch: string): Promise<ImportSource> {
+  if (source.is === 'file' || !isOnArrow(source.snapshot)) return source
+  const { columns, snapshot, table } = source
+  const kind = kinds.get(snapshot.kind)
+  if (!kind) {
+    const what = `model ${snapshot.model} is of kind ${snapshot.kind}, which this server does not know`
+    throw new TeatreeError('UNKNOWN_KIND', what)
+  }
+  const dir = await mkdtemp(join(scratch, 'source-'))
+  const path = await tableToParquet(snapshot, kind, table, dir)
+  return { is: 'file', path, format: 'PARQUET', ...(columns ? { columns } : {}) }
+}

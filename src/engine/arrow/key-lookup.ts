@@ -1,0 +1,101 @@
+import type { Table } from '../../kinds/kind.ts'
+import type { TeatreeError } from '../../platform/errors.ts'
+import { MAX_CELLS } from '../../platform/errors.ts'
+import { type Candidate, conflictsAmong } from '../key-conflicts.ts'
+import { frameOf, leaving, rowsOf } from './columns.ts'
+import { placedFrame } from './frames.ts'
+import { keyHashes } from './key-filter.ts'
+import { keyColumns, mayMeet } from './key-ranges.ts'
+import pl, { type DataFrame } from './polars.ts'
+import type { ScratchFile, ScratchFiles } from './scratch-files.ts'
+import type { Stage } from './stage.ts'
+
+/** How joins by key compare: nulls are equal, and rows keep their order. */
+export const byKey = <How extends 'semi' | 'anti' | 'left'>(table: Table, how: How) => ({
+  on: [...table.key],
+  how,
+  nullsEqual: true,
+  maintainOrder: 'left' as const,
+})
+
+/**
+ * The keys of the stage that are in the table, each once, with the place in `files` of the one that holds it as `_file`.
+ * Of the table nothing but the key is read, and of that only the files in which it may be.
+ */
+export async function keysThere(
+  scratch: ScratchFiles,
+  table: Table,
+  files: readonly ScratchFile[],
+  stage: Stage,
+): Promise<DataFrame> {
+  const key = keyColumns(table)
+  const candidates = await filesOfKeys(scratch, table, files, stage)
+  const frame = placedFrame(key, candidates, name => scratch.path(name))
+  if (!frame) return frameOf([...key, { name: '_file', type: 'INTEGER' }], [])
+  return frame.join(stage.rows.select(table.key.map(name => pl.col(name))), byKey(table, 'semi')).collect()
+}
+
+/** For so many keys a file is rather read than a filter made of it. */
+const MAX_FILTERED = 10_000
+/** Files so small are rather read, too. */
+const MIN_ROWS = 4096
+
+/** The files in which keys of the stage may be, each with its place. */
+async function filesOfKeys(
+  scratch: ScratchFiles,
+  table: Table,
+  files: readonly ScratchFile[],
+  stage: Stage,
+): Promise<{ file: ScratchFile; place: number }[]> {
+  const meeting = files.flatMap((file, place) =>
+    mayMeet(table, file.ranges, stage.measured.ranges) ? [{ file, place }] : [],
+  )
+  const isWorth = ({ file }: { file: ScratchFile }) => stage.measured.rows <= MAX_FILTERED && file.rows >= MIN_ROWS
+  if (!meeting.some(isWorth)) return meeting
+  const hashes = await keyHashes(table, stage.rows)
+  const found: { file: ScratchFile; place: number }[] = []
+  for (const each of meeting) {
+    if (!isWorth(each) || (await scratch.filter(table, each.file)).mayHoldAny(hashes)) found.push(each)
+  }
+  return found
+}
+
+/**
+ * Which of the staged intents cannot be appended, with the error for each: those that have a key twice, or that is in
+ * the table, or in an intent before them that can be appended.
+ * @param there the staged keys that are in the table
+ */
+export async function keyConflicts(table: Table, stage: Stage, there: DataFrame): Promise<Map<number, TeatreeError>> {
+  if (there.height === 0 && stage.measured.keys === stage.measured.rows) return new Map()
+  const isSingle = stage.intents === 1
+  const same = pl.struct(table.key.map(name => pl.col(name)))
+  const held = there
+    .lazy()
+    .select(...table.key)
+    .withColumns(pl.lit(true).alias('_there'))
+  const atFault = stage.rows
+    .withColumns(same.isDuplicated().alias('_copied'), same.isFirstDistinct().alias('_first'))
+    .join(held, byKey(table, 'left'))
+    .filter(pl.col('_there').or(isSingle ? pl.col('_first').not() : pl.col('_copied')))
+  const columns = [...keyColumns(table), ...CANDIDATE_COLUMNS]
+  const rows = rowsOf(await (isSingle ? atFault.limit(MAX_CELLS) : atFault).select(leaving(columns)).collect())
+  const candidates = rows.map(
+    (row): Candidate => ({
+      intent: Number(row._intent),
+      row: Number(row._row),
+      line: row._line == null ? null : Number(row._line),
+      key: table.key.map(name => row[name] ?? null),
+      there: row._there === true,
+      nth: row._first === true ? 1 : 2,
+    }),
+  )
+  return conflictsAmong(table, candidates, stage.intents)
+}
+
+const CANDIDATE_COLUMNS = [
+  { name: '_intent', type: 'INTEGER' },
+  { name: '_row', type: 'BIGINT' },
+  { name: '_line', type: 'BIGINT' },
+  { name: '_there', type: 'BOOLEAN' },
+  { name: '_first', type: 'BOOLEAN' },
+] as const

@@ -1,0 +1,215 @@
+import type { Kind, Table } from '../../kinds/kind.ts'
+import type { Row } from '../../kinds/types.ts'
+import type { TeatreeError } from '../../platform/errors.ts'
+import type { Filter } from '../plan.ts'
+import { tableOf } from '../plan-tables.ts'
+import { NO_ROWS, type RowCounts } from '../row-counts.ts'
+import { leaving, literalOf, rowsOf } from './columns.ts'
+import { fileFrame, placedFrame, tableFrame } from './frames.ts'
+import { byKey, keyConflicts, keysThere } from './key-lookup.ts'
+import { keyColumns } from './key-ranges.ts'
+import pl, { type DataFrame, type LazyDataFrame } from './polars.ts'
+import type { ScratchFile, ScratchFiles } from './scratch-files.ts'
+import { notNull, type Stage } from './stage.ts'
+import { selecting } from './where.ts'
+import { writeRows } from './write-rows.ts'
+
+const ROWS = pl.len().cast(pl.Int32).alias('_rows')
+
+/** The files of each table, in the order of its rows. */
+export type TableFiles = ReadonlyMap<string, readonly ScratchFile[]>
+
+/** What a table is written in. Nothing of it changes: a write answers with the table's files after it. */
+export interface WriteContext {
+  scratch: ScratchFiles
+  kind: Kind
+  tables: TableFiles
+  signal: AbortSignal
+}
+
+const filesOf = ({ tables }: WriteContext, { name }: Table): readonly ScratchFile[] => tables.get(name) ?? []
+
+/** Adds the staged rows, but for those of intents that a key conflict refuses: their errors, by the intent's number. */
+export async function appendStage(
+  context: WriteContext,
+  table: Table,
+  stage: Stage,
+): Promise<{ files: readonly ScratchFile[]; refused: ReadonlyMap<number, TeatreeError>; inserted: number }> {
+  const files = filesOf(context, table)
+  const there = await keysThere(context.scratch, table, files, stage)
+  const refused = await keyConflicts(table, stage, there)
+  if (refused.size === stage.intents) return { files, refused, inserted: 0 }
+  const out = [...refused.keys()].map(intent => pl.col('_intent').neq(pl.lit(intent)))
+  const kept = out.reduce((rows, isNot) => rows.filter(isNot), stage.rows)
+  const added = await writeRows(context, table, kept, rowsIn(files), refused.size === 0 ? stage.measured : undefined)
+  return { files: [...files, ...added], refused, inserted: rowsIn(added) }
+}
+
+/**
+ * Writes the staged rows whole; of a key that is staged more than once the last wins. What is counted is what each of
+ * the intents would have found, had they been written one after the other.
+ */
+export async function upsertStage(
+  context: WriteContext,
+  table: Table,
+  stage: Stage,
+): Promise<{ files: readonly ScratchFile[]; counts: RowCounts[] }> {
+  const files = filesOf(context, table)
+  const there = await keysThere(context.scratch, table, files, stage)
+  const { rows, keys, ranges } = stage.measured
+  const counts =
+    stage.intents === 1
+      ? [{ ...NO_ROWS, inserted: keys - there.height, updated: there.height }]
+      : await countsOfEach(table, stage, there)
+  const kept = await withoutKeys(context, table, files, there)
+  const last =
+    keys === rows ? stage.rows : stage.rows.unique({ subset: [...table.key], keep: 'last', maintainOrder: true })
+  const added = await writeRows(context, table, last, rowsIn(kept), keys === rows ? { rows, ranges } : undefined)
+  return { files: [...kept, ...added], counts }
+}
+
+/** Puts the staged rows in place of all. @throws TeatreeError KEY_CONFLICT where a key is staged twice */
+export async function replaceStage(
+  context: WriteContext,
+  table: Table,
+  stage: Stage,
+): Promise<{ files: readonly ScratchFile[]; counts: RowCounts }> {
+  const nothing = await keysThere(context.scratch, table, [], stage)
+  for (const error of (await keyConflicts(table, stage, nothing)).values()) throw error
+  const files = await writeRows(context, table, stage.rows, 0, stage.measured)
+  return { files, counts: { ...NO_ROWS, inserted: rowsIn(files), deleted: rowsIn(filesOf(context, table)) } }
+}
+
+/**
+ * Sets the columns of `set` in the rows that the filter selects.
+ * @throws TeatreeError BAD_VALUE where a row would have null in a column that is not nullable
+ */
+export async function updateRows(
+  context: WriteContext,
+  table: Table,
+  { where, set }: { where: Filter; set: Row },
+): Promise<{ files: readonly ScratchFile[]; counts: RowCounts }> {
+  const changed = [...table.columns.values()].filter(({ name }) => set[name] !== undefined)
+  const found = await selectedIn(context, table, where)
+  const updated = [...found.values()].reduce((sum, rows) => sum + rows, 0)
+  if (updated > 0) {
+    for (const { name, nullable } of changed) if (!nullable && set[name] === null) throw notNull(table, name)
+  }
+  const files = await rewritten(context, table, found, false, (file, frame) => {
+    const { frame: beside, selects } = selecting(framesOf(context), table, frame, [where])
+    const [isSelected] = selects
+    if (!isSelected) throw new Error('a filter says what it selects')
+    const values = changed.map(({ name, type }) => {
+      const value = literalOf(type, set[name] ?? null)
+      return (
+        file.rows === found.get(file.name) ? value : pl.when(isSelected).then(value).otherwise(pl.col(name))
+      ).alias(name)
+    })
+    return beside.withColumns(...values)
+  })
+  return { files, counts: { ...NO_ROWS, updated } }
+}
+
+/** Deletes the rows that the filter selects. */
+export async function deleteRows(
+  context: WriteContext,
+  table: Table,
+  where: Filter,
+): Promise<{ files: readonly ScratchFile[]; counts: RowCounts }> {
+  const found = await selectedIn(context, table, where)
+  const files = await rewritten(context, table, found, true, (_, frame) => {
+    const { frame: beside, selects } = selecting(framesOf(context), table, frame, [where])
+    // What a filter is null for, it does not select.
+    return selects.reduce((rest, isSelected) => rest.filter(isSelected.fillNull(pl.lit(false)).not()), beside)
+  })
+  return { files, counts: { ...NO_ROWS, deleted: [...found.values()].reduce((sum, rows) => sum + rows, 0) } }
+}
+
+/** How many rows the filter selects in each file in which it selects any, by the file's name. */
+async function selectedIn(context: WriteContext, table: Table, where: Filter): Promise<ReadonlyMap<string, number>> {
+  const columns = [...table.columns.values()]
+  const files = filesOf(context, table)
+  const placed = files.map((file, place) => ({ file, place }))
+  const all = placedFrame(columns, placed, name => context.scratch.path(name))
+  if (!all) return new Map()
+  const { frame, selects } = selecting(framesOf(context), table, all, [where])
+  const found = await selects
+    .reduce((rows, isSelected) => rows.filter(isSelected), frame)
+    .groupBy('_file')
+    .agg(ROWS)
+    .collect()
+  return new Map(found.toRecords().map(({ _file, _rows }) => [files[Number(_file)]?.name ?? '', Number(_rows)]))
+}
+
+/**
+ * The table's files with those in `touched` written anew, or left out where nothing is left of them. Their keys still lie
+ * between what they lay: none is changed, and none is new.
+ * @param touched how many rows of each file are touched
+ * @param removes whether these go
+ */
+async function rewritten(
+  context: WriteContext,
+  table: Table,
+  touched: ReadonlyMap<string, number>,
+  removes: boolean,
+  anew: (file: ScratchFile, frame: LazyDataFrame) => LazyDataFrame,
+): Promise<readonly ScratchFile[]> {
+  const columns = [...table.columns.values()]
+  const files: ScratchFile[] = []
+  for (const file of filesOf(context, table)) {
+    const found = touched.get(file.name) ?? 0
+    if (found === 0) {
+      files.push(file)
+      continue
+    }
+    context.signal.throwIfAborted()
+    const rows = removes ? file.rows - found : file.rows
+    if (rows === 0) continue
+    const frame = anew(file, fileFrame(columns, file, context.scratch.path(file.name)))
+    const written = await context.scratch.write(table, frame, { rows, ranges: file.ranges })
+    if (written) files.push(written)
+  }
+  return files
+}
+
+/** The files without the rows of the keys, which are those that were found in them. */
+async function withoutKeys(
+  context: WriteContext,
+  table: Table,
+  files: readonly ScratchFile[],
+  there: DataFrame,
+): Promise<readonly ScratchFile[]> {
+  if (there.height === 0) return files
+  const found = await there.lazy().groupBy('_file').agg(ROWS).collect()
+  const touched = new Map(
+    found.toRecords().map(({ _file, _rows }) => [files[Number(_file)]?.name ?? '', Number(_rows)]),
+  )
+  const keys = there.lazy().select(table.key.map(name => pl.col(name)))
+  return rewritten(context, table, touched, true, (_, frame) => frame.join(keys, byKey(table, 'anti')))
+}
+
+async function countsOfEach(table: Table, { rows, intents }: Stage, there: DataFrame): Promise<RowCounts[]> {
+  const key = keyColumns(table)
+  const textOf = (row: Row) => JSON.stringify(table.key.map(name => row[name] ?? null))
+  const had = new Set(rowsOf(await there.lazy().select(leaving(key)).collect()).map(textOf))
+  const columns = [...key, { name: '_intent', type: 'INTEGER' } as const]
+  const staged = rowsOf(await rows.select(leaving(columns)).collect())
+  const byIntent = Map.groupBy(staged, row => Number(row._intent))
+  return Array.from({ length: intents }, (_, intent) => {
+    const keys = new Set((byIntent.get(intent) ?? []).map(textOf))
+    const updated = [...keys].filter(text => had.has(text)).length
+    for (const text of keys) had.add(text)
+    return { ...NO_ROWS, inserted: keys.size - updated, updated }
+  })
+}
+
+/** The model's tables as they are by now, for filters that go through references. */
+const framesOf = (context: WriteContext) => ({
+  kind: context.kind,
+  frame: (name: string) => {
+    const table = tableOf(context.kind, name)
+    return tableFrame([...table.columns.values()], filesOf(context, table), file => context.scratch.path(file))
+  },
+})
+
+export const rowsIn = (files: readonly ScratchFile[]): number => files.reduce((sum, { rows }) => sum + rows, 0)
