@@ -42,18 +42,38 @@ const havingFilter: fc.Arbitrary<Filter> = fc.oneof(
   fc.boolean().map((negated): Filter => ({ is: 'null', column: 'is', negated })),
 )
 
+/** Means are doubles, and so is what they are compared with. */
+function withNumbers(filter: Filter): Filter {
+  const number = (value: unknown) => Math.min(Number(value), 1e9)
+  switch (filter.is) {
+    case 'and':
+    case 'or':
+      return { ...filter, of: filter.of.map(withNumbers) }
+    case 'not':
+      return { ...filter, of: withNumbers(filter.of) }
+    case 'compare':
+      return { ...filter, value: number(filter.value) }
+    case 'in':
+      return { ...filter, values: filter.values.map(number) }
+    default:
+      return filter
+  }
+}
+
 /** Aggregates over the table without `after`, in pages of some size. */
 export function aggregateOf(table: Table): fc.Arbitrary<AggregatePlan> {
   const measures: Measure[] = [{ is: 'count' }, ...[...table.columns.values()].flatMap(measuresOf)]
   const measure = fc.constantFrom(...measures)
-  const having = fc.record({
-    measure: fc.constantFrom(...measures.filter(each => isNumeric(table, each))),
-    filter: fc.oneof(
-      havingFilter,
-      havingFilter.map((of): Filter => ({ is: 'not', of })),
-      fc.array(havingFilter, { maxLength: 2 }).map((of): Filter => ({ is: 'or', of })),
-    ),
-  })
+  const having = fc
+    .record({
+      measure: fc.constantFrom(...measures.filter(each => isNumeric(table, each))),
+      filter: fc.oneof(
+        havingFilter,
+        havingFilter.map((of): Filter => ({ is: 'not', of })),
+        fc.array(havingFilter, { maxLength: 2 }).map((of): Filter => ({ is: 'or', of })),
+      ),
+    })
+    .map(({ measure, filter }) => ({ measure, filter: measure.is === 'avg' ? withNumbers(filter) : filter }))
   return fc
     .record({
       where: filterOn(table, 1),

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { DuckDBSql, quoted } from '../../src/engine/duckdb/sql.ts'
-import type { SnapshotFiles } from '../../src/engine/engine.ts'
+import { DuckDBSql, literal, quoted } from '../../src/engine/duckdb/sql.ts'
+import type { Change, SnapshotFiles, Work } from '../../src/engine/engine.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import { arg, defineKind, defineQuery } from '../../src/kinds/index.ts'
 import type { Kind } from '../../src/kinds/kind.ts'
 import type { Row } from '../../src/kinds/types.ts'
+import { duckdb, type TestEngine } from './engines.ts'
 
 /** Takes far longer than it may. */
 const grind = defineQuery({
@@ -122,47 +123,60 @@ export type TableRowsByName = Readonly<Record<string, readonly Row[]>>
 
 export interface TestFolder extends AsyncDisposable {
   path: string
-  /** A published version as the writer leaves one: tables, and the state that says their shape. */
+  /** A published version as the engine's writer leaves one. */
   snapshot(kind: Kind, rows: TableRowsByName): Promise<SnapshotFiles>
+  /** The same of many rows, which DuckDB makes: of each table a SELECT of some of its columns. */
+  filled(kind: Kind, selects: Readonly<Record<string, string>>): Promise<SnapshotFiles>
   /** A database file of the shape and filled by the statements. */
   database(kind: Kind, fill: (sql: DuckDBSql) => Promise<void>): Promise<SnapshotFiles>
 }
 
-export async function testFolder(): Promise<TestFolder> {
+export async function testFolder(engine: TestEngine = duckdb): Promise<TestFolder> {
   const path = await mkdtemp(join(tmpdir(), 'teatree-reader-'))
-  const database: TestFolder['database'] = async (kind, fill) => {
-    const file = join(path, `${randomUUID()}.duckdb`)
-    const instance = await DuckDBInstance.create(file)
-    const connection = await instance.connect()
-    const sql = new DuckDBSql(connection)
-    try {
-      await sql.run(
-        'CREATE SCHEMA _teatree; CREATE TABLE _teatree.state (version INTEGER, last_seq BIGINT, shape VARCHAR)',
-      )
-      await sql.run('INSERT INTO _teatree.state VALUES (1, 1, $shape)', { shape: JSON.stringify(kind.shape) })
-      for (const table of kind.tables.values()) {
-        const columns = [...table.columns.values()].map(
-          ({ name, type, nullable }) => `${quoted(name)} ${type}${nullable ? '' : ' NOT NULL'}`,
-        )
-        await sql.run(`CREATE TABLE ${quoted(table.name)} (${columns.join(', ')})`)
-      }
-      await fill(sql)
-      await sql.run('CHECKPOINT')
-    } finally {
-      connection.closeSync()
-      instance.closeSync()
-    }
-    return { 'model.duckdb': file }
-  }
   return {
     path,
-    database,
+    database: (kind, fill) => database(path, kind, fill),
     snapshot: (kind, rows) =>
-      database(kind, async sql => {
-        for (const [name, tableRows] of Object.entries(rows)) await insert(sql, kind, name, tableRows)
-      }),
+      engine === duckdb
+        ? database(path, kind, async sql => {
+            for (const [name, tableRows] of Object.entries(rows)) await insert(sql, kind, name, tableRows)
+          })
+        : written(engine, path, kind, Object.entries(rows).flatMap(inHalves)),
+    filled: async (kind, selects) =>
+      engine === duckdb
+        ? database(path, kind, async sql => {
+            for (const [name, select] of Object.entries(selects))
+              await sql.run(`INSERT INTO ${quoted(name)} BY NAME ${select}`)
+          })
+        : written(engine, path, kind, await imported(path, selects)),
     [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
   }
+}
+
+/** Tables, and the state that says their shape. */
+async function database(folder: string, kind: Kind, fill: (sql: DuckDBSql) => Promise<void>): Promise<SnapshotFiles> {
+  const file = join(folder, `${randomUUID()}.duckdb`)
+  const instance = await DuckDBInstance.create(file)
+  const connection = await instance.connect()
+  const sql = new DuckDBSql(connection)
+  try {
+    await sql.run(
+      'CREATE SCHEMA _teatree; CREATE TABLE _teatree.state (version INTEGER, last_seq BIGINT, shape VARCHAR)',
+    )
+    await sql.run('INSERT INTO _teatree.state VALUES (1, 1, $shape)', { shape: JSON.stringify(kind.shape) })
+    for (const table of kind.tables.values()) {
+      const columns = [...table.columns.values()].map(
+        ({ name, type, nullable }) => `${quoted(name)} ${type}${nullable ? '' : ' NOT NULL'}`,
+      )
+      await sql.run(`CREATE TABLE ${quoted(table.name)} (${columns.join(', ')})`)
+    }
+    await fill(sql)
+    await sql.run('CHECKPOINT')
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
+  }
+  return { 'model.duckdb': file }
 }
 
 async function insert(sql: DuckDBSql, kind: Kind, name: string, rows: readonly Row[]): Promise<void> {
@@ -174,3 +188,64 @@ async function insert(sql: DuckDBSql, kind: Kind, name: string, rows: readonly R
   )
   await sql.run(`INSERT INTO ${quoted(name)} SELECT ${lists.join(', ')}`, params)
 }
+
+/** By the writer itself, each change as a batch of its own. */
+async function written(
+  engine: TestEngine,
+  folder: string,
+  kind: Kind,
+  changes: readonly Change[],
+): Promise<SnapshotFiles> {
+  const [scratch, version] = [join(folder, randomUUID()), join(folder, randomUUID())]
+  await mkdir(scratch)
+  const log = { error: () => {} }
+  const writer = await engine.openWriter({ kind, kinds: new Map([[kind.name, kind]]), dir: scratch, from: null, log })
+  try {
+    for (const change of changes) {
+      const [outcome] = await writer.apply([workOf(change)], writer.version + 1)
+      if (!outcome?.ok) throw new Error('the rows were refused', { cause: outcome?.error })
+    }
+    const { files } = await writer.snapshot(version)
+    return Object.fromEntries(files.map(({ name }) => [name, join(version, name)]))
+  } finally {
+    await writer.close()
+    await rm(scratch, { recursive: true })
+  }
+}
+
+/** Appends of parts that halve, so that they stay files of their own. */
+function inHalves([table, rows]: [string, readonly Row[]]): Change[] {
+  const changes: Change[] = []
+  for (let at = 0; at < rows.length; ) {
+    const next = at + Math.ceil((rows.length - at) * 0.6)
+    changes.push({ is: 'append', table, rows: rows.slice(at, next) })
+    at = next
+  }
+  return changes
+}
+
+async function imported(folder: string, selects: Readonly<Record<string, string>>): Promise<Change[]> {
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  try {
+    const changes: Change[] = []
+    for (const [table, select] of Object.entries(selects)) {
+      const path = join(folder, `${randomUUID()}.parquet`)
+      await new DuckDBSql(connection).run(`COPY (${select}) TO ${literal(path)} (FORMAT parquet)`)
+      changes.push({ is: 'import', table, mode: 'APPEND', source: { is: 'file', path, format: 'PARQUET' } })
+    }
+    return changes
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
+  }
+}
+
+const workOf = (change: Change): Work => ({
+  intentId: randomUUID(),
+  seq: 1n,
+  submittedAt: '2024-01-01T00:00:00.000000Z',
+  change,
+  signal: new AbortController().signal,
+  onStep: () => {},
+})

@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { describe, expect, test } from 'vitest'
-import { faultOf, refusalOf, SurroundingsError } from '../../src/engine/duckdb/errors.ts'
+import { faultOf, refusalOf } from '../../src/engine/duckdb/errors.ts'
 import { DuckDBSql } from '../../src/engine/duckdb/sql.ts'
+import { SurroundingsError } from '../../src/engine/surroundings-error.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
+import { arrow, engines } from './engines.ts'
 import { bakery, patientBakery } from './writer-faulty-kind.ts'
 import { resultOf, WriterModel } from './writer-model.ts'
 
@@ -104,10 +106,10 @@ describe('a full disk fails no intent', () => {
     }
   })
 
-  test('at the commit', async context => {
+  test.for(engines)('at the commit, $name', async (engine, context) => {
     await using disk = await smallDisk()
     if (!disk) return context.skip()
-    await using model = await WriterModel.open(bakery, { dir: disk.path })
+    await using model = await WriterModel.open(bakery, { engine, dir: disk.path })
     const append = (batch: number) => ({ is: 'append', table: 'batches', rows: rows(batch) }) as const
     const untilFull = async () => {
       for (let batch = 1; batch <= 10; batch++) resultOf((await model.apply(append(batch)))[0])
@@ -116,10 +118,10 @@ describe('a full disk fails no intent', () => {
     await expect(model.apply()).rejects.toThrow('broken')
   })
 
-  test('in making a snapshot', async context => {
+  test.for(engines)('in making a snapshot, $name', async (engine, context) => {
     await using disk = await smallDisk()
     if (!disk) return context.skip()
-    await using model = await WriterModel.open(bakery)
+    await using model = await WriterModel.open(bakery, { engine })
     await model.apply({ is: 'append', table: 'batches', rows: rows(1) })
     await writeFile(join(disk.path, 'fill'), Buffer.alloc(30 * 2 ** 20)).catch(() => {})
     await expect(model.writer.snapshot(join(disk.path, 'snapshot'))).rejects.toMatchObject(full)
@@ -145,4 +147,21 @@ test('a snapshot that is no database, or gone, is a fault of the surroundings', 
     const opening = WriterModel.open(bakery, { from: { 'model.duckdb': file } })
     await expect(opening).rejects.toMatchObject({ name: 'SurroundingsError' })
   }
+})
+
+test('a full disk does not stay with a writer on Arrow: the next one goes on from what was published', async context => {
+  await using disk = await smallDisk()
+  if (!disk) return context.skip()
+  const dir = join(disk.path, 'writer')
+  await mkdir(dir)
+  await using model = await WriterModel.open(bakery, { engine: arrow, dir })
+  const rows = (name: string, count: number) =>
+    Array.from({ length: count }, (_, row) => ({ name: `${name}-${row}-${'x'.repeat(1000)}`, loaves: row }))
+  resultOf((await model.apply({ is: 'append', table: 'batches', rows: rows('first', 10) }))[0])
+  const { files } = await model.snapshot()
+  const tooMany = model.apply({ is: 'append', table: 'batches', rows: rows('second', 40_000) })
+  await expect(tooMany).rejects.toMatchObject({ name: 'SurroundingsError', code: 'ENOSPC' })
+  await model.reopen(files)
+  resultOf((await model.apply({ is: 'append', table: 'batches', rows: rows('third', 10) }))[0])
+  expect(await model.rows('batches')).toEqual([...rows('first', 10), ...rows('third', 10)])
 })

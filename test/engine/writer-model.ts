@@ -2,14 +2,22 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DuckDBInstance } from '@duckdb/node-api'
-import { databaseOf } from '../../src/engine/duckdb/database.ts'
-import { DuckDBSql, quoted } from '../../src/engine/duckdb/sql.ts'
-import { type DuckDBWriter, type DuckDBWriterOptions, openDuckDBWriter } from '../../src/engine/duckdb/writer.ts'
-import type { Change, SnapshotFile, SnapshotFiles, TableRows, Work, WorkOutcome } from '../../src/engine/engine.ts'
+import type { DuckDBWriterOptions } from '../../src/engine/duckdb/writer.ts'
+import type {
+  Change,
+  SnapshotFile,
+  SnapshotFiles,
+  TableRows,
+  Work,
+  WorkOutcome,
+  Writer,
+} from '../../src/engine/engine.ts'
 import type { Kind } from '../../src/kinds/kind.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
+import { duckdb, type TestEngine } from './engines.ts'
+
+export { querySnapshot } from './engines.ts'
 
 export const SUBMITTED_AT = '2013-01-31T09:00:00.000000Z'
 
@@ -17,7 +25,8 @@ export const SUBMITTED_AT = '2013-01-31T09:00:00.000000Z'
 export class WriterModel implements AsyncDisposable {
   kind: Kind
   readonly path: string
-  writer: DuckDBWriter
+  writer: Writer
+  readonly #engine: TestEngine
   readonly #options: DuckDBWriterOptions
   /** Steps of the last batch, as `onStep` was told them. */
   steps: string[] = []
@@ -29,9 +38,11 @@ export class WriterModel implements AsyncDisposable {
   private constructor(
     options: DuckDBWriterOptions,
     path: string,
-    writer: DuckDBWriter,
+    writer: Writer,
     logged: { id: string; err: unknown }[],
+    engine: TestEngine,
   ) {
+    this.#engine = engine
     this.#options = options
     this.kind = options.kind
     this.logged = logged
@@ -41,7 +52,7 @@ export class WriterModel implements AsyncDisposable {
 
   static async open(
     kind: Kind,
-    more: Partial<DuckDBWriterOptions> & { readsKinds?: Kind[] } = {},
+    { engine = duckdb, ...more }: Partial<DuckDBWriterOptions> & { readsKinds?: Kind[]; engine?: TestEngine } = {},
   ): Promise<WriterModel> {
     const path = await mkdtemp(join(tmpdir(), 'teatree-writer-'))
     const logged: { id: string; err: unknown }[] = []
@@ -50,7 +61,7 @@ export class WriterModel implements AsyncDisposable {
     const kinds = new Map([kind, ...(more.readsKinds ?? [])].map(each => [each.name, each]))
     const options = { kind, kinds, dir, from: null, threads: 2, memoryBytes: 2 ** 30, log, ...more }
     try {
-      return new WriterModel(options, path, await openDuckDBWriter(options), logged)
+      return new WriterModel(options, path, await engine.openWriter(options), logged, engine)
     } catch (error) {
       await rm(path, { recursive: true })
       throw error
@@ -62,7 +73,7 @@ export class WriterModel implements AsyncDisposable {
     await this.writer.close()
     this.kind = kind
     const dir = await mkdtemp(join(this.path, 'scratch-'))
-    this.writer = await openDuckDBWriter({ ...this.#options, kind, dir, from })
+    this.writer = await this.#engine.openWriter({ ...this.#options, kind, dir, from })
   }
 
   work(change: Change, more: Partial<Work> = {}): Work {
@@ -106,7 +117,7 @@ export class WriterModel implements AsyncDisposable {
   async rows(table: string): Promise<Row[]> {
     const { dir, files } = await this.snapshot()
     try {
-      return await rowsOf(files, this.kind, table)
+      return await this.#engine.rows(files, this.kind, table)
     } finally {
       await rm(dir, { recursive: true })
     }
@@ -118,22 +129,8 @@ export class WriterModel implements AsyncDisposable {
   }
 }
 
-/** The rows of a table of a snapshot, by key. */
-export async function rowsOf(files: SnapshotFiles, kind: Kind, table: string): Promise<Row[]> {
-  const key = kind.tables.get(table)?.key.map(name => `${quoted(name)} NULLS LAST`) ?? []
-  return querySnapshot(files, `SELECT * FROM ${quoted(table)} ORDER BY ${key.join(', ')}`)
-}
-
-export async function querySnapshot(files: SnapshotFiles, text: string): Promise<Row[]> {
-  const instance = await DuckDBInstance.create(databaseOf(files), { access_mode: 'READ_ONLY' })
-  const connection = await instance.connect()
-  try {
-    return await new DuckDBSql(connection).all(text)
-  } finally {
-    connection.closeSync()
-    instance.closeSync()
-  }
-}
+/** The rows of a table of a snapshot on DuckDB, by key. */
+export const rowsOf = duckdb.rows
 
 /** The result of an outcome that must be a success. */
 export function resultOf(outcome: WorkOutcome | undefined): Row {

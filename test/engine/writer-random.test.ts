@@ -6,10 +6,11 @@ import type { Table } from '../../src/kinds/kind.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
 import { LONGER } from '../support/longer.ts'
+import { engines } from './engines.ts'
 import { orchard } from './reader-model.ts'
 import { Oracle } from './reader-oracle.ts'
 import { filterOn, rowsOf, tableOf } from './reader-plans.ts'
-import { rowsOf as rowsIn, WriterModel } from './writer-model.ts'
+import { WriterModel } from './writer-model.ts'
 
 type RowChange =
   | { is: 'append'; table: string; rows: Row[] }
@@ -114,25 +115,28 @@ const foundIn = (outcome: WorkOutcome): Found => {
   return { conflicts: outcome.error.cells.map(({ row }) => row) }
 }
 
-test('batches of changes leave the rows and have the outcomes that they would have one after the other', async () => {
-  await using model = await WriterModel.open(orchard)
-  const deleteAll = tables.map(({ name }): Change => ({ is: 'delete', table: name, where: ALL }))
-  await fc.assert(
-    fc.asyncProperty(someBatches, async batches => {
-      await model.apply(...deleteAll)
-      const expected = new RowsByKey()
-      for (const batch of batches) {
-        const outcomes = await model.apply(...batch)
-        expect(outcomes.map(foundIn)).toEqual(batch.map(change => expected.apply(change)))
-      }
-      const { files } = await model.snapshot()
-      for (const { name, key } of tables) {
-        const found = await rowsIn(files, orchard, name)
-        const byKey = (rows: Row[]) => new Map(rows.map(row => [JSON.stringify(key.map(each => row[each])), row]))
-        expect(found).toHaveLength(expected.rows(name).length)
-        expect(byKey(found)).toEqual(byKey(expected.rows(name)))
-      }
-    }),
-    { numRuns: 30 * LONGER },
-  )
-})
+test.each(engines)(
+  '$name: batches of changes leave the rows and have the outcomes that they would have one after the other',
+  async engine => {
+    await using model = await WriterModel.open(orchard, { engine })
+    const deleteAll = tables.map(({ name }): Change => ({ is: 'delete', table: name, where: ALL }))
+    await fc.assert(
+      fc.asyncProperty(someBatches, async batches => {
+        await model.apply(...deleteAll)
+        const expected = new RowsByKey()
+        for (const batch of batches) {
+          const outcomes = await model.apply(...batch)
+          expect(outcomes.map(foundIn)).toEqual(batch.map(change => expected.apply(change)))
+        }
+        const { files } = await model.snapshot()
+        for (const { name, key } of tables) {
+          const found = await engine.rows(files, orchard, name)
+          const byKey = (rows: Row[]) => new Map(rows.map(row => [JSON.stringify(key.map(each => row[each])), row]))
+          expect(found).toHaveLength(expected.rows(name).length)
+          expect(byKey(found)).toEqual(byKey(expected.rows(name)))
+        }
+      }),
+      { numRuns: 30 * LONGER },
+    )
+  },
+)

@@ -10,6 +10,7 @@ import { checkKind } from '../../src/kinds/check.ts'
 import type { KindDefinition } from '../../src/kinds/definition.ts'
 import { defineKind } from '../../src/kinds/index.ts'
 import type { Row } from '../../src/kinds/types.ts'
+import { engines } from './engines.ts'
 import { querySnapshot, refusedWith, resultOf, rowsOf, WriterModel } from './writer-model.ts'
 
 const definition = {
@@ -116,58 +117,12 @@ const wider = withTables({
   bays: { row: 'Bay', description: 'Bays', columns: { bay: 'INTEGER' }, key: ['bay'], writes: ['append'] },
 })
 
-describe('a kind that has changed since', () => {
-  test('by tables and nullable columns is taken up with the next version, by intents that fail too', async () => {
-    await using model = await WriterModel.open(garage)
-    await model.apply({ is: 'append', table: 'cars', rows: [car('A')] })
-    const { files } = await model.snapshot()
-    await using next = await WriterModel.open(wider, { from: files })
-    expect([next.writer.version, next.writer.hasAdditions]).toEqual([1, true])
-    const outcomes = await next.apply(
-      { is: 'update', table: 'cars', where: { is: 'and', of: [] }, set: { plate: null } },
-      { is: 'append', table: 'cars', rows: [car('B', { colour: 'red' })] },
-      // as a ledger has it from before
-      { is: 'append', table: 'cars', rows: [car('C')] },
-      { is: 'append', table: 'bays', rows: [{ bay: 1 }] },
-    )
-    expect(outcomes.map(({ ok }) => ok)).toEqual([false, true, true, true])
-    expect([next.writer.version, next.writer.hasAdditions]).toEqual([2, false])
-    const taken = await next.snapshot()
-    expect(await rowsOf(taken.files, wider, 'cars')).toEqual([
-      car('A', { colour: null }),
-      car('B', { colour: 'red' }),
-      car('C', { colour: null }),
-    ])
-    await using again = await WriterModel.open(wider, { from: taken.files })
-    expect(again.writer.hasAdditions).toBe(false)
-  })
-
-  test('by nothing but an empty batch makes the version in which it is taken up', async () => {
-    await using model = await WriterModel.open(garage)
-    const { files } = await model.snapshot()
-    await using next = await WriterModel.open(wider, { from: files })
-    await next.apply()
-    expect(await next.rows('bays')).toEqual([])
-  })
-
-  test('in any other way is KIND_CHANGED, and says what differs', async () => {
-    await using model = await WriterModel.open(garage)
-    const { files } = await model.snapshot()
-    const other = withTables({ cars: { ...cars, columns: { plate: 'VARCHAR', seats: 'BIGINT?' } } })
-    const opening = WriterModel.open(other, { from: files })
-    await expect(opening).rejects.toMatchObject({
-      code: 'KIND_CHANGED',
-      details: { differences: ['column cars.seats was INTEGER? and is BIGINT?', 'column cars.price is gone'] },
-    })
-  })
+const refTo = (files: SnapshotFiles, version: number): Change => ({
+  is: 'copy',
+  from: { alias: 'source', model: 'garage-1', kind: 'garage', version, files },
 })
 
-describe('a scenario', () => {
-  const refTo = (files: SnapshotFiles, version: number): Change => ({
-    is: 'copy',
-    from: { alias: 'source', model: 'garage-1', kind: 'garage', version, files },
-  })
-
+describe('a scenario on DuckDB', () => {
   test.each(['a base alone', 'a base and a WAL'])('begins with the files of its source, %s', async which => {
     await using source = await WriterModel.open(garage)
     await source.apply({ is: 'append', table: 'cars', rows: [car('A'), car('B')] })
@@ -186,35 +141,85 @@ describe('a scenario', () => {
     expect(await scenario.rows('cars')).toEqual([])
     expect(await rowsOf(files, garage, 'cars')).toEqual(before)
   })
+})
 
-  test('of the empty model begins empty', async () => {
-    await using scenario = await WriterModel.open(garage)
-    const [outcome] = await scenario.apply(refTo({}, 0))
-    expect(resultOf(outcome)).toEqual({ inserted: '0', updated: '0', deleted: '0' })
-    expect([await scenario.rows('cars'), scenario.writer.version]).toEqual([[], 1])
+describe.each(engines)('$name', engine => {
+  describe('a kind that has changed since', () => {
+    test('by tables and nullable columns is taken up with the next version, by intents that fail too', async () => {
+      await using model = await WriterModel.open(garage, { engine })
+      await model.apply({ is: 'append', table: 'cars', rows: [car('A')] })
+      const { files } = await model.snapshot()
+      await using next = await WriterModel.open(wider, { engine, from: files })
+      expect([next.writer.version, next.writer.hasAdditions]).toEqual([1, true])
+      const outcomes = await next.apply(
+        { is: 'update', table: 'cars', where: { is: 'and', of: [] }, set: { plate: null } },
+        { is: 'append', table: 'cars', rows: [car('B', { colour: 'red' })] },
+        // as a ledger has it from before
+        { is: 'append', table: 'cars', rows: [car('C')] },
+        { is: 'append', table: 'bays', rows: [{ bay: 1 }] },
+      )
+      expect(outcomes.map(({ ok }) => ok)).toEqual([false, true, true, true])
+      expect([next.writer.version, next.writer.hasAdditions]).toEqual([2, false])
+      const taken = await next.snapshot()
+      expect(await engine.rows(taken.files, wider, 'cars')).toEqual([
+        car('A', { colour: null }),
+        car('B', { colour: 'red' }),
+        car('C', { colour: null }),
+      ])
+      await using again = await WriterModel.open(wider, { engine, from: taken.files })
+      expect(again.writer.hasAdditions).toBe(false)
+    })
+
+    test('by nothing but an empty batch makes the version in which it is taken up', async () => {
+      await using model = await WriterModel.open(garage, { engine })
+      const { files } = await model.snapshot()
+      await using next = await WriterModel.open(wider, { engine, from: files })
+      await next.apply()
+      expect(await next.rows('bays')).toEqual([])
+    })
+
+    test('in any other way is KIND_CHANGED, and says what differs', async () => {
+      await using model = await WriterModel.open(garage, { engine })
+      const { files } = await model.snapshot()
+      const other = withTables({ cars: { ...cars, columns: { plate: 'VARCHAR', seats: 'BIGINT?' } } })
+      const opening = WriterModel.open(other, { engine, from: files })
+      await expect(opening).rejects.toMatchObject({
+        code: 'KIND_CHANGED',
+        details: { differences: ['column cars.seats was INTEGER? and is BIGINT?', 'column cars.price is gone'] },
+      })
+    })
   })
 
-  test('of a source whose kind has grown since has what it has got, too', async () => {
-    await using source = await WriterModel.open(garage)
-    await source.apply({ is: 'append', table: 'cars', rows: [car('A')] })
-    const { files } = await source.snapshot()
-    await using scenario = await WriterModel.open(wider)
-    resultOf((await scenario.apply(refTo(files, 1)))[0])
-    expect(await scenario.rows('cars')).toEqual([car('A', { colour: null })])
-    expect(await scenario.rows('bays')).toEqual([])
-  })
+  describe('a scenario', () => {
+    test('of the empty model begins empty', async () => {
+      await using scenario = await WriterModel.open(garage, { engine })
+      const [outcome] = await scenario.apply(refTo({}, 0))
+      expect(resultOf(outcome)).toEqual({ inserted: '0', updated: '0', deleted: '0' })
+      expect([await scenario.rows('cars'), scenario.writer.version]).toEqual([[], 1])
+    })
 
-  test('of a source that cannot be read as the kind is now is refused, and the model stays as it is', async () => {
-    await using source = await WriterModel.open(garage)
-    await source.apply({ is: 'append', table: 'cars', rows: [car('A')] })
-    const { files } = await source.snapshot()
-    const other = withTables({ cars: { ...definition.tables.cars, columns: { plate: 'VARCHAR', seats: 'BIGINT?' } } })
-    await using scenario = await WriterModel.open(other)
-    const held = { plate: 'Z', seats: '4' }
-    await scenario.apply({ is: 'append', table: 'cars', rows: [held] })
-    const [outcome, ...more] = await scenario.apply(refTo(files, 1))
-    expect([refusedWith(outcome).code, more]).toEqual(['KIND_CHANGED', []])
-    expect(await scenario.rows('cars')).toEqual([held])
+    test('of a source whose kind has grown since has what it has got, too', async () => {
+      await using source = await WriterModel.open(garage, { engine })
+      await source.apply({ is: 'append', table: 'cars', rows: [car('A')] })
+      const { files } = await source.snapshot()
+      await using scenario = await WriterModel.open(wider, { engine })
+      resultOf((await scenario.apply(refTo(files, 1)))[0])
+      expect(await scenario.rows('cars')).toEqual([car('A', { colour: null })])
+      expect(await scenario.rows('bays')).toEqual([])
+    })
+
+    test('of a source that cannot be read as the kind is now is refused, and the model stays as it is', async () => {
+      await using source = await WriterModel.open(garage, { engine })
+      await source.apply({ is: 'append', table: 'cars', rows: [car('A')] })
+      const { files } = await source.snapshot()
+      const other = withTables({ cars: { ...definition.tables.cars, columns: { plate: 'VARCHAR', seats: 'BIGINT?' } } })
+      await using scenario = await WriterModel.open(other, { engine })
+      const held = { plate: 'Z', seats: '4' }
+      await scenario.apply({ is: 'append', table: 'cars', rows: [held] })
+      const [outcome, ...more] = await scenario.apply(refTo(files, 1))
+      expect([refusedWith(outcome).code, more]).toEqual(['KIND_CHANGED', []])
+      expect(await scenario.rows('cars')).toEqual([held])
+    })
   })
 })
 

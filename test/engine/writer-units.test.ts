@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { singly, type Unit, unitsOf } from '../../src/engine/duckdb/batch-units.ts'
+import { singly, type Unit, unitsOf } from '../../src/engine/batch-units.ts'
 import type { Change, Work } from '../../src/engine/engine.ts'
 import { ALL } from '../../src/engine/plan.ts'
 
