@@ -1,16 +1,20 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { graphql } from '../src/commands/client.ts'
 import { median, ms, quantile, table, versionOf } from './figures.ts'
-import type { SubscribersOrder } from './peers/subscribers.ts'
+import { SubscriberProcess } from './peers/subscriber-process.ts'
 import { type BenchPlatform, createModel, importSales, startBenchPlatform } from './platform.ts'
+import { cpuSeconds, residentBytes, stop } from './processes.ts'
 import { salesCsv } from './sales.ts'
 
-const ROUNDS = 5
-/** Publications of a round. */
+const ROUNDS = 3
+/** Publications of a round, one after the other. */
 const PER_ROUND = 10
+/** Then so long as fast as they can be taken. */
+const FLOOD_MS = 3000
 const ROWS = 100_000
+/** Of many models, those in which something is published. */
+const PUBLISHED_IN = 100
 
 const INTENT = 'id seq status endedAt'
 const PAGE = `nodes { orderId line date siteId productId customerId salespersonId quantity amount }
@@ -27,108 +31,200 @@ interface Shape {
   models: number
   subscribers: number
 }
+const SHAPES = ['1', '100', '1000', '10000', '1000x10']
+
 interface Contestant {
   name: string
   process: ChildProcess
   url: string
   query: string
   models: readonly string[]
+  /** So many publications may be on their way in a flood: what keeps it busy. */
+  underWay: number
   /** Has something published in the model. */
   publish(model: string): Promise<void>
 }
-interface Taken {
-  /** From the publication to the receipt of each, in milliseconds. */
-  times: number[]
-  /** From the first publication of a round to the last receipt. */
-  rates: number[]
+
+/** One who is measured, with its subscribers. */
+interface Entrant {
+  contestant: Contestant
+  subscribers: SubscriberProcess
   bytesPerSubscriber: number
+  /** From the publication to the receipt of each, in milliseconds: one publication after the other. */
+  times: number[]
+  paced: Stretch[]
+  flood: Stretch[]
+  publications: number
 }
+
+/** What came, and what that cost. */
+interface Stretch {
+  seconds: number
+  messages: number
+  completions: number
+  bytes: number
+  checked: number
+  /** Of the process that serves; of the one that holds the subscriptions. */
+  cpu: number
+  clientCpu: number
+}
+
+const NOTE = `What is published comes by the same way as ever: Teatree takes a mutation over HTTP, its manager makes a version, the log of
+completions is read from PostgreSQL and the page of results from the version. The peer's payloads are handed to it in memory. So at few
+subscribers Teatree's rate is that of its versions, and "busy" says how much of a core its process then takes; the row of one subscriber
+says what a publication costs it, which is in all rows. What it is told of together is delivered in one message: "completions/s" counts
+what was told, "deliveries/s" messages. CPU is that of the serving process alone, of all its threads, without manager and PostgreSQL.
+`
 
 /**
  * Completions with the page of results that is shown, told to subscribers over WebSockets that a process of its own holds:
- * 100, 1,000 and 10,000 of one model (or as many as are named), and 10 each of 1,000 models. Beside it, in the same
- * run: graphql-ws with graphql-yoga's publish and subscribe, which is handed the same payloads.
+ * 1, 100, 1,000 and 10,000 of one model, and 10 each of 1,000 models; or as is said, `1000` or `50x20`. Beside it, in
+ * the same run and in turn: graphql-ws with graphql-yoga's publish and subscribe, which is handed the same payloads.
  */
 export async function run(args: string[]): Promise<void> {
-  const counts = args.length > 0 ? args.map(Number) : [100, 1000, 10_000]
-  const shapes = [
-    ...counts.map(subscribers => ({ models: 1, subscribers })),
-    ...(args.length > 0 ? [] : [{ models: 1000, subscribers: 10 }]),
-  ]
   process.stdout.write(
     `graphql-ws ${versionOf('graphql-ws')} · graphql-yoga ${versionOf('graphql-yoga')} · ws ${versionOf('ws')}\n`,
   )
   const figures: string[][] = []
-  for (const shape of shapes) {
+  for (const asked of args.length > 0 ? args : SHAPES) {
+    const shape = shapeOf(asked)
     await using stack = new AsyncDisposableStack()
     const platform = stack.use(await startBenchPlatform())
     const ours = await teatree(platform, shape)
     const stock = await stockSubscriptions(platform, ours.models)
     stack.defer(() => stop(stock.process))
-    const taken = new Map<Contestant, Taken>()
-    for (const contestant of [ours, stock]) taken.set(contestant, await measure(contestant, shape))
-    const rate = (of: Contestant) => median(taken.get(of)?.rates ?? [])
+    const entrants: Entrant[] = []
     for (const contestant of [ours, stock]) {
-      const { times = [], bytesPerSubscriber = 0 } = taken.get(contestant) ?? {}
-      figures.push([
-        `${shape.models} × ${shape.subscribers}: ${contestant.name}`,
-        rate(contestant).toFixed(0),
-        `${(rate(contestant) / rate(stock)).toFixed(2)}x`,
-        ms(quantile(times, 0.5)),
-        ms(quantile(times, 0.99)),
-        (bytesPerSubscriber / 1024).toFixed(1),
-      ])
+      const subscribers = stack.use(new SubscriberProcess())
+      entrants.push(await enter(contestant, subscribers, shape))
     }
+    for (let round = 0; round <= ROUNDS; round++)
+      for (const entrant of entrants) await measure(entrant, shape, round > 0)
+    figures.push(...rowsOf(shape, entrants))
   }
   process.stdout.write(
-    `\n${ROUNDS} rounds of ${PER_ROUND} publications, one after the other; rates are medians of the rounds, times over all\n\n${table(
-      ['models × subscribers', 'deliveries/s', '/ stock', 'p50 ms', 'p99 ms', 'KiB each'],
-      figures,
-    )}`,
+    `\n${NOTE}\n${ROUNDS} rounds, each of ${PER_ROUND} publications one after the other (CPU per delivery, p50 and p99 from publication to receipt) and ${FLOOD_MS} ms
+of as many as can be taken (the rates); medians of the rounds, times over all\n\n${table(HEADING, figures)}`,
   )
 }
 
-async function measure(
-  { process: serving, url, query, models, publish }: Contestant,
-  { subscribers }: Shape,
-): Promise<Taken> {
-  const clients = fork(new URL('peers/subscribers.ts', import.meta.url))
-  const order = async <T>(order: SubscribersOrder): Promise<T> => {
-    clients.send(order)
-    return (await once(clients, 'message'))[0] as T
-  }
-  try {
-    const before = await residentBytes(serving)
-    await order({ open: subscribers * models.length, url, query, variables: models.map(model => ({ model })) })
-    const bytesPerSubscriber = ((await residentBytes(serving)) - before) / (subscribers * models.length)
-    const taken: Taken = { times: [], rates: [], bytesPerSubscriber }
-    for (let round = 0; round <= ROUNDS; round++) {
-      let milliseconds = 0
-      for (let n = 0; n < PER_ROUND; n++) {
-        const model = models[(round * PER_ROUND + n) % models.length] ?? ''
-        await order({ await: subscribers })
-        const received = once(clients, 'message')
-        await publish(model)
-        const [{ times }] = (await received) as [{ times: number[] }]
-        milliseconds += Math.max(...times)
-        // The first round warms up.
-        if (round > 0) taken.times.push(...times)
-      }
-      if (round > 0) taken.rates.push((subscribers * PER_ROUND * 1000) / milliseconds)
+function shapeOf(asked: string): Shape {
+  const [, models = '1', subscribers = ''] = /^(?:(\d+)x)?(\d+)$/.exec(asked) ?? []
+  if (subscribers === '')
+    throw new Error(`not a shape: ${asked}; say 1000, or 50x20 for 20 subscribers of each of 50 models`)
+  return { models: Number(models), subscribers: Number(subscribers) }
+}
+
+async function enter(contestant: Contestant, subscribers: SubscriberProcess, shape: Shape): Promise<Entrant> {
+  const { process, url, query, models } = contestant
+  const before = await residentBytes(process)
+  await subscribers.open({ open: shape.subscribers, url, query, variables: models.map(model => ({ model })) })
+  const bytesPerSubscriber = ((await residentBytes(process)) - before) / (shape.subscribers * models.length)
+  return { contestant, subscribers, bytesPerSubscriber, times: [], paced: [], flood: [], publications: 0 }
+}
+
+/** A round; the first one warms up. */
+async function measure(entrant: Entrant, shape: Shape, counts: boolean): Promise<void> {
+  const paced = await stretch(entrant, shape, 1, ({ done }) => done === PER_ROUND)
+  const flood = await stretch(entrant, shape, entrant.contestant.underWay, ({ ms }) => ms >= FLOOD_MS)
+  if (!counts) return
+  entrant.times.push(...paced.times)
+  entrant.paced.push(paced)
+  entrant.flood.push(flood)
+}
+
+/** Publications, so many on their way at once, until it is enough, and all have come to all whom they are told. */
+async function stretch(
+  entrant: Entrant,
+  { subscribers: each }: Shape,
+  underWay: number,
+  isEnough: (so: { done: number; ms: number }) => boolean,
+): Promise<Stretch & { times: number[] }> {
+  const { contestant, subscribers } = entrant
+  const cpu = await cpuSeconds(contestant.process)
+  const clientCpu = await cpuSeconds(subscribers.process)
+  const began = performance.now()
+  let [published, whole] = [0, 0]
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const goOn = () => {
+    const ms = performance.now() - began
+    while (published - whole < underWay && !isEnough({ done: published, ms })) {
+      const model = contestant.models[entrant.publications++ % Math.min(PUBLISHED_IN, contestant.models.length)] ?? ''
+      published += 1
+      contestant.publish(model).catch(reject)
     }
-    await order({ close: true })
-    return taken
-  } finally {
-    await stop(clients)
+    if (published === whole) resolve()
   }
+  subscribers.onWhole = () => {
+    whole += 1
+    goOn()
+  }
+  goOn()
+  await subscribers.orFail(promise)
+  const seconds = (performance.now() - began) / 1000
+  const told = await subscribers.tell()
+  if (told.completions !== published * each)
+    throw new Error(`${contestant.name}: ${told.completions} completions were told, and not ${published * each}`)
+  return {
+    ...told,
+    seconds,
+    cpu: (await cpuSeconds(contestant.process)) - cpu,
+    clientCpu: (await cpuSeconds(subscribers.process)) - clientCpu,
+  }
+}
+
+const HEADING = [
+  'models × subscribers',
+  'CPU µs each',
+  '',
+  'deliveries/s',
+  '',
+  'completions/s',
+  '',
+  'busy',
+  'client',
+  'p50 ms',
+  'p99 ms',
+  'bytes',
+  'KiB/sub',
+]
+
+function rowsOf({ models, subscribers }: Shape, entrants: readonly Entrant[]): string[][] {
+  const figures = entrants.map(({ paced, flood }) => ({
+    cost: median(paced.map(({ cpu, messages }) => (cpu * 1e6) / messages)),
+    deliveries: median(flood.map(({ messages, seconds }) => messages / seconds)),
+    completions: median(flood.map(({ completions, seconds }) => completions / seconds)),
+    busy: median(flood.map(({ cpu, seconds }) => cpu / seconds)),
+    client: median(flood.map(({ clientCpu, seconds }) => clientCpu / seconds)),
+    bytes: median(paced.map(({ bytes, messages }) => bytes / messages)),
+  }))
+  const peer = figures.at(-1)
+  const times = (ratio: number | undefined) => `${ratio?.toFixed(2)}x`
+  return entrants.map(({ contestant, times: taken, bytesPerSubscriber }, index) => {
+    const { cost = 0, deliveries = 0, completions = 0, busy = 0, client = 0, bytes = 0 } = figures[index] ?? {}
+    return [
+      `${models} × ${subscribers}: ${contestant.name}`,
+      cost.toFixed(1),
+      times((peer?.cost ?? 0) / cost),
+      deliveries.toFixed(0),
+      times(deliveries / (peer?.deliveries ?? 0)),
+      completions.toFixed(0),
+      times(completions / (peer?.completions ?? 0)),
+      `${(busy * 100).toFixed(0)} %`,
+      `${(client * 100).toFixed(0)} %`,
+      ms(quantile(taken, 0.5)),
+      ms(quantile(taken, 0.99)),
+      bytes.toFixed(0),
+      (bytesPerSubscriber / 1024).toFixed(1),
+    ]
+  })
 }
 
 async function teatree(platform: BenchPlatform, { models }: Shape): Promise<Contestant> {
   const ids: string[] = []
   for (let n = 0; n < models; n++) ids.push(await createModel(platform.server, { kind: 'sales' }))
   // Those in which something is published.
-  for (const id of ids.slice(0, PER_ROUND * (ROUNDS + 1)))
-    await importSales(platform.server, id, salesCsv(ROWS / models))
+  for (const id of ids.slice(0, PUBLISHED_IN)) await importSales(platform.server, id, salesCsv(ROWS / models))
   let order = 0
   return {
     name: 'Teatree',
@@ -136,6 +232,7 @@ async function teatree(platform: BenchPlatform, { models }: Shape): Promise<Cont
     url: platform.url,
     query: QUERY,
     models: ids,
+    underWay: 64,
     async publish(model) {
       const text = 'mutation ($model: ID!, $rows: [SaleInput!]!) { appendSales(model: $model, rows: $rows) { id } }'
       await graphql(platform.server, text, { model, rows: [sale(++order)] })
@@ -171,6 +268,7 @@ async function stockSubscriptions(platform: BenchPlatform, models: readonly stri
     url,
     query: STOCK_QUERY,
     models,
+    underWay: 4,
     async publish(model) {
       const node = {
         id: crypto.randomUUID(),
@@ -186,16 +284,4 @@ async function stockSubscriptions(platform: BenchPlatform, models: readonly stri
 async function page({ server }: BenchPlatform, model: string): Promise<object> {
   const text = `query ($model: ID!) { salesModel(id: $model) { snapshot { version ${SALES} } } }`
   return (await graphql<{ salesModel: { snapshot: object } }>(server, text, { model })).salesModel.snapshot
-}
-
-async function residentBytes({ pid }: ChildProcess): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exit = once(child, 'exit')
-  child.kill('SIGTERM')
-  await exit
 }
