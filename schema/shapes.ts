@@ -150,7 +150,7 @@ export interface CompletionEvent extends SharedEvent {
   version: number
 }
 /** One value of the subscription to an intent; `traceparent` is the intent's. */
-export type IntentEvent = (SharedEvent & { intent: Intent; traceparent: string }) | { intent: null }
+export type IntentEvent = SharedEvent & ({ intent: Intent; traceparent: string } | { intent: null })
 /** One value of the subscription to the state of models. */
 export interface ModelsEvent extends SharedEvent {
   models: readonly Model[]

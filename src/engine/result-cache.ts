@@ -52,6 +52,17 @@ export class ResultCache {
     return (await found) as T
   }
 
+  /**
+   * The same, for one of very many who ask for it at once: without a signal to listen to, who goes away before it has been
+   * read says so himself. `result` is there at once where it is kept.
+   */
+  join<T extends object>(key: string, read: (signal: AbortSignal) => Promise<T>): Joined<T> {
+    const kept = this.#kept.get(key)
+    // Only ever what `read` gave for this key.
+    if (kept) return { result: kept as T, leave: () => {} }
+    return (this.#underWay.get(key) ?? this.#begin(key, read, '')).join() as Joined<T>
+  }
+
   /** What is kept under the key. */
   peek(key: string): object | undefined {
     return this.#kept.get(key)
@@ -72,35 +83,54 @@ export class ResultCache {
   }
 }
 
+/** A part in a read that several wait for. */
+export interface Joined<T> {
+  readonly result: T | Promise<T>
+  /** Not waited for any more; called at most once. */
+  leave(): void
+}
+
 /** A read that several wait for. */
 class SharedRead<T> {
   readonly #result: Promise<T>
   readonly #stop = new AbortController()
-  readonly #onLeft: () => void
+  readonly #onOver: () => void
+  readonly #joined: Joined<T>
   #waiting = 0
 
-  /** `onLeft` is called when nobody waits any more: it has been read, or is stopped, and nobody may join. */
-  constructor(read: (signal: AbortSignal) => Promise<T>, onLeft: () => void) {
-    this.#onLeft = onLeft
+  /** `onOver` is called when it has been read, or nobody waits any more and it is stopped: nobody may join then. */
+  constructor(read: (signal: AbortSignal) => Promise<T>, onOver: () => void) {
+    this.#onOver = onOver
     this.#result = read(this.#stop.signal)
+    this.#result.then(onOver, onOver)
+    this.#joined = { result: this.#result, leave: () => this.#leave() }
+  }
+
+  join(): Joined<T> {
+    this.#waiting += 1
+    return this.#joined
+  }
+
+  #leave(reason?: unknown): void {
+    this.#waiting -= 1
+    if (this.#waiting > 0) return
+    this.#onOver()
+    this.#stop.abort(reason)
   }
 
   async wait(signal?: AbortSignal): Promise<T> {
-    this.#waiting += 1
+    const { result } = this.join()
+    if (!signal) return result
     const gone = Promise.withResolvers<never>()
-    const leave = () => gone.reject(signal?.reason)
-    signal?.addEventListener('abort', leave, { once: true })
+    const leave = () => gone.reject(signal.reason)
+    signal.addEventListener('abort', leave, { once: true })
     try {
-      return await Promise.race([this.#result, gone.promise])
+      return await Promise.race([result, gone.promise])
     } finally {
-      signal?.removeEventListener('abort', leave)
-      this.#waiting -= 1
-      if (this.#waiting === 0) {
-        this.#onLeft()
-        this.#stop.abort(signal?.reason)
-        // When the last one has gone, nothing of it is left at work.
-        await this.#result.catch(() => {})
-      }
+      signal.removeEventListener('abort', leave)
+      this.#leave(signal.reason)
+      // When the last one has gone, nothing of it is left at work.
+      if (this.#waiting === 0) await this.#result.catch(() => {})
     }
   }
 }

@@ -27,6 +27,7 @@ export interface CompletionPage {
 const PAGE_BYTES = 4 << 20
 
 type Row = {
+  place: number
   position: bigint | null
   run: string | null
   oldest: bigint | null
@@ -34,26 +35,46 @@ type Row = {
   newestVersion: number
 } & Intent
 
-/** What comes after `from`, at most `limit`; null where the model is not there. */
+/** What is asked of a log: what comes after `from`, at most `limit`. */
+export interface PageAsked {
+  model: string
+  from: bigint
+  limit: number
+}
+
+/** A page for each that is asked; null where the model is not there. */
 export async function readCompletions(
   db: Pick<Database, 'again' | 'query'>,
-  model: string,
-  from: bigint,
-  limit: number,
-): Promise<CompletionPage | null> {
+  asked: readonly PageAsked[],
+): Promise<(CompletionPage | null)[]> {
   // One statement, so that log and version are of one moment: what the log tells of can be read at that version.
   const rows = await db.again<Row>(
-    `SELECT c.position, c.run, m.completions AS newest, m.version AS "newestVersion", ${columns.intent('c')},
+    `SELECT a.place::integer, c.position, c.run, m.completions AS newest, m.version AS "newestVersion", ${columns.intent('c')},
             (SELECT min(position) FROM completion WHERE model = m.id) AS oldest
-       FROM goal_model m LEFT JOIN LATERAL (
+       FROM unnest($1::text[], $2::bigint[], $3::integer[]) WITH ORDINALITY AS a (model, start, most, place)
+            JOIN goal_model m ON m.id = a.model AND m.deleted_at IS NULL
+            LEFT JOIN LATERAL (
               SELECT l.position, l.query_run AS run, i.*, sum(i.bytes) OVER (ORDER BY l.position) - i.bytes AS before
                 FROM completion l LEFT JOIN intent i ON i.id = l.intent
-               WHERE l.model = m.id AND l.position > $2 ORDER BY l.position LIMIT $3) c ON coalesce(c.before, 0) < ${PAGE_BYTES}
-      WHERE m.id = $1 AND m.deleted_at IS NULL ORDER BY c.position`,
-    [model, from, limit],
+               WHERE l.model = a.model AND l.position > a.start ORDER BY l.position LIMIT a.most) c ON coalesce(c.before, 0) < ${PAGE_BYTES}
+      ORDER BY a.place, c.position`,
+    [asked.map(({ model }) => model), asked.map(({ from }) => from), asked.map(({ limit }) => limit)],
   )
-  const [first] = rows
-  if (!first) return null
+  const runs = await findRuns(
+    db,
+    rows.flatMap(({ run }) => run ?? []),
+  )
+  const found = Map.groupBy(rows, ({ place }) => place)
+  return asked.map((log, index) => pageOf(log, found.get(index + 1), runs))
+}
+
+function pageOf(
+  { model, from }: PageAsked,
+  rows: readonly Row[] | undefined,
+  runs: ReadonlyMap<string, QueryRun>,
+): CompletionPage | null {
+  const first = rows?.[0]
+  if (!rows || !first) return null
   const { newest, newestVersion: version } = first
   const removed = first.oldest === null ? newest : first.oldest - 1n
   if (from < removed)
@@ -67,15 +88,13 @@ export async function readCompletions(
       reset: true,
       version,
     }
-  const runs = await findRuns(
-    db,
-    rows.flatMap(({ run }) => run ?? []),
+  const completions = rows.flatMap(
+    ({ place, position: at, run, oldest, newest, newestVersion, ...intent }): Completion[] => {
+      if (at === null) return []
+      const queryRun = run === null ? null : runs.get(run)
+      return [queryRun ? { position: at, intent: null, queryRun } : { position: at, intent, queryRun: null }]
+    },
   )
-  const completions = rows.flatMap(({ position: at, run, oldest, newest, newestVersion, ...intent }): Completion[] => {
-    if (at === null) return []
-    const queryRun = run === null ? null : runs.get(run)
-    return [queryRun ? { position: at, intent: null, queryRun } : { position: at, intent, queryRun: null }]
-  })
   const reached = completions.at(-1)?.position ?? from
   return {
     model,

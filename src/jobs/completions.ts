@@ -2,21 +2,24 @@ import { ResultCache } from '../engine/result-cache.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { listenForNotices, type Notice } from './channel.ts'
-import { type CompletionPage, readCompletions } from './completion-pages.ts'
+import { type CompletionPage, type PageAsked, readCompletions } from './completion-pages.ts'
 import { Followed } from './followed.ts'
 import { IntentLives } from './intent-lives.ts'
 import { throughOutages } from './outages.ts'
+import { type Most, Together } from './together.ts'
 import { Wakers, waking } from './wakers.ts'
 
 /** A wake-up that was lost costs at most this. */
 const POLL_MS = 1000
 /** Pages that those who follow the same log have in common. */
 const MAX_PAGES_BYTES = 32 << 20
+/** Pages of different logs, read by one statement: each may be large. */
+const READ_AT_ONCE: Most<unknown> = { items: 32, bytes: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
 
 /**
  * The logs of what has ended. The publishing transaction writes them; a subscription reads on from its position, and is
  * only woken by a notice, so that a lost wake-up, connection or process loses nothing. However many follow a log, it is
- * read once for all that are at the same position.
+ * read once for all that are at the same position, and many logs are read by one statement.
  *
  *   notice, or a head that moved ─▶ state of the log + 1 ─▶ all who follow it wake ─▶ one read for each position
  */
@@ -27,6 +30,10 @@ export class Completions {
   readonly #models = new Wakers()
   readonly #followed = new Followed<bigint>()
   readonly #listeners = new Set<(notice: Notice) => void>()
+  readonly #reads = new Together<PageAsked, CompletionPage | null>(async asked => {
+    const pages = await readCompletions(this.#db, asked)
+    return pages.map(value => ({ status: 'fulfilled', value }))
+  }, READ_AT_ONCE)
   readonly #pages = new ResultCache({ maxBytes: MAX_PAGES_BYTES })
   #timer: NodeJS.Timeout | undefined
   #looking = false
@@ -101,9 +108,9 @@ export class Completions {
     return row?.completions ?? null
   }
 
-  /** What comes after `position`, at most `limit`; null where the model is not there. */
-  read(model: string, position: bigint, limit: number): Promise<CompletionPage | null> {
-    return readCompletions(this.#db, model, position, limit)
+  /** What comes after `from`, at most `limit`; null where the model is not there. Who asks meanwhile is answered by the next query. */
+  read(model: string, from: bigint, limit: number): Promise<CompletionPage | null> {
+    return this.#reads.add({ model, from, limit })
   }
 
   /**

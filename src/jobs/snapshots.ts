@@ -63,7 +63,10 @@ export class Snapshots {
   async #look(model: string, at: SnapshotAt | null): Promise<Version | null> {
     if (at === null) return this.#newest(model)
     if ('version' in at) return this.#numbered(model, at.version)
-    if ('atLeast' in at) return this.#one(model, 'v.version = m.version AND v.version >= $2', at.atLeast)
+    if ('atLeast' in at) {
+      const newest = await this.#newest(model)
+      return newest.version >= at.atLeast ? newest : null
+    }
     if ('asOf' in at) return this.#asOf(model, at.asOf)
     const [intent] = isUuid(at.intent)
       ? await this.#db.query<{ model: string; version: number | null; ended: boolean }>(

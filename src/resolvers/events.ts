@@ -2,11 +2,10 @@ import type { EventResolvers } from '../../schema/resolvers.ts'
 import type { CompletionEvent, IntentEvent } from '../../schema/shapes.ts'
 import type { CompletionPage } from '../jobs/completion-pages.ts'
 import { noModel } from '../jobs/ledger.ts'
-import type { Services } from '../jobs/services.ts'
 import { completionCursor, completionPosition } from './completion-cursors.ts'
 import type { OperationContext } from './context.ts'
 import { badCursor } from './cursors.ts'
-import { eventStream } from './event-stream.ts'
+import { mapped } from './mapped.ts'
 import { checked } from './models.ts'
 import { pageSize } from './pages.ts'
 import { acquire } from './snapshot-source.ts'
@@ -25,7 +24,7 @@ export const events: EventResolvers = {
     if (newest === null) throw noModel(model)
     const start = after == null ? newest : completionPosition(model, after)
     if (start > newest) throw badCursor()
-    return eventStream(context, signal => followCompletions(context.services, { model, start, limit, signal }))
+    return mapped(completions.follow(model, start, limit, context.signal), completionEvent)
   },
 
   async completionSnapshot({ model: id, version }, context) {
@@ -33,7 +32,7 @@ export const events: EventResolvers = {
     return model && acquire(model, { atLeast: version }, 0, context)
   },
 
-  intent: (id, context) => eventStream(context, signal => followIntent(id, context, signal)),
+  intent: (id, context) => followIntent(id, context),
 
   async modelChanges({ ids, where, minIntervalMs }, context) {
     const filter = { ...checked(where ?? {}), ids: ids ?? null }
@@ -42,20 +41,18 @@ export const events: EventResolvers = {
     const there = ids ? await models.list({ ids }, { limit: ids.length }) : []
     const missing = ids?.find(id => !there.some(model => model.id === id))
     if (missing !== undefined) throw noModel(missing)
-    return eventStream(context, signal => context.services.modelChanges.follow({ filter, intervalMs }, signal))
+    return context.services.modelChanges.follow({ filter, intervalMs }, context.signal)
   },
 }
 
-async function* followCompletions(
-  { completions }: Pick<Services, 'completions'>,
-  { model, start, limit, signal }: { model: string; start: bigint; limit: number; signal: AbortSignal },
-): AsyncGenerator<CompletionEvent> {
-  for await (const page of completions.follow(model, start, limit, signal)) yield completionEvent(page)
-}
+/** The event of a page: all who are told of the page are told of the same. */
+const completionEvents = new WeakMap<CompletionPage, CompletionEvent>()
 
 function completionEvent(page: CompletionPage): CompletionEvent {
+  const there = completionEvents.get(page)
+  if (there) return there
   const { model, completions, from, position, hasNextPage, hasPreviousPage, reset, version } = page
-  return {
+  const event = {
     key: JSON.stringify([model, String(from), String(position), hasNextPage, hasPreviousPage, reset, version]),
     model,
     // Made only where the event is executed.
@@ -73,16 +70,14 @@ function completionEvent(page: CompletionPage): CompletionEvent {
     reset,
     version,
   }
+  completionEvents.set(page, event)
+  return event
 }
 
 /** The intent as it is, and at each change of what clients see of its life; null where there is none. */
-async function* followIntent(
-  id: string,
-  { services }: OperationContext,
-  signal: AbortSignal,
-): AsyncGenerator<IntentEvent> {
+async function* followIntent(id: string, { services, signal }: OperationContext): AsyncGenerator<IntentEvent> {
   const first = await services.ledger.intent(id)
-  if (!first) yield { intent: null }
+  if (!first) yield { intent: null, key: id }
   else
     for await (const { intent, state } of services.completions.intents.follow(first, signal))
       yield { intent, key: `${id} ${state}`, traceparent: intent.traceparent }

@@ -3,19 +3,23 @@ import {
   type ExecutionArgs,
   type ExecutionResult,
   executeSubscriptionEvent,
+  type GraphQLError,
   print,
   type ValidatedSubscriptionArgs,
   visit,
 } from 'graphql'
-import { ResultCache } from '../engine/result-cache.ts'
+import { type Joined, ResultCache } from '../engine/result-cache.ts'
 import type { Services } from '../jobs/services.ts'
 import { span } from '../platform/telemetry/index.ts'
-import { createContext, type OperationContext, type User } from '../resolvers/index.ts'
+import { createContext, type User } from '../resolvers/index.ts'
 
 /** Answers that several subscribers may still ask for. */
 const MAX_BYTES = 32 << 20
 /** So long they ask: who comes back to a log later is told of labels, files and links as they are by then. */
 const MAX_AGE_MS = 60_000
+
+/** An event of a subscription, executed: to be waited for, or no longer. */
+export type Delivery = Joined<ExecutionResult>
 
 /**
  * Executes the events of subscriptions, each in a context of its own. Events that hold the same are executed once for
@@ -23,30 +27,29 @@ const MAX_AGE_MS = 60_000
  */
 export class Deliveries {
   readonly #services: Services
+  readonly #shown: (error: unknown) => GraphQLError
   readonly #answers = new ResultCache({ maxBytes: MAX_BYTES, maxAgeMs: MAX_AGE_MS, isKept: isWhole })
 
-  constructor(services: Services) {
+  /** `shown` is what a client is shown of an error. */
+  constructor(services: Services, shown: (error: unknown) => GraphQLError) {
     this.#services = services
+    this.#shown = shown
   }
 
-  /** Executes events of one subscription. */
-  of(
-    args: ExecutionArgs,
-    validated: ValidatedSubscriptionArgs,
-    { signal, user }: OperationContext,
-  ): (event: ValidatedSubscriptionArgs) => Promise<ExecutionResult> {
+  /** Executes events of one subscription, as its source has them. */
+  of(args: ExecutionArgs, validated: ValidatedSubscriptionArgs, user: User | null): (event: unknown) => Delivery {
     const asked = askedOf(args, validated, user)
-    return event => {
-      const { key } = partsOf(event.rootValue)
-      const execute = (signal: AbortSignal) => this.#execute(event, signal, user)
-      return typeof key !== 'string' ? execute(signal) : this.#answers.get(`${key} ${asked}`, execute, signal)
-    }
+    return event =>
+      this.#answers.join(`${partsOf(event).key} ${asked}`, signal =>
+        this.#execute({ ...validated, rootValue: event }, signal, user),
+      )
   }
 
   async #execute(event: ValidatedSubscriptionArgs, signal: AbortSignal, user: User | null): Promise<ExecutionResult> {
     const contextValue = createContext(this.#services, { signal, user })
     try {
-      const result = await traced(event.rootValue, () => executeSubscriptionEvent({ ...event, contextValue }))
+      const executed = await traced(event.rootValue, () => executeSubscriptionEvent({ ...event, contextValue }))
+      const result = executed.errors ? { ...executed, errors: executed.errors.map(this.#shown) } : executed
       const { cursor } = partsOf(event.rootValue)
       if (typeof cursor === 'string') ids.set(result, cursor)
       return result

@@ -24,12 +24,14 @@ export function createGraphql(deps: {
   plugins: readonly Plugin[]
 }): GraphqlServer {
   const format = formatError(deps.log)
+  const shown = (error: unknown) => coded(format(error))
+  const deliveries = new Deliveries(deps.services, shown)
   return createYoga<Transport, Transport>({
     schema: deps.schema,
     graphqlEndpoint: GRAPHQL_PATH,
-    plugins: [useLimits(), ...deps.plugins, useOperations(deps.services), useCodes(), useEventIds()],
+    plugins: [useLimits(), ...deps.plugins, useOperations(deps.services, deliveries), useCodes(), useEventIds()],
     parserAndValidationCache: { documentCache: new DocumentCache(), errorCache: new DocumentCache() },
-    maskedErrors: { maskError: error => coded(format(error)) },
+    maskedErrors: { maskError: shown },
     // The page that we serve has no part of another host; a page of another host may not call us.
     graphiql: false,
     landingPage: false,
@@ -41,8 +43,7 @@ export function createGraphql(deps: {
   })
 }
 
-function useOperations(services: Services): Plugin<Transport> {
-  const deliveries = new Deliveries(services)
+function useOperations(services: Services, deliveries: Deliveries): Plugin<Transport> {
   return {
     onExecute: ({ setExecuteFn }) => setExecuteFn(args => run(services, args)),
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(args => follow({ services, deliveries }, args)),

@@ -4,14 +4,14 @@ import {
   type ExecutionResult,
   execute,
   getOperationAST,
-  mapSourceToResponseEvent,
   validateSubscriptionArgs,
 } from 'graphql'
 import type { Services } from '../jobs/services.ts'
 import { metrics, SpanKind, type SpanSettings, span } from '../platform/telemetry/index.ts'
-import { createContext, type OperationContext, type Reading, type User } from '../resolvers/index.ts'
+import { createContext, type Reading, type User } from '../resolvers/index.ts'
 import type { Deliveries } from './deliveries.ts'
 import { isLasting, isOfVersions } from './lasting.ts'
+import { Subscription } from './subscription.ts'
 
 /** What HTTP and WebSocket say of an operation, each in its own way. */
 export interface Transport {
@@ -19,6 +19,8 @@ export interface Transport {
   signal: AbortSignal
   /** Called before the answer, where it is of versions alone; `lasts` tells whether it never changes. */
   onOfVersions?(reading: Reading, lasts: () => boolean): void
+  /** Sends a result of a subscription; answers where that takes time. Left out: they are pulled. */
+  send?(result: ExecutionResult): Promise<void> | undefined
   /** Who asks. */
   user?: User | null
   /** The last event that one has seen who comes back. */
@@ -49,71 +51,46 @@ const foundAll = ({ data, errors }: ExecutionResult): boolean =>
 
 /**
  * Starts a subscription. It ends with the transport's signal or where the answer is returned, also while it waits for an
- * event.
+ * event. Where the transport sends, the answer has no results.
  */
 export async function follow(
   { services, deliveries }: { services: Services; deliveries: Deliveries },
   args: Arguments,
 ): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
   const transport = transportOf(args)
+  const { user = null, send } = transport
   const over = new AbortController()
-  const context = createContext(services, { ...transport, signal: AbortSignal.any([transport.signal, over.signal]) })
+  const end = () => over.abort()
+  const context = createContext(services, { ...transport, signal: over.signal })
   metrics.subscriptions.add(1)
-  const end = once(() => {
-    metrics.subscriptions.add(-1)
-    over.abort()
-    context.release()
-  })
-  context.signal.addEventListener('abort', end, { once: true })
+  over.signal.addEventListener(
+    'abort',
+    () => {
+      metrics.subscriptions.add(-1)
+      transport.signal.removeEventListener('abort', end)
+      context.release()
+    },
+    { once: true },
+  )
+  transport.signal.addEventListener('abort', end)
+  if (transport.signal.aborted) end()
   try {
     const validated = validateSubscriptionArgs({ ...args, contextValue: context })
     if (!('schema' in validated)) return ended(end, { errors: validated })
-    const source = await span(...traced(args, transport), () => createSourceEventStream(validated))
-    if (!(Symbol.asyncIterator in source)) return ended(end, source)
-    return endable(mapSourceToResponseEvent(validated, source, deliveries.of(args, validated, context)), end, context)
+    const events = await span(...traced(args, transport), () => createSourceEventStream(validated))
+    if (!(Symbol.asyncIterator in events)) return ended(end, events)
+    const source = events[Symbol.asyncIterator]()
+    const subscription = new Subscription({ source, execute: deliveries.of(args, validated, user), over })
+    return send ? subscription.sent(send) : subscription.results()
   } catch (error) {
     end()
     throw error
   }
 }
 
-/** Does it the first time that it is called, also where that calls it again. */
-function once(fn: () => void): () => void {
-  let isDone = false
-  return () => {
-    if (isDone) return
-    isDone = true
-    fn()
-  }
-}
-
 function ended(end: () => void, result: ExecutionResult): ExecutionResult {
   end()
   return result
-}
-
-/** The events, with `end` called once there are no more. A generator would only hear of its return between two events. */
-function endable(
-  events: AsyncGenerator<ExecutionResult, void, void>,
-  end: () => void,
-  { signal }: OperationContext,
-): AsyncIterableIterator<ExecutionResult> {
-  const close = async (): Promise<IteratorReturnResult<undefined>> => {
-    end()
-    await events.return()
-    return { done: true, value: undefined }
-  }
-  return {
-    async next() {
-      const next = await events.next()
-      // What was executed after the client had gone may be an error of that, which nobody should see.
-      return next.done || signal.aborted ? close() : next
-    },
-    return: close,
-    [Symbol.asyncIterator]() {
-      return this
-    },
-  }
 }
 
 function transportOf({ contextValue }: Arguments): Transport {

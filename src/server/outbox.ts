@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { metrics } from '../platform/telemetry/index.ts'
 
@@ -11,6 +12,12 @@ const TRY_AGAIN_LATER = 1013
 export interface OutboxLimits {
   slowMs?: number
   maxBytes?: number
+}
+
+/** A WebSocket, and the connection below it: messages that many are sent are written there, as they are in common. */
+export interface Receiver {
+  readonly socket: WebSocket
+  readonly connection: Duplex
 }
 
 /**
@@ -30,22 +37,33 @@ export class Outbox {
     this.#maxBytes = maxBytes
   }
 
-  /** Settles when it is out, so that a subscription goes no faster than its client reads; or when nobody reads any more. */
-  async send(socket: WebSocket, text: string): Promise<void> {
+  /**
+   * Sends a text, which may end in bytes that others are sent too. What settles does so when it is out, so that a subscription
+   * goes no faster than its client reads, or when nobody reads any more; undefined where it is out at once, as mostly.
+   */
+  send({ socket, connection }: Receiver, text: string, end: Buffer = NOTHING): Promise<void> | undefined {
     if (socket.readyState !== socket.OPEN) return
+    let onOut = () => {}
+    const begun = frame(text, end.length)
+    connection.cork()
+    connection.write(begun)
+    connection.write(end, () => onOut())
+    connection.uncork()
+    if (connection.writableLength === 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
     const slow = setTimeout(() => {
       metrics.sentAway.add(1, { reason: 'slow' })
       socket.close(TRY_AGAIN_LATER, 'Too slow: come back, and go on after your last cursor')
     }, this.#slowMs)
-    // Bytes, as they are held until they are taken: a text has fewer characters.
-    const bytes = Buffer.from(text)
-    this.#add(socket, bytes.length)
-    socket.send(bytes, { binary: false }, () => resolve())
+    const bytes = begun.length + end.length
+    onOut = () => {
+      clearTimeout(slow)
+      this.#add(socket, -bytes)
+      resolve()
+    }
+    this.#add(socket, bytes)
     this.#makeRoom()
-    await promise
-    clearTimeout(slow)
-    this.#add(socket, -bytes.length)
+    return promise
   }
 
   #add(socket: WebSocket, bytes: number): void {
@@ -62,4 +80,22 @@ export class Outbox {
       socket.terminate()
     }
   }
+}
+
+const NOTHING = Buffer.alloc(0)
+/** A text, whole in one frame, which servers do not mask (RFC 6455, 5.2). */
+const TEXT = 0x81
+
+/** The frame of a message, up to where its last `more` bytes begin. */
+function frame(text: string, more: number): Buffer {
+  const own = Buffer.byteLength(text)
+  const length = own + more
+  const head = length < 126 ? 2 : length < 1 << 16 ? 4 : 10
+  const bytes = Buffer.allocUnsafe(head + own)
+  bytes[0] = TEXT
+  bytes[1] = head === 2 ? length : head === 4 ? 126 : 127
+  if (head === 4) bytes.writeUInt16BE(length, 2)
+  if (head === 10) bytes.writeBigUInt64BE(BigInt(length), 2)
+  bytes.write(text, head)
+  return bytes
 }

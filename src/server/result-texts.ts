@@ -1,4 +1,5 @@
 const texts = new WeakMap<object, string>()
+const bytes = new WeakMap<object, Buffer>()
 
 /** The result as JSON: made once, however many are sent it. */
 export function textOf(result: object): string {
@@ -7,30 +8,16 @@ export function textOf(result: object): string {
   return text
 }
 
-/** What stands for a result in the text of a message. */
-const STAND_IN = 0
-
 /**
- * The messages of a WebSocket, each of which graphql-ws makes the text of: it is given something that stands for the result,
- * in whose place the text is put that all have in common. Between a message's text and its sending nothing else is made.
+ * The message that tells an operation's client of a result: a beginning of its own, and an end that all who are sent the result have in common.
  *
- *   {"id":"1","type":"next","payload":0}  ─▶  {"id":"1","type":"next","payload":{"data":…}}
+ *   {"id":"1","type":"next","payload":  {"data":…}}
  */
-export class MessageTexts {
-  #payload: string | null = null
+export const nextMessage = (id: string): string => `{"id":${JSON.stringify(id)},"type":"next","payload":`
 
-  standInFor(result: object): { data?: never; toJSON(): unknown } {
-    return {
-      toJSON: () => {
-        this.#payload = textOf(result)
-        return STAND_IN
-      },
-    }
-  }
-
-  whole(message: string): string {
-    const payload = this.#payload
-    this.#payload = null
-    return payload === null ? message : `${message.slice(0, -`${STAND_IN}}`.length)}${payload}}`
-  }
+/** Made once, however many are sent it. */
+export function endOf(result: object): Buffer {
+  const end = bytes.get(result) ?? Buffer.from(`${JSON.stringify(result)}}`)
+  bytes.set(result, end)
+  return end
 }

@@ -1,17 +1,18 @@
-import { type ExecutionArgs, GraphQLError, getOperationAST } from 'graphql'
+import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST } from 'graphql'
 import type { Context, ServerOptions, SubscribePayload } from 'graphql-ws'
 import { readTraceparent } from '../platform/telemetry/index.ts'
 import type { Caller } from './callers.ts'
 import { cancellable } from './cancellable.ts'
 import type { GraphqlServer } from './graphql.ts'
 import type { Transport } from './operations.ts'
-import type { MessageTexts } from './result-texts.ts'
+import { endOf, nextMessage } from './result-texts.ts'
 
 /** One WebSocket. */
 export interface Connection {
   /** The ids of its operations that end with one answer, which a shutdown waits for. */
   readonly answering: Set<string>
-  readonly texts: MessageTexts
+  /** Sends a message; see Outbox. */
+  send(text: string, end?: Buffer): Promise<void> | undefined
   /** Who it is of, told by its first message. */
   identify(params: Params): Promise<boolean>
   caller: Caller | null
@@ -35,15 +36,16 @@ export function operationsOver(graphql: GraphqlServer): ServerOptions<Params, Co
       const { signal, handle } = cancellable()
       context.subscriptions[id] = handle
       const parent = readTraceparent(text(payload.extensions?.traceparent)) ?? null
-      const args = prepare(graphql, payload, { signal, parent, user: context.extra.caller?.user ?? null })
+      const { extra } = context
+      const begun = nextMessage(id)
+      const send = (result: ExecutionResult) => extra.send(begun, endOf(result))
+      const args = prepare(graphql, payload, { signal, parent, user: extra.caller?.user ?? null, send })
       if (Array.isArray(args)) return args
-      if (getOperationAST(args.document, args.operationName)?.operation !== 'subscription')
-        context.extra.answering.add(id)
+      if (getOperationAST(args.document, args.operationName)?.operation !== 'subscription') extra.answering.add(id)
       return args
     },
     execute,
     subscribe,
-    onNext: ({ extra }, _id, _payload, _args, result) => extra.texts.standInFor(result),
     onComplete: ended,
     onError: ended,
   }

@@ -9,8 +9,7 @@ import { errorBody } from './answers.ts'
 import { atExpiry, type Identify } from './callers.ts'
 import { GRAPHQL_PATH, type GraphqlServer, MAX_REQUEST_BYTES } from './graphql.ts'
 import type { Guard } from './guard.ts'
-import type { Outbox } from './outbox.ts'
-import { MessageTexts } from './result-texts.ts'
+import type { Outbox, Receiver } from './outbox.ts'
 import { type Connection, operationsOver } from './websocket-operations.ts'
 
 /** How often it is seen whether a client is still there. */
@@ -53,7 +52,9 @@ export class WebSockets {
     socket.on('error', error => this.#log.debug({ err: error }, 'a connection broke'))
     try {
       this.#check(request)
-      this.#sockets.handleUpgrade(request, socket, head, connected => this.#opened(connected, request))
+      this.#sockets.handleUpgrade(request, socket, head, connected =>
+        this.#opened({ socket: connected, connection: socket }, request),
+      )
     } catch (error) {
       refuse(socket, error instanceof TeatreeError ? error : new TeatreeError('INTERNAL', 'A fault of the server.'))
     }
@@ -66,11 +67,12 @@ export class WebSockets {
       throw new TeatreeError('NOT_FOUND', `There is a WebSocket at ${GRAPHQL_PATH}, and nothing else to upgrade to.`)
   }
 
-  #opened(socket: WebSocket, { headers }: IncomingMessage): void {
+  #opened(receiver: Receiver, { headers }: IncomingMessage): void {
+    const { socket } = receiver
     let forget = () => {}
     const connection: Connection = {
       answering: new Set(),
-      texts: new MessageTexts(),
+      send: (text, end) => this.#outbox.send(receiver, text, end),
       caller: null,
       identify: async params => {
         connection.caller = await this.#identify({ headers, params })
@@ -87,7 +89,7 @@ export class WebSockets {
     const closed = this.#protocol.opened(
       {
         protocol: socket.protocol,
-        send: text => this.#outbox.send(socket, connection.texts.whole(text)),
+        send: text => connection.send(text),
         close: (code, reason) => socket.close(code, reason),
         onMessage: receive => socket.on('message', data => this.#received(socket, data, receive)),
       },

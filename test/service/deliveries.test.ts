@@ -1,4 +1,4 @@
-import { buildSchema, parse } from 'graphql'
+import { buildSchema, type GraphQLError, parse } from 'graphql'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Deliveries } from '../../src/server/deliveries.ts'
 import { follow } from '../../src/server/operations.ts'
@@ -24,7 +24,7 @@ test('an answer with an error is not given to those who ask again: the next one 
       yield { key: 'the same', event: { value } }
     },
   })
-  const deliveries = new Deliveries(api.services)
+  const deliveries = new Deliveries(api.services, error => error as GraphQLError)
   const answer = async () => {
     const { signal } = new AbortController()
     const args = { schema, document: parse('subscription { event { value } }'), contextValue: { signal } }

@@ -125,8 +125,8 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     links: new Links({ signatures, publicUrl: () => 'http://test' }),
   }
   const schema = makeSchema(services)
-  const deliveries = new Deliveries(services)
   const format = formatError(quiet)
+  const deliveries = new Deliveries(services, format)
   const shown = ({ data, errors }: ExecutionResult): { data?: Answer; errors?: Answer[] } => ({
     ...(data !== undefined && { data }),
     ...(errors && { errors: errors.map(error => format(error).toJSON()) }),

@@ -53,6 +53,31 @@ test('who goes away takes the read from nobody else; the last one stops it, and 
   await expect(results.get('a', read, AbortSignal.abort(new Error('gone before')))).rejects.toThrow('gone before')
 })
 
+test('who joins gets the read of those who wait, and is one of them until he leaves; what is kept is there at once', async () => {
+  const results = new ResultCache()
+  const { read, seen, end } = begun()
+  const gone = new AbortController()
+  const waits = results.get('a', read, gone.signal)
+  const [one, two] = [results.join('a', read), results.join('a', read)]
+  gone.abort(new Error('gone'))
+  await expect(waits).rejects.toThrow('gone')
+  one.leave()
+  expect(seen).toEqual({ count: 1, stopped: false })
+  end(rows(2))
+  expect(await two.result).toEqual(rows(2))
+  expect(results.join('a', read).result).toEqual(rows(2))
+})
+
+test('the last who leaves what he joined stops it, and the next begins anew', async () => {
+  const results = new ResultCache()
+  const { read, seen } = begun()
+  const joined = [results.join('a', read), results.join('a', read)]
+  for (const each of joined) each.leave()
+  expect(seen.stopped).toBe(true)
+  await expect(joined[0]?.result).rejects.toThrow()
+  expect(await results.join('a', async () => rows(1)).result).toEqual(rows(1))
+})
+
 test('what failed is tried again', async () => {
   const results = new ResultCache()
   const { read, fail } = begun()
