@@ -57,10 +57,11 @@ export class ResultCache {
    * read says so himself. `result` is there at once where it is kept.
    */
   join<T extends object>(key: string, read: (signal: AbortSignal) => Promise<T>): Joined<T> {
-    const kept = this.#kept.get(key)
+    const underWay = this.#underWay.get(key)
+    const kept = underWay ? undefined : this.#kept.get(key)
     // Only ever what `read` gave for this key.
     if (kept) return { result: kept as T, leave: () => {} }
-    return (this.#underWay.get(key) ?? this.#begin(key, read, '')).join() as Joined<T>
+    return (underWay ?? this.#begin(key, read, '')).join() as Joined<T>
   }
 
   /** What is kept under the key. */

@@ -3,7 +3,7 @@ import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { listenForNotices, type Notice } from './channel.ts'
 import { type CompletionPage, type PageAsked, readCompletions } from './completion-pages.ts'
-import { Followed } from './followed.ts'
+import { Followed, type FollowedThing } from './followed.ts'
 import { IntentLives } from './intent-lives.ts'
 import { throughOutages } from './outages.ts'
 import { type Most, Together } from './together.ts'
@@ -15,6 +15,14 @@ const POLL_MS = 1000
 const MAX_PAGES_BYTES = 32 << 20
 /** Pages of different logs, read by one statement: each may be large. */
 const READ_AT_ONCE: Most<unknown> = { items: 32, bytes: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
+
+/** A page that is being read. */
+interface Reading {
+  state: number
+  position: bigint
+  pageSize: number
+  read: Promise<{ page: CompletionPage | null }>
+}
 
 /**
  * The logs of what has ended. The publishing transaction writes them; a subscription reads on from its position, and is
@@ -35,6 +43,8 @@ export class Completions {
     return pages.map(value => ({ status: 'fulfilled', value }))
   }, READ_AT_ONCE)
   readonly #pages = new ResultCache({ maxBytes: MAX_PAGES_BYTES })
+  /** Of each log that is followed what is being read of it, last begun: nearly all who are woken ask for that. */
+  readonly #reading = new WeakMap<object, Reading>()
   #timer: NodeJS.Timeout | undefined
   #looking = false
   #stopListening: () => void = () => {}
@@ -127,17 +137,30 @@ export class Completions {
     using log = this.#followed.follow(model)
     using waker = waking([[this.#models, model]], signal)
     let position = after
-    const shared = () =>
-      this.#pages.get(`${model} ${log.state} ${position} ${pageSize}`, async () => ({
-        page: await this.read(model, position, pageSize),
-      }))
+    const read = () => this.#shared(model, log, position, pageSize)
     for (let first = true; !signal.aborted; first = false) {
-      const { page } = await throughOutages(shared, signal)
+      const { page } = await throughOutages(read, signal)
       if (!page) return
       if (first || page.completions.length > 0 || page.reset) yield page
       position = page.position
       if (!page.hasNextPage) await waker.woken()
     }
+  }
+
+  /** The page that all have in common who are at this position while the log is in this state. */
+  #shared(model: string, { thing, state }: FollowedThing, position: bigint, pageSize: number): Reading['read'] {
+    const there = this.#reading.get(thing)
+    if (there?.state === state && there.position === position && there.pageSize === pageSize) return there.read
+    const read = this.#pages.get(`${model} ${state} ${position} ${pageSize}`, async () => ({
+      page: await this.read(model, position, pageSize),
+    }))
+    const reading = { state, position, pageSize, read }
+    this.#reading.set(thing, reading)
+    const over = () => {
+      if (this.#reading.get(thing) === reading) this.#reading.delete(thing)
+    }
+    read.then(over, over)
+    return read
   }
 
   /** Holds `look` back until it answers true, or the time is over. True where it did. */

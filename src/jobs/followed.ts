@@ -2,6 +2,8 @@
 export interface FollowedThing extends Disposable {
   /** Another one each time that it may have changed: what is read of one state is the same for all. */
   readonly state: number
+  /** The same for all who follow it. */
+  readonly thing: object
 }
 
 interface Thing<Head> {
@@ -30,6 +32,7 @@ export class Followed<Head extends string | bigint> {
     this.#things.set(key, thing)
     thing.followers += 1
     return {
+      thing,
       get state() {
         return thing.state
       },

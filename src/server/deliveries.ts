@@ -30,6 +30,8 @@ export class Deliveries {
   readonly #shown: (error: unknown) => GraphQLError
   readonly #answers = new ResultCache({ maxBytes: MAX_BYTES, maxAgeMs: MAX_AGE_MS, isKept: isWhole })
 
+  #last: { event: unknown; asked: string; key: string } = { event: null, asked: '', key: '' }
+
   /** `shown` is what a client is shown of an error. */
   constructor(services: Services, shown: (error: unknown) => GraphQLError) {
     this.#services = services
@@ -40,9 +42,17 @@ export class Deliveries {
   of(args: ExecutionArgs, validated: ValidatedSubscriptionArgs, user: User | null): (event: unknown) => Delivery {
     const asked = askedOf(args, validated, user)
     return event =>
-      this.#answers.join(`${partsOf(event).key} ${asked}`, signal =>
+      this.#answers.join(this.#keyOf(event, asked), signal =>
         this.#execute({ ...validated, rootValue: event }, signal, user),
       )
+  }
+
+  /** Those who are told of an event ask one after the other, mostly the same: it is not put together for each of them. */
+  #keyOf(event: unknown, asked: string): string {
+    const last = this.#last
+    if (last.event !== event || last.asked !== asked)
+      this.#last = { event, asked, key: `${partsOf(event).key} ${asked}` }
+    return this.#last.key
   }
 
   async #execute(event: ValidatedSubscriptionArgs, signal: AbortSignal, user: User | null): Promise<ExecutionResult> {

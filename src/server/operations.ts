@@ -11,7 +11,7 @@ import { metrics, SpanKind, type SpanSettings, span } from '../platform/telemetr
 import { createContext, type Reading, type User } from '../resolvers/index.ts'
 import type { Deliveries } from './deliveries.ts'
 import { isLasting, isOfVersions } from './lasting.ts'
-import { Subscription } from './subscription.ts'
+import { OVER, Subscription } from './subscription.ts'
 
 /** What HTTP and WebSocket say of an operation, each in its own way. */
 export interface Transport {
@@ -60,7 +60,7 @@ export async function follow(
   const transport = transportOf(args)
   const { user = null, send } = transport
   const over = new AbortController()
-  const end = () => over.abort()
+  const end = () => over.abort(OVER)
   const context = createContext(services, { ...transport, signal: over.signal })
   metrics.subscriptions.add(1)
   over.signal.addEventListener(

@@ -43,11 +43,10 @@ export class Outbox {
    */
   send({ socket, connection }: Receiver, text: string, end: Buffer = NOTHING): Promise<void> | undefined {
     if (socket.readyState !== socket.OPEN) return
-    let onOut = () => {}
     const begun = frame(text, end.length)
     connection.cork()
     connection.write(begun)
-    connection.write(end, () => onOut())
+    if (end.length > 0) connection.write(end)
     connection.uncork()
     if (connection.writableLength === 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -56,12 +55,13 @@ export class Outbox {
       socket.close(TRY_AGAIN_LATER, 'Too slow: come back, and go on after your last cursor')
     }, this.#slowMs)
     const bytes = begun.length + end.length
-    onOut = () => {
+    this.#add(socket, bytes)
+    // Behind the message: so few ask to be called back.
+    connection.write(NOTHING, () => {
       clearTimeout(slow)
       this.#add(socket, -bytes)
       resolve()
-    }
-    this.#add(socket, bytes)
+    })
     this.#makeRoom()
     return promise
   }

@@ -61,11 +61,11 @@ export class Subscription {
       }
     } catch (error) {
       if (!this.#over.signal.aborted) {
-        this.#over.abort()
+        this.#over.abort(OVER)
         throw error
       }
     }
-    this.#over.abort()
+    this.#over.abort(OVER)
     return null
   }
 
@@ -80,7 +80,7 @@ export class Subscription {
     return {
       next,
       return: async () => {
-        this.#over.abort()
+        this.#over.abort(OVER)
         return DONE
       },
       [Symbol.asyncIterator]() {
@@ -89,5 +89,8 @@ export class Subscription {
     }
   }
 }
+
+/** Made once, since an error that is made takes longer than all that is done with it. */
+export const OVER = new DOMException('The subscription is over.', 'AbortError')
 
 const DONE: IteratorReturnResult<void> = { done: true, value: undefined }
