@@ -72,7 +72,7 @@ interface Stretch {
 const NOTE = `What is published comes by the same way as ever: Teatree takes a mutation over HTTP, its manager makes a version, the log of
 completions is read from PostgreSQL and the page of results from the version. The peer's payloads are handed to it in memory. So at few
 subscribers Teatree's rate is that of its versions, and "busy" says how much of a core its process then takes; the row of one subscriber
-says what a publication costs it, which is in all rows. What it is told of together is delivered in one message: "completions/s" counts
+says what a publication costs it, which is in all rows; "each more" is without it. What it is told of together is delivered in one message: "completions/s" counts
 what was told, "deliveries/s" messages. CPU is that of the serving process alone, of all its threads, without manager and PostgreSQL.
 `
 
@@ -86,6 +86,7 @@ export async function run(args: string[]): Promise<void> {
     `graphql-ws ${versionOf('graphql-ws')} · graphql-yoga ${versionOf('graphql-yoga')} · ws ${versionOf('ws')}\n`,
   )
   const figures: string[][] = []
+  const alone = new Map<string, number>()
   for (const asked of args.length > 0 ? args : SHAPES) {
     const shape = shapeOf(asked)
     await using stack = new AsyncDisposableStack()
@@ -100,7 +101,7 @@ export async function run(args: string[]): Promise<void> {
     }
     for (let round = 0; round <= ROUNDS; round++)
       for (const entrant of entrants) await measure(entrant, shape, round > 0)
-    figures.push(...rowsOf(shape, entrants))
+    figures.push(...rowsOf(shape, entrants, alone))
   }
   process.stdout.write(
     `\n${NOTE}\n${ROUNDS} rounds, each of ${PER_ROUND} publications one after the other (CPU per delivery, p50 and p99 from publication to receipt) and ${FLOOD_MS} ms
@@ -177,6 +178,8 @@ const HEADING = [
   'models × subscribers',
   'CPU µs each',
   '',
+  'each more',
+  '',
   'deliveries/s',
   '',
   'completions/s',
@@ -189,15 +192,26 @@ const HEADING = [
   'KiB/sub',
 ]
 
-function rowsOf({ models, subscribers }: Shape, entrants: readonly Entrant[]): string[][] {
+/** `alone`: the CPU time of a publication with one subscriber, in microseconds, by the contestant's name. */
+function rowsOf({ models, subscribers }: Shape, entrants: readonly Entrant[], alone: Map<string, number>): string[][] {
   const figures = entrants.map(({ paced, flood }) => ({
-    cost: median(paced.map(({ cpu, messages }) => (cpu * 1e6) / messages)),
+    cost: median(paced.map(costOf)),
     deliveries: median(flood.map(({ messages, seconds }) => messages / seconds)),
     completions: median(flood.map(({ completions, seconds }) => completions / seconds)),
     busy: median(flood.map(({ cpu, seconds }) => cpu / seconds)),
     client: median(flood.map(({ clientCpu, seconds }) => clientCpu / seconds)),
     bytes: median(paced.map(({ bytes, messages }) => bytes / messages)),
   }))
+  if (models === 1 && subscribers === 1)
+    for (const [index, { contestant }] of entrants.entries()) alone.set(contestant.name, figures[index]?.cost ?? 0)
+  /** What each subscriber past the first costs. Of few it would be lost in what publications differ by. */
+  const more = (index: number) => {
+    const first = alone.get(entrants[index]?.contestant.name ?? '')
+    if (first === undefined || subscribers < 1000) return Number.NaN
+    return ((figures[index]?.cost ?? 0) * subscribers - first) / (subscribers - 1)
+  }
+  const told = (figure: number, digits: number, unit = '') =>
+    Number.isNaN(figure) ? '' : figure.toFixed(digits) + unit
   const peer = figures.at(-1)
   const times = (ratio: number | undefined) => `${ratio?.toFixed(2)}x`
   return entrants.map(({ contestant, times: taken, bytesPerSubscriber }, index) => {
@@ -206,6 +220,8 @@ function rowsOf({ models, subscribers }: Shape, entrants: readonly Entrant[]): s
       `${models} × ${subscribers}: ${contestant.name}`,
       cost.toFixed(1),
       times((peer?.cost ?? 0) / cost),
+      told(more(index), 1),
+      told(more(figures.length - 1) / more(index), 2, 'x'),
       deliveries.toFixed(0),
       times(deliveries / (peer?.deliveries ?? 0)),
       completions.toFixed(0),
@@ -220,9 +236,18 @@ function rowsOf({ models, subscribers }: Shape, entrants: readonly Entrant[]): s
   })
 }
 
+/** Microseconds of CPU for each delivery. */
+const costOf = ({ cpu, messages }: Stretch): number => (cpu * 1e6) / messages
+
 async function teatree(platform: BenchPlatform, { models }: Shape): Promise<Contestant> {
   const ids: string[] = []
-  for (let n = 0; n < models; n++) ids.push(await createModel(platform.server, { kind: 'sales' }))
+  const maker = async () => {
+    while (ids.length < models) {
+      const place = ids.push('') - 1
+      ids[place] = await createModel(platform.server, { kind: 'sales' })
+    }
+  }
+  await Promise.all(Array.from({ length: 4 }, maker))
   // Those in which something is published.
   for (const id of ids.slice(0, PUBLISHED_IN)) await importSales(platform.server, id, salesCsv(ROWS / models))
   let order = 0

@@ -29,6 +29,11 @@ export class ModelFiles {
     return join(this.#root, 'clean', `${version}-${epoch}`)
   }
 
+  /** The folders that there are for clean files, by their names; what is on its way to be one is among them. */
+  async cleanDirs(): Promise<ReadonlySet<string>> {
+    return new Set(await readdir(join(this.#root, 'clean')).catch(() => []))
+  }
+
   /**
    * The files of a version by name; empty for version 0, which has none. SnapshotMissing for another without: its files
    * have been let go, and it must not be taken for empty.

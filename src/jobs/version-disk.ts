@@ -1,5 +1,5 @@
 import { lstat, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { ModelFiles } from './model-files.ts'
 
 /** What a version's files take on disk: bytes of blocks by inode, so that what several versions link to counts once. */
@@ -58,12 +58,15 @@ export class VersionDisk {
     const known = this.#uses.get(model)
     const now = new Map<string, Use>()
     const uses: { own: Use; all: Use }[] = []
+    // Of hundreds that are kept hardly any has one: they are not looked for one by one.
+    const clean = await files.cleanDirs()
     for (const { version, epoch } of versions) {
       const dir = files.versionDir(version, epoch)
       const own = known?.get(dir) ?? (await useOf(dir))
       // One whose files are not there may yet get them.
       if (own.size > 0) now.set(dir, own)
-      uses.push({ own, all: new Map([...own, ...(await useOf(files.cleanDir(version, epoch)))]) })
+      const cleanDir = files.cleanDir(version, epoch)
+      uses.push({ own, all: clean.has(basename(cleanDir)) ? new Map([...own, ...(await useOf(cleanDir))]) : own })
     }
     this.#uses.set(model, now)
     return uses
