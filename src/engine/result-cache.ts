@@ -98,12 +98,14 @@ class SharedRead<T> {
   readonly #onOver: () => void
   readonly #joined: Joined<T>
   #waiting = 0
+  #isOver = false
 
   /** `onOver` is called when it has been read, or nobody waits any more and it is stopped: nobody may join then. */
   constructor(read: (signal: AbortSignal) => Promise<T>, onOver: () => void) {
     this.#onOver = onOver
     this.#result = read(this.#stop.signal)
-    this.#result.then(onOver, onOver)
+    const over = () => this.#over()
+    this.#result.then(over, over)
     this.#joined = { result: this.#result, leave: () => this.#leave() }
   }
 
@@ -114,9 +116,15 @@ class SharedRead<T> {
 
   #leave(reason?: unknown): void {
     this.#waiting -= 1
-    if (this.#waiting > 0) return
-    this.#onOver()
+    if (this.#waiting > 0 || this.#isOver) return
+    this.#over()
     this.#stop.abort(reason)
+  }
+
+  #over(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#onOver()
   }
 
   async wait(signal?: AbortSignal): Promise<T> {
