@@ -231,7 +231,8 @@ function rowsOf({ models, subscribers }: Shape, entrants: readonly Entrant[], al
       ms(quantile(taken, 0.5)),
       ms(quantile(taken, 0.99)),
       bytes.toFixed(0),
-      (bytesPerSubscriber / 1024).toFixed(1),
+      // What few take is lost in what the process takes anyway.
+      models * subscribers < 100 ? '' : (bytesPerSubscriber / 1024).toFixed(1),
     ]
   })
 }
