@@ -5,6 +5,11 @@ export function mapped<T, U>(items: AsyncIterator<T, void>, map: (item: T) => U)
       const { done, value } = await items.next()
       return done ? { done, value: undefined } : { done: false, value: map(value) }
     },
+    // Who stops between two items would leave them where they are for ever, with all that they hold.
+    async return() {
+      await items.return?.()
+      return { done: true, value: undefined }
+    },
     [Symbol.asyncIterator]() {
       return this
     },
