@@ -15,14 +15,19 @@ export const hasUnarchivedPin = (model: string, version = 'p.version'): string =
             WHERE p.model = ${model} AND p.version = ${version} AND p.version > 0 AND w.kept AND NOT w.lost
               AND NOT EXISTS (SELECT FROM archive a WHERE a.model = p.model AND a.version = p.version AND a.state <> 'DAMAGED'))`
 
-/** Which of these models have lost versions, and which pinned ones without an archive. */
+/** SQL: intents wait in the model's line. What runs already has somebody who knows of it. */
+const hasWaiting = (model: string): string =>
+  `EXISTS (SELECT FROM intent i WHERE i.model = ${model} AND i.status = 'QUEUED')`
+
+/** Which of these models have intents that wait, which lost versions, and which pinned ones without an archive. */
 export function findChores(
   db: Queryable,
   models: readonly string[],
-): Promise<{ model: string; lost: boolean; pinned: boolean }[]> {
+): Promise<{ model: string; waits: boolean; lost: boolean; pinned: boolean }[]> {
   return db.query(
-    `SELECT m.id AS model, ${hasLost('m.id')} AS lost, ${hasUnarchivedPin('m.id')} AS pinned
-       FROM goal_model m WHERE m.id = ANY($1) AND (${hasLost('m.id')} OR ${hasUnarchivedPin('m.id')})`,
+    `SELECT m.id AS model, ${hasWaiting('m.id')} AS waits, ${hasLost('m.id')} AS lost, ${hasUnarchivedPin('m.id')} AS pinned
+       FROM goal_model m
+      WHERE m.id = ANY($1) AND (${hasWaiting('m.id')} OR ${hasLost('m.id')} OR ${hasUnarchivedPin('m.id')})`,
     [models],
   )
 }

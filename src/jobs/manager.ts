@@ -71,7 +71,10 @@ export class Manager {
   readonly #published = new Set<string>()
   /** By model: goes off when what is done behind its newest versions is to begin. */
   readonly #behind = new Map<string, NodeJS.Timeout>()
-  /** A notice is there long before the job that says the same is fetched; where it is lost, that wakes the line. */
+  /**
+   * A notice is there long before the job that says the same is fetched. Where it is lost, the next renewal finds what waits:
+   * pg-boss tells nobody of a job that starts later, and may itself look only every 30 seconds.
+   */
   readonly #stopNotices: Promise<() => void>
   #renewing: Promise<void> | null = null
   #isClosing = false
@@ -210,14 +213,15 @@ export class Manager {
     }
   }
 
-  /** What is asked of the models that are held, and comes over no queue. */
+  /** What is asked of the models that are held, and comes over no queue; and what waits, where nothing has told of it. */
   async #seeToChores(): Promise<void> {
     const held = this.#holdings.entries().flatMap(([model, { held, releasing }]) => (held && !releasing ? [model] : []))
     const models = [...held]
     if (models.length === 0) return
-    for (const { model, lost, pinned } of await findChores(this.#deps.db, models)) {
+    for (const { model, waits, lost, pinned } of await findChores(this.#deps.db, models)) {
       const holding = this.#holdings.get(model)
       if (!holding?.held || holding.releasing) continue
+      if (waits && !holding.held.line.busy) this.#wake(model)
       if (lost) holding.held.line.wakeForLost().catch(error => this.#lost(model, error))
       if (pinned) this.#archiver.request(model, holding.held.epoch)
     }

@@ -1,14 +1,8 @@
 import { expect, test } from 'vitest'
-import type { Transaction } from '../../src/platform/postgres.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { openLaunched } from '../support/launched.ts'
 import { trialsOn } from '../support/trials.ts'
-
-/** What is done in it is told to nobody. */
-const unheard = (tx: Transaction): Transaction => ({
-  ...tx,
-  query: async (text, values) => (text.includes("pg_notify('teatree'") ? [] : tx.query(text, values)),
-})
+import { unheard } from '../support/unheard.ts'
 
 test('a job that was lost, of which no notice came, is sent again, and its intent is applied once', {
   timeout: 120_000,

@@ -6,6 +6,7 @@ import type { SnapshotAt } from '../../src/jobs/snapshots.ts'
 import { comesTrue } from '../support/comes-true.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
+import { unheard } from '../support/unheard.ts'
 
 let managed: Managed
 beforeAll(async () => {
@@ -42,6 +43,19 @@ test('what is submitted is applied by the manager that holds the model, and each
   expect(await ordersOf(id)).toEqual(['A', 'C'])
   expect(await ordersOf(id, { version: 2 })).toEqual(['A', 'B', 'C'])
   expect(await ordersOf(id, { version: 1 })).toEqual(['A'])
+})
+
+test('a manager finds by itself what waits in a line that it holds, where neither notice nor job told of it', async () => {
+  const { id } = await managed.models.create({ kind: 'sales' })
+  await managed.startManager().hold(id)
+  expect(await managed.run(id, 'appendSales', orders('A'))).toMatchObject({ version: 1 })
+  const { id: intent } = await managed.db.transaction(async tx => {
+    const submission = { model: id, function: 'appendSales', arguments: orders('B'), alone: false }
+    const accepted = await managed.ledger.insert(unheard(tx), submission)
+    await tx.query('DELETE FROM pgboss.job WHERE id = $1', [accepted.id])
+    return accepted
+  })
+  expect(await managed.ended(intent)).toMatchObject({ status: 'PUBLISHED', version: 2, attempts: 1 })
 })
 
 test('intents that wait become one version, in their order, and each is told of its own outcome', async () => {
