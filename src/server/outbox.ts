@@ -74,10 +74,13 @@ export class Outbox {
   }
 
   #makeRoom(): void {
-    for (const socket of this.#unsent.keys()) {
-      if (this.#bytes <= this.#maxBytes) return
+    let tooMany = this.#bytes - this.#maxBytes
+    for (const [socket, bytes] of this.#unsent) {
+      if (tooMany <= 0) return
       metrics.sentAway.add(1, { reason: 'memory' })
       socket.terminate()
+      // They are given back in a moment, when all that wait for it have been told.
+      tooMany -= bytes
     }
   }
 }
