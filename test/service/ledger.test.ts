@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Leases } from '../../src/jobs/lease.ts'
-import type { Submission } from '../../src/jobs/ledger.ts'
+import { Ledger, type Submission } from '../../src/jobs/ledger.ts'
 import { giveBack, suspectsUpTo } from '../../src/jobs/take.ts'
+import { Database } from '../../src/platform/postgres.ts'
 import { type Control, openControl } from '../support/control.ts'
 import { takenBatch } from '../support/taken-batch.ts'
 
@@ -122,11 +123,12 @@ test('only a waiting intent can be cancelled, and what is cancelled is in the lo
   expect(page?.completions).toMatchObject([{ position: 1n, intent: { id: intent.id } }])
 })
 
-test('jobs wake a worker at once, and are settled with their intents', async () => {
+test('a job that is sent again wakes a worker at once, and jobs are settled with their intents', async () => {
   const { id } = await control.models.create({ kind: 'sales' })
   const woken = Promise.withResolvers<void>()
   const stop = await control.queue.work(id, async () => woken.resolve())
   const intent = await control.ledger.submit(append(id))
+  await control.queue.resend(id, intent.id)
   await woken.promise
   await stop()
   await control.db.transaction(tx => control.queue.settle(tx, id, [intent.id]))
@@ -134,4 +136,22 @@ test('jobs wake a worker at once, and are settled with their intents', async () 
     intent.id,
   ])
   expect(jobs).toEqual([])
+})
+
+test('what a connection keeps prepared does not grow with the models', async () => {
+  const { url, queue, models } = control
+  await using stack = new AsyncDisposableStack()
+  const db = stack.adopt(new Database({ url, name: 'one', connections: 1, onError: () => {} }), open => open.close())
+  const ledger = new Ledger(db, queue)
+  const prepared = async () => {
+    const { id } = await models.create({ kind: 'sales' })
+    const intent = await ledger.submit(append(id))
+    await db.transaction(tx => queue.settle(tx, id, [intent.id]))
+    return (await db.query('SELECT statement FROM pg_prepared_statements ORDER BY statement')).map(
+      ({ statement }) => statement,
+    )
+  }
+  const first = await prepared()
+  expect(first.length).toBeGreaterThan(0)
+  expect(await prepared()).toEqual(first)
 })
