@@ -12,8 +12,8 @@ const MAX_INTENTS_BYTES = 16 << 20
 /** An intent as it was in one state of its life. It is shared: nobody may change it. */
 export interface IntentMoment {
   intent: Intent
-  /** In this process, the same for all who are told of it. */
-  state: number
+  /** In this process, the same for all who are told of it; another for another moment. */
+  key: string
 }
 
 type Head = Pick<Intent, 'id' | 'status' | 'progress' | 'step'>
@@ -88,8 +88,10 @@ export class IntentLives {
       const { state } = followed
       const { intent } = await throughOutages(() => this.#read(id, state), signal)
       if (!intent) return
-      if (headOf(intent) !== seen) yield { intent, state }
-      seen = headOf(intent)
+      const head = headOf(intent)
+      // One that is too large to be kept is read anew, perhaps later than what it is in this state was last seen.
+      if (head !== seen) yield { intent, key: `${id} ${state} ${head}` }
+      seen = head
       if (intent.endedAt !== null) return
       await waker.woken()
     }

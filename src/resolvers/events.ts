@@ -79,6 +79,6 @@ async function* followIntent(id: string, { services, signal }: OperationContext)
   const first = await services.ledger.intent(id)
   if (!first) yield { intent: null, key: id }
   else
-    for await (const { intent, state } of services.completions.intents.follow(first, signal))
-      yield { intent, key: `${id} ${state}`, traceparent: intent.traceparent }
+    for await (const { intent, key } of services.completions.intents.follow(first, signal))
+      yield { intent, key, traceparent: intent.traceparent }
 }

@@ -77,3 +77,18 @@ test('who asks for the same intent at once is answered by few questions', async 
   const found = await Promise.all(Array.from({ length: 500 }, () => control.ledger.intent(intent.id)))
   expect(new Set(found).size).toBeLessThanOrEqual(2)
 })
+
+test('who is told of an intent as it is by now is not told what others were told of it, where it was too large to keep', async () => {
+  const { id: model } = await control.models.create({ kind: 'sales' })
+  const rows = [{ siteId: 'large', name: 'x'.repeat(2 << 20), region: null, country: null }]
+  const intent = await control.ledger.submit({ model, function: 'appendSites', arguments: { rows }, alone: false })
+  // No notice has reached this process yet.
+  const { intents } = new Completions(control.db)
+  const left = new AbortController()
+  const earlier = (await intents.follow(intent, left.signal).next()).value
+  await control.ledger.cancel(intent.id)
+  const later = (await intents.follow(intent, left.signal).next()).value
+  expect([earlier?.intent.status, later?.intent.status]).toEqual(['QUEUED', 'CANCELLED'])
+  expect(later?.key).not.toBe(earlier?.key)
+  left.abort()
+})
