@@ -50,8 +50,10 @@ export class Deliveries {
   /** Those who are told of an event ask one after the other, mostly the same: it is not put together for each of them. */
   #keyOf(event: unknown, asked: string): string {
     const last = this.#last
-    if (last.event !== event || last.asked !== asked)
-      this.#last = { event, asked, key: `${partsOf(event).key} ${asked}` }
+    if (last.event === event && last.asked === asked) return last.key
+    const { key } = partsOf(event)
+    if (typeof key !== 'string') throw new Error('an event of a subscription does not say what it is known by')
+    this.#last = { event, asked, key: `${key} ${asked}` }
     return this.#last.key
   }
 
