@@ -75,9 +75,9 @@ async function markGoing(db: Database, { model, epoch, keep }: Of): Promise<void
 
 /**
  * Removes what lies in a model's folders of the store and belongs to no archive: left by tries that were broken off. Only
- * below the newest archive, and of no version that may be archived at this moment.
+ * below the newest archive, and of no version that may be archived at this moment. Answers whether that was all that there is.
  */
-export async function sweepArchives({ db, objects, safe }: Deps, model: string): Promise<void> {
+export async function sweepArchives({ db, objects, safe }: Deps, model: string): Promise<boolean> {
   const found = await objectsBelow(objects, `${model}/`, model)
   // Asked after they were found: what is put from here on is not among them.
   const archives = await db.query<{ version: number; there: boolean; tables: ArchivedTable[] }>(
@@ -91,16 +91,22 @@ export async function sweepArchives({ db, objects, safe }: Deps, model: string):
   const referred = new Set(archives.flatMap(({ tables }) => tables.map(({ key }) => key)))
   const archived = new Set(archives.flatMap(({ version, there }) => (there ? [version] : [])))
   const atWork = new Set([...archives, ...kept].map(({ version }) => version)).difference(archived)
+  let isAll = true
   for (const [version, { manifests, tables }] of found) {
-    if (version >= newest || atWork.has(version)) continue
+    if (version >= newest) continue
+    if (atWork.has(version)) {
+      isAll = false
+      continue
+    }
     // The one that counts is that of the newest manager, and last.
     const strays = [...(archived.has(version) ? manifests.slice(0, -1) : manifests), ...tables]
     for (const key of strays) {
       if (referred.has(key)) continue
-      if (!safe(model)) return
+      if (!safe(model)) return false
       await objects.delete(key)
     }
   }
+  return isAll
 }
 
 interface Found {

@@ -127,10 +127,7 @@ export class Archiver {
     const version = await findToArchive(db, model, epoch)
     if (version) await this.#archiveVersion(version, epoch)
     await letArchivesGo(this.#deps, { model, epoch, keep })
-    if (!this.#swept.has(model)) {
-      await sweepArchives(this.#deps, model)
-      this.#swept.add(model)
-    }
+    if (!this.#swept.has(model) && (await sweepArchives(this.#deps, model))) this.#swept.add(model)
     // A pinned one, or the newest as it is by now: after the rest, so that all models have their turn.
     if (version && (await findToArchive(db, model, epoch))) this.#behind.set(model, epoch)
   }

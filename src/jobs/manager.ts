@@ -276,7 +276,11 @@ export class Manager {
     ;(await this.#stopNotices)()
     await this.#renewing
     await Promise.all([...this.#holdings.keys()].map(model => this.release(model)))
-    for (const timer of this.#behind.values()) clearTimeout(timer)
+    // What their next managers archive, these begin; but nobody else may come to let the versions go.
+    for (const [model, timer] of this.#behind) {
+      clearTimeout(timer)
+      this.#keeper.request(model)
+    }
     await this.#archiver.close()
     await this.#keeper.close()
   }
