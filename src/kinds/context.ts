@@ -26,10 +26,11 @@ export interface ReadModel {
 }
 
 /**
- * All that a function may know. Clock and randomness come from the intent, so that applying it again gives the same
- * rows; whatever else it reads is a version of a model that was written into the ledger before it began.
+ * What every function may know, whichever engine it is written for. Clock and randomness come from the intent, so that
+ * applying it again gives the same rows; whatever else it reads is a version of a model that was written into the ledger
+ * before it began.
  */
-export interface FunctionContext<A = Readonly<Record<string, unknown>>> {
+export interface IntentContext<A = Readonly<Record<string, unknown>>> {
   readonly args: A
   readonly intentId: string
   /** The function's own name. */
@@ -38,6 +39,12 @@ export interface FunctionContext<A = Readonly<Record<string, unknown>>> {
   readonly now: string
   /** Uniform in [0, 1), seeded by the intent's id. */
   random(): number
+  /** Aborted when nobody waits any more, or the function's time is over. */
+  readonly signal: AbortSignal
+}
+
+/** All that a function on DuckDB may know; the one on Arrow is in frames.ts. */
+export interface FunctionContext<A = Readonly<Record<string, unknown>>> extends IntentContext<A> {
   readonly sql: Sql
   /** The models it may read: those that its arguments name, and for a function with `runsOn` all reads of that kind. */
   readonly reads: readonly ReadModel[]
@@ -54,10 +61,9 @@ export interface FunctionContext<A = Readonly<Record<string, unknown>>> {
   ): Promise<number>
   /** One step of the algorithm: a span, a progress mark, and a place where an abort is noticed. */
   step<T>(name: string, fn: () => Promise<T>): Promise<T>
-  readonly signal: AbortSignal
 }
 
-/** What a query function may know: its arguments, the snapshot, and the versions of other models that its arguments name. */
+/** What a query function on DuckDB may know: its arguments, the snapshot, and the versions of other models that its arguments name. */
 export interface QueryContext<A = Readonly<Record<string, unknown>>> {
   readonly args: A
   readonly sql: Pick<Sql, 'all'>

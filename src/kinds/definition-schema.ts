@@ -64,7 +64,8 @@ const common = {
   timeoutSeconds: z.number().positive().max(86_400).optional(),
   check: code.optional(),
 }
-const implementedBy = (implementation: z.ZodType) => z.partialRecord(z.enum(ENGINE_NAMES), implementation)
+/** @param sql how it may be written for the engine of SQL */
+const implementedBy = (sql: z.ZodType) => z.strictObject({ DUCKDB: sql.optional(), ARROW: code.optional() })
 
 const definition = z.strictObject({
   name: z.string(),

@@ -1,4 +1,5 @@
 import type { EngineName, FunctionContext, QueryContext } from './context.ts'
+import type { FrameFunctionContext, FrameQueryContext, LazyDataFrame } from './frames.ts'
 import type { LogicalType, Value } from './types.ts'
 
 /** What a kind's author writes. `defineKind` checks it and makes a `Kind` of it (kind.ts). */
@@ -87,7 +88,13 @@ export interface FunctionSpec<A extends Arguments = Arguments> {
   runsOn?: string
   /** Refuses (TeatreeError BAD_VALUE) what the arguments alone show to be wrong. */
   check?: (args: ArgumentValues<A>) => void
-  engines: Readonly<Partial<Record<EngineName, FunctionImplementation<A>>>>
+  engines: FunctionImplementations<A>
+}
+
+/** For each engine by what it gives a function: SQL, or frames. Where there are several, they leave the same rows. */
+export interface FunctionImplementations<A extends Arguments = Arguments> {
+  readonly DUCKDB?: FunctionImplementation<A>
+  readonly ARROW?: (context: FrameFunctionContext<ArgumentValues<A>>) => Promise<Record<string, Value>>
 }
 
 /**
@@ -111,7 +118,13 @@ export interface QuerySpec<A extends Arguments = Arguments> {
   errors?: Readonly<Record<string, string>>
   timeoutSeconds?: number
   check?: (args: ArgumentValues<A>) => void
-  engines: Readonly<Partial<Record<EngineName, QueryImplementation<A>>>>
+  engines: QueryImplementations<A>
+}
+
+/** For each engine; where there are several, they give the same rows. */
+export interface QueryImplementations<A extends Arguments = Arguments> {
+  readonly DUCKDB?: QueryImplementation<A>
+  readonly ARROW?: (context: FrameQueryContext<ArgumentValues<A>>) => Promise<FrameAnswer>
 }
 
 /**
@@ -125,6 +138,13 @@ export type QueryImplementation<A extends Arguments = Arguments> =
 export interface QueryAnswer {
   select: string
   params: Readonly<Record<string, Value | readonly Value[]>>
+  orderBy: readonly string[]
+  page?: Readonly<Record<string, Value>>
+}
+
+/** The same of a query on Arrow: a frame with the row's columns, which nothing has computed yet. */
+export interface FrameAnswer {
+  frame: LazyDataFrame
   orderBy: readonly string[]
   page?: Readonly<Record<string, Value>>
 }

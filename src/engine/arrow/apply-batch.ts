@@ -4,13 +4,22 @@ import { placesOf, singly, type Unit, unitsOf } from '../batch-units.ts'
 import type { Work, WorkOutcome } from '../engine.ts'
 import { tableOf } from '../plan-tables.ts'
 import { rowsWritten } from '../row-counts.ts'
+import { faultOf, refusalOf } from './errors.ts'
+import type { FileChecks } from './file-checks.ts'
+import { runFunction } from './functions.ts'
 import { applyImport, type ImportContext } from './imports.ts'
 import { appendStage, deleteRows, type TableFiles, updateRows, upsertStage } from './row-writes.ts'
 import type { ScratchFile } from './scratch-files.ts'
 import { stageOf } from './stage.ts'
 
 /** What a batch is applied to. */
-export type BatchContext = Omit<ImportContext, 'tables'>
+export interface BatchContext extends Omit<ImportContext, 'tables'> {
+  /** Of what functions read of other models. */
+  checks: FileChecks
+  /** Is told what clients only learn the id of. */
+  onInternal(id: string, error: unknown): void
+}
+type UnitContext = BatchContext & ImportContext
 
 interface Applied {
   tables: TableFiles
@@ -46,7 +55,10 @@ export async function applyBatch(context: BatchContext, before: TableFiles, batc
 }
 
 /** @throws TeatreeError with which the unit's intents are refused, if there is more than one, each for itself */
-async function applyUnit(context: ImportContext, unit: Unit): Promise<Applied> {
+async function applyUnit(context: UnitContext, unit: Unit): Promise<Applied> {
+  if (unit.is === 'single' && unit.work.change.is === 'function') {
+    return applyFunction(context, unit.work, unit.work.change)
+  }
   if (unit.is === 'single') {
     const { table, files, result } = await applySingle(context, unit.work)
     return { tables: withFiles(context.tables, table, files), outcomes: [{ ok: true, result }] }
@@ -68,12 +80,27 @@ async function applyUnit(context: ImportContext, unit: Unit): Promise<Applied> {
   return { tables: withFiles(context.tables, table.name, files), outcomes }
 }
 
+async function applyFunction(
+  context: UnitContext,
+  work: Work,
+  change: Extract<Work['change'], { is: 'function' }>,
+): Promise<Applied> {
+  const { kind, signal, onInternal } = context
+  try {
+    const { tables, result } = await runFunction({ kind, work, change, signal, context })
+    return { tables, outcomes: [{ ok: true, result }] }
+  } catch (error) {
+    if (signal.aborted || faultOf(error) === 'surroundings') throw error
+    throw refusalOf(error, onInternal)
+  }
+}
+
 async function applySingle(
   context: ImportContext,
   work: Work,
 ): Promise<{ table: string; files: readonly ScratchFile[]; result: Row }> {
   const { change } = work
-  if (!('table' in change)) throw new TeatreeError('INTERNAL', 'a model on Arrow runs no functions')
+  if (!('table' in change)) throw new Error(`${change.is} is no change that is applied alone`)
   const table = tableOf(context.kind, change.table)
   const write = () => {
     if (change.is === 'update') return updateRows(context, table, change)

@@ -11,7 +11,7 @@ import { keyColumns } from './key-ranges.ts'
 import pl, { type DataFrame, type LazyDataFrame } from './polars.ts'
 import type { ScratchFile, ScratchFiles } from './scratch-files.ts'
 import { notNull, type Stage } from './stage.ts'
-import { selecting } from './where.ts'
+import { type Frames, selecting } from './where.ts'
 import { writeRows } from './write-rows.ts'
 
 const ROWS = pl.len().cast(pl.Int32).alias('_rows')
@@ -78,6 +78,18 @@ export async function replaceStage(
   for (const error of (await keyConflicts(table, stage, nothing)).values()) throw error
   const files = await writeRows(context, table, stage.rows, 0, stage.measured)
   return { files, counts: { ...NO_ROWS, inserted: rowsIn(files), deleted: rowsIn(filesOf(context, table)) } }
+}
+
+/** Removes the rows that have a key of the stage, of which nothing but the key is looked at. */
+export async function removeStage(
+  context: WriteContext,
+  table: Table,
+  stage: Stage,
+): Promise<{ files: readonly ScratchFile[]; counts: RowCounts }> {
+  const files = filesOf(context, table)
+  const there = await keysThere(context.scratch, table, files, stage)
+  const left = await withoutKeys(context, table, files, there)
+  return { files: left, counts: { ...NO_ROWS, deleted: there.height } }
 }
 
 /**
@@ -203,8 +215,8 @@ async function countsOfEach(table: Table, { rows, intents }: Stage, there: DataF
   })
 }
 
-/** The model's tables as they are by now, for filters that go through references. */
-const framesOf = (context: WriteContext) => ({
+/** The model's tables as they are by now. */
+export const framesOf = (context: WriteContext): Frames => ({
   kind: context.kind,
   frame: (name: string) => {
     const table = tableOf(context.kind, name)

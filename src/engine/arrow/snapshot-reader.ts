@@ -37,6 +37,7 @@ import { bytesOfRead } from './read-bytes.ts'
 import { arrowReadError } from './read-errors.ts'
 import { rowsIn } from './row-writes.ts'
 import type { Asked } from './rows.ts'
+import { unlessAborted } from './unless-aborted.ts'
 import type { VersionTables } from './version-tables.ts'
 import type { Frames } from './where.ts'
 
@@ -369,17 +370,4 @@ async function holding<T>(readers: readonly ArrowSnapshotReader[], read: () => P
   using held = new DisposableStack()
   for (const reader of readers) held.defer(reader.holdOpen())
   return await read()
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = () => aborted.reject(signal.reason)
-  if (signal.aborted) onAbort()
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    work.catch(() => {})
-  }
 }

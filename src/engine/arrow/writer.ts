@@ -1,16 +1,23 @@
 import { mkdir } from 'node:fs/promises'
 import type { Table } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
+import type { Log } from '../../platform/log.ts'
 import type { MadeSnapshot, SnapshotRef, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { SurroundingsError } from '../surroundings-error.ts'
 import { applyBatch } from './apply-batch.ts'
 import { anyRun, lastRun, merged } from './compaction.ts'
+import { FileChecks } from './file-checks.ts'
 import { type TableFile, writeManifest } from './manifest.ts'
 import { adoptVersion, emptyModel, type ModelState, tablesOfShape, withAdditions } from './model.ts'
 import { rowsIn } from './row-writes.ts'
 import { beginScenario } from './scenario.ts'
 import { ScratchFiles } from './scratch-files.ts'
+
+export interface ArrowWriterOptions extends WriterOptions {
+  /** Where a fault of a kind's function is told, of which clients learn the id alone. */
+  log: Pick<Log, 'error'>
+}
 
 /**
  * Opens the tables of a model for writing, in the empty folder `dir`.
@@ -18,7 +25,7 @@ import { ScratchFiles } from './scratch-files.ts'
  * @throws SnapshotDamaged where `from` is not what its checksums say
  * @throws SurroundingsError
  */
-export async function openArrowWriter(options: WriterOptions): Promise<ArrowWriter> {
+export async function openArrowWriter(options: ArrowWriterOptions): Promise<ArrowWriter> {
   const { kind, dir, from, checksums } = options
   const scratch = new ScratchFiles(dir)
   try {
@@ -37,16 +44,17 @@ export async function openArrowWriter(options: WriterOptions): Promise<ArrowWrit
  *   apply ──▶ files in the writer's folder, not synced ── snapshot: few small ones become one, synced ──▶ links in a version's folder
  */
 export class ArrowWriter implements Writer {
-  readonly #options: WriterOptions
+  readonly #options: ArrowWriterOptions
   readonly #scratch: ScratchFiles
   #state: ModelState
+  readonly #checks = new FileChecks()
   readonly #grownSince = new Map<string, number>()
   readonly #closing = new AbortController()
   #call: Promise<unknown> | undefined
   #isBroken = false
   #closed: Promise<void> | undefined
 
-  constructor(options: WriterOptions, scratch: ScratchFiles, state: ModelState) {
+  constructor(options: ArrowWriterOptions, scratch: ScratchFiles, state: ModelState) {
     this.#options = options
     this.#scratch = scratch
     this.#state = state
@@ -117,20 +125,20 @@ export class ArrowWriter implements Writer {
   }
 
   async #apply(work: readonly Work[], version: number, signal: AbortSignal): Promise<WorkOutcome[]> {
-    const { kind, kinds, dir } = this.#options
+    const { kind, kinds, dir, log } = this.#options
+    const onInternal = (id: string, err: unknown) => log.error({ err, id }, 'an intent failed by a fault of its kind')
     this.#state = withAdditions(this.#state, kind)
-    const { tables, outcomes } = await applyBatch(
-      { scratch: this.#scratch, kind, kinds, dir, signal },
-      this.#state.tables,
-      work,
-    )
+    const before = this.#state.tables
+    const context = { scratch: this.#scratch, kind, kinds, dir, signal, checks: this.#checks, onInternal }
+    const { tables, outcomes } = await applyBatch(context, before, work)
     this.#state = { ...this.#state, tables }
-    for (const [index, { change }] of work.entries()) {
-      const outcome = outcomes[index]
-      if (!outcome) throw new Error(`the intent at place ${index} of the batch has no outcome`)
-      if (!outcome.ok || !('table' in change)) continue
-      const { updated, deleted } = outcome.result
-      if (Number(updated) > 0 || Number(deleted) > 0) this.#grownSince.set(change.table, version)
+    for (const [name, files] of tables) {
+      // What only adds rows adds files.
+      const isGrown = (before.get(name) ?? []).every((file, place) => files[place]?.name === file.name)
+      if (!isGrown) this.#grownSince.set(name, version)
+    }
+    for (const place of work.keys()) {
+      if (!outcomes[place]) throw new Error(`the intent at place ${place} of the batch has no outcome`)
     }
     return outcomes
   }

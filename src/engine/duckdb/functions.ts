@@ -3,14 +3,18 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import type { FunctionContext, ReadModel } from '../../kinds/context.ts'
 import type { Kind, KindFunction } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
-import { parseWhere } from '../../kinds/where.ts'
-import { ERRORS, TeatreeError } from '../../platform/errors.ts'
-import { span } from '../../platform/telemetry/index.ts'
 import { declaredRow } from '../declared-row.ts'
-import type { Change, Work } from '../engine.ts'
-import { ALL } from '../plan.ts'
+import {
+  calledFunction,
+  type FunctionCall,
+  filterOf,
+  functionStep,
+  intentContext,
+  sameKeyTwice,
+  timeLimit,
+  undeclared,
+} from '../function-calls.ts'
 import { tableOf } from '../plan-tables.ts'
-import { seededRandom } from '../seeded-random.ts'
 import { faultOf } from './errors.ts'
 import { FunctionSql } from './function-sql.ts'
 import { interruptible } from './interruptible.ts'
@@ -20,14 +24,10 @@ import { sqlArguments } from './sql-arguments.ts'
 import { keyList } from './stage.ts'
 import { compileFilter, ParameterSink } from './where-sql.ts'
 
-/** What a function runs with; `signal` stops it, besides its time limit. */
-export interface FunctionRun {
+/** What a function runs with. */
+export interface FunctionRun extends FunctionCall {
   connection: DuckDBConnection
-  kind: Kind
-  work: Work
-  change: Extract<Change, { is: 'function' }>
   reads: readonly ReadModel[]
-  signal: AbortSignal
 }
 
 /**
@@ -37,9 +37,8 @@ export interface FunctionRun {
  * @throws the signal's reason; else an error whose fault errors.ts tells
  */
 export async function runFunction(run: FunctionRun): Promise<Row> {
-  const { connection, kind, change, signal } = run
-  const spec = kind.functions.get(change.name)
-  if (!spec) throw new Error(`kind ${kind.name} has no function ${change.name}`)
+  const { connection, kind, signal } = run
+  const spec = calledFunction(run)
   using limit = timeLimit(spec)
   const sql = new FunctionSql(connection)
   const stopped = AbortSignal.any([signal, limit.signal])
@@ -71,13 +70,6 @@ async function answerOf(spec: KindFunction, context: FunctionContext, sql: Funct
   }
 }
 
-/** Clients can only know the codes that the function declares, and the platform's: any other is a fault of the kind. */
-function undeclared({ name, errors }: KindFunction, error: unknown): Error | null {
-  if (!(error instanceof TeatreeError)) return null
-  if (Object.hasOwn(ERRORS, error.code) || Object.hasOwn(errors ?? {}, error.code)) return null
-  return new Error(`function ${name} refused with ${error.code}, which it does not declare`, { cause: error })
-}
-
 async function implementation(spec: KindFunction, context: FunctionContext, sql: FunctionSql): Promise<unknown> {
   const implementation = spec.engines.DUCKDB
   if (!implementation) throw new Error(`function ${spec.name} has no implementation for DuckDB`)
@@ -90,22 +82,17 @@ async function implementation(spec: KindFunction, context: FunctionContext, sql:
 }
 
 function contextOf(run: FunctionRun, sql: FunctionSql, signal: AbortSignal): FunctionContext {
-  const { kind, work, change, reads } = run
+  const { kind, reads } = run
   let filters = 0
   return {
-    args: change.args,
-    intentId: work.intentId,
-    name: change.name,
-    now: work.submittedAt,
-    random: seededRandom(work.intentId),
+    ...intentContext(run, signal),
     sql,
     reads,
     where(name, filter) {
-      const table = tableOf(kind, name)
       filters += 1
       const params = new ParameterSink(`where${filters}_`)
-      const parsed = filter === null || filter === undefined ? ALL : parseWhere(kind, table, filter)
-      return { text: compileFilter(table, kind, parsed, OWN_TABLES, params), params: params.params }
+      const text = compileFilter(tableOf(kind, name), kind, filterOf(kind, name, filter), OWN_TABLES, params)
+      return { text, params: params.params }
     },
     update(name, { set, where, params }) {
       const table = tableOf(kind, name)
@@ -113,27 +100,8 @@ function contextOf(run: FunctionRun, sql: FunctionSql, signal: AbortSignal): Fun
       if (stranger !== undefined) throw new Error(`table ${name} has no column ${stranger}`)
       return sql.update(table, new Map(Object.entries(set)), where, params ?? {})
     },
-    async step(name, fn) {
-      signal.throwIfAborted()
-      work.onStep(name, null)
-      const attributes = { 'teatree.function': change.name, 'teatree.step': name }
-      const result = await span(`step ${name}`, { attributes }, fn)
-      signal.throwIfAborted()
-      return result
-    },
-    signal,
+    step: (name, fn) => functionStep(run, signal, name, fn),
   }
-}
-
-/** Aborts when the function's time is over. */
-function timeLimit({ name, timeoutSeconds }: KindFunction): { signal: AbortSignal } & Disposable {
-  const limit = new AbortController()
-  const message = `${name} was not done within its time limit of ${timeoutSeconds} s`
-  const timer = setTimeout(
-    () => limit.abort(new TeatreeError('FUNCTION_TIMEOUT', message)),
-    Math.min(timeoutSeconds * 1000, 2 ** 31 - 1),
-  )
-  return { signal: limit.signal, [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
 /** To be looked for only where there may be one: DuckDB lists some thousand functions of its own, which takes it longer than most work. */
@@ -147,7 +115,7 @@ async function checkKeys(sql: FunctionSql, kind: Kind, { name }: KindFunction): 
     const [twice] = await sql.all(
       `SELECT 1 FROM ${quoted(table.name)} GROUP BY ${keyList(table)} HAVING count(*) > 1 LIMIT 1`,
     )
-    if (twice) throw new Error(`function ${name} has left two rows with the same key in ${table.name}`)
+    if (twice) throw sameKeyTwice(name, table.name)
   }
 }
 

@@ -1,0 +1,63 @@
+import type { Column, Table } from '../../kinds/kind.ts'
+import { type TypeName, typeName } from '../../kinds/types.ts'
+import { variantOf } from './canonical-rows.ts'
+import { polarsType } from './columns.ts'
+import pl, { type DataFrame, type DataType, type Expr, type LazyDataFrame } from './polars.ts'
+import { notNull, type Stage, stageOfFrame } from './stage.ts'
+
+/** Which other types become the column's without losing anything: others would be rounded, or cut off, without a word. */
+const WHOLE = ['Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64']
+const LOSSLESS: Partial<Record<TypeName, readonly string[]>> = { INTEGER: WHOLE, BIGINT: WHOLE, VARCHAR: ['String'] }
+
+/**
+ * A frame that a function writes to a table, computed and with all columns of the table: what it leaves out is null.
+ * @param by whose fault it is, in errors: `function computeGoals`
+ * @throws TeatreeError BAD_VALUE where there is null in a column that is not nullable
+ * @throws Error where a column is none of the table's, or not of its type: a fault of the kind
+ */
+export async function stageOfWritten(by: string, table: Table, frame: LazyDataFrame): Promise<Stage> {
+  const computed = await frame.collect()
+  const stranger = computed.columns.find(name => !table.columns.has(name))
+  if (stranger !== undefined)
+    throw new Error(`${by} writes a column ${stranger}, which table ${table.name} does not have`)
+  const columns = [...table.columns.values()]
+  const rows = fitted(by, table, computed, columns)
+  const nulls = columns.filter(({ nullable }) => !nullable).map(({ name }) => pl.col(name).isNull().any().alias(name))
+  const [found] = computed.height > 0 && nulls.length > 0 ? (await rows.select(nulls).collect()).toRecords() : []
+  for (const [name, isThere] of Object.entries(found ?? {})) if (isThere) throw notNull(table, name)
+  return stageOfFrame(table, numbered(rows))
+}
+
+/** The keys in a frame, which may have other columns too. */
+export async function stageOfKeys(by: string, table: Table, frame: LazyDataFrame): Promise<Stage> {
+  const computed = await frame.select(...table.key).collect()
+  const columns = table.key.flatMap(name => table.columns.get(name) ?? [])
+  return stageOfFrame(table, numbered(fitted(by, table, computed, columns).unique({ maintainOrder: true })))
+}
+
+const numbered = (rows: LazyDataFrame): LazyDataFrame => {
+  const row = pl.col('_row').cast(pl.Int64).add(pl.lit(1).cast(pl.Int64)).alias('_row')
+  return rows.withRowIndex('_row').withColumns(row, pl.lit(null).cast(pl.Int64).alias('_line'))
+}
+
+function fitted(by: string, table: Table, frame: DataFrame, columns: readonly Column[]): LazyDataFrame {
+  const { dtypes } = frame as unknown as { dtypes: DataType[] }
+  const given = new Map(frame.columns.map((name, index) => [name, dtypes[index]]))
+  return frame.lazy().select(columns.map(column => fittedColumn(by, table, column, given.get(column.name))))
+}
+
+function fittedColumn(by: string, table: Table, { name, type }: Column, given: DataType | undefined): Expr {
+  const wanted = polarsType(type)
+  if (given === undefined) return pl.lit(null).cast(wanted).alias(name)
+  if (String(given) === String(wanted)) return pl.col(name)
+  const isLossless =
+    variantOf(given) === 'Null' ||
+    LOSSLESS[typeName(type)]?.includes(variantOf(given)) ||
+    // Of the same scale: what has too many digits is told.
+    (variantOf(given) === 'Decimal' && scaleOf(given) === scaleOf(wanted))
+  if (isLossless) return pl.col(name).cast(wanted, true)
+  throw new Error(`${by} writes ${table.name}.${name} as ${given}, and it is ${wanted}`)
+}
+
+/** Undefined of a type that is no decimal. */
+const scaleOf = (type: DataType): string | undefined => /Decimal\(\d+, ?(\d+)\)/.exec(String(type))?.[1]
