@@ -7,6 +7,7 @@ import type { Change, Work } from './engine.ts'
 import { ALL, type Filter } from './plan.ts'
 import { tableOf } from './plan-tables.ts'
 import { seededRandom } from './seeded-random.ts'
+import { timeLimit } from './time-limit.ts'
 
 /** A call of a kind's function, by an intent. */
 export interface FunctionCall {
@@ -59,16 +60,12 @@ export function undeclared({ name, errors }: Pick<KindFunction, 'name' | 'errors
   return new Error(`function ${name} refused with ${error.code}, which it does not declare`, { cause: error })
 }
 
-/** Aborts when the function's time is over. */
-export function timeLimit({ name, timeoutSeconds }: KindFunction): { signal: AbortSignal } & Disposable {
-  const limit = new AbortController()
-  const message = `${name} was not done within its time limit of ${timeoutSeconds} s`
-  const timer = setTimeout(
-    () => limit.abort(new TeatreeError('FUNCTION_TIMEOUT', message)),
-    Math.min(timeoutSeconds * 1000, 2 ** 31 - 1),
-  )
-  return { signal: limit.signal, [Symbol.dispose]: () => clearTimeout(timer) }
-}
+/** The function's time. */
+export const functionTimeLimit = ({ name, timeoutSeconds }: KindFunction) =>
+  timeLimit(timeoutSeconds, () => {
+    const message = `${name} was not done within its time limit of ${timeoutSeconds} s`
+    return new TeatreeError('FUNCTION_TIMEOUT', message)
+  })
 
 /** What a function would have left, where it has left two rows with the same key. */
 export const sameKeyTwice = (name: string, table: string): Error =>

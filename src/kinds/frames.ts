@@ -67,6 +67,6 @@ export interface FrameQueryContext<A = Readonly<Record<string, unknown>>> extend
   readonly args: A
   /** In the order of the arguments. */
   readonly reads: readonly ReadFrames[]
-  /** A table of the snapshot. */
-  table(name: string): LazyDataFrame
+  /** Those columns of a table of the snapshot. Nothing but them is read. */
+  table(name: string, columns: readonly string[]): Promise<LazyDataFrame>
 }

@@ -1,7 +1,14 @@
 import type { Column } from '../../kinds/kind.ts'
 import { decimalOf, type LogicalType, type Row, type TypeName, typeName, type Value } from '../../kinds/types.ts'
 import { coerce } from '../../kinds/values.ts'
-import pl, { type DataFrame, type DataType, type Expr, type Series, seriesThrough } from './polars.ts'
+import pl, {
+  type DataFrame,
+  type DataType,
+  type Expr,
+  type LazyDataFrame,
+  type Series,
+  seriesThrough,
+} from './polars.ts'
 
 /*
  * Logical types as Polars has them, and canonical values on their way in and out. What JavaScript cannot hold goes as
@@ -83,6 +90,13 @@ export function frameOf(columns: readonly ColumnType[], rows: readonly Row[]): D
   })
   return pl.readRecords(entered, { schema }).select(...casts)
 }
+
+/** The same as kinds ask for it. */
+export const framesFrom = (columns: Readonly<Record<string, LogicalType>>, rows: readonly Row[]): LazyDataFrame =>
+  frameOf(
+    Object.entries(columns).map(([name, type]) => ({ name, type })),
+    rows,
+  ).lazy()
 
 /** A canonical value as an expression of the column's type. @throws BadValue */
 export function literalOf(type: LogicalType, value: Value): Expr {

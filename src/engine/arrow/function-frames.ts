@@ -1,12 +1,11 @@
 import type { FrameTools } from '../../kinds/frames.ts'
 import type { Table } from '../../kinds/kind.ts'
-import type { LogicalType } from '../../kinds/types.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { sameKeyTwice } from '../function-calls.ts'
 import type { Filter } from '../plan.ts'
 import { tableOf } from '../plan-tables.ts'
 import { computedRows } from './canonical-rows.ts'
-import { frameOf } from './columns.ts'
+import { framesFrom } from './columns.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
 import {
   appendStage,
@@ -43,7 +42,7 @@ export class FunctionFrames {
 
   readonly tools: FrameTools = {
     pl,
-    frame: (columns, rows) => this.counted(frameOf(columnsOf(columns), rows).lazy(), rows.length),
+    frame: (columns, rows) => this.counted(framesFrom(columns, rows), rows.length),
     rows: frame => this.#read(() => computedRows(frame)),
   }
 
@@ -164,6 +163,3 @@ export class FunctionFrames {
 }
 
 const isLazy = (value: unknown): value is LazyDataFrame => pl.LazyDataFrame.isLazyDataFrame(value)
-
-const columnsOf = (columns: Readonly<Record<string, LogicalType>>) =>
-  Object.entries(columns).map(([name, type]) => ({ name, type }))

@@ -7,8 +7,8 @@ import {
   type FunctionCall,
   filterOf,
   functionStep,
+  functionTimeLimit,
   intentContext,
-  timeLimit,
   undeclared,
 } from '../function-calls.ts'
 import { faultOf } from './errors.ts'
@@ -31,7 +31,7 @@ export interface FunctionRun extends FunctionCall {
 export async function runFunction(run: FunctionRun): Promise<{ tables: TableFiles; result: Row }> {
   const { change, context, signal } = run
   const spec = calledFunction(run)
-  using limit = timeLimit(spec)
+  using limit = functionTimeLimit(spec)
   const stopped = AbortSignal.any([signal, limit.signal])
   stopped.throwIfAborted()
   await using sources = new ReadSources({ ...context, signal: stopped }, change.reads)

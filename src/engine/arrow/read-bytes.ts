@@ -25,6 +25,10 @@ export function bytesOfRead(kind: Kind, read: PlanRead, rows: (table: string) =>
   return rows(table.name) * perRow + beside
 }
 
+/** The same of columns that a kind's code asks for, to do with as it likes. */
+export const bytesOfColumns = (table: Table, columns: readonly string[], rows: number): number =>
+  rows * widthOf(table, new Set(columns))
+
 const columnOfMeasure = (measure: Measure): string | null => ('column' in measure ? measure.column : null)
 
 /** What a row may take in the table of groups, where each is one. */

@@ -13,6 +13,7 @@ import type { FileChecks } from './file-checks.ts'
 import { literalPath } from './frames.ts'
 import { openVersion } from './manifest.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
+import { bytesOfColumns } from './read-bytes.ts'
 import { isOnArrow } from './version-archive.ts'
 import { VersionTables } from './version-tables.ts'
 
@@ -24,10 +25,11 @@ export interface SourcesContext {
   signal: AbortSignal
 }
 
-/** Columns of a table, and how many rows there are. */
+/** Columns of a table, how many rows there are, and how many bytes these may take in memory. */
 export interface ReadTable {
   frame: LazyDataFrame
   rows: number
+  bytes: number
 }
 
 /**
@@ -48,7 +50,7 @@ export class ReadSources implements AsyncDisposable {
 
   /**
    * As functions get them.
-   * @param known is told of each frame how many rows it has
+   * @param known makes of what is known of each the frame that they get
    * @throws TeatreeError UNKNOWN_KIND
    */
   frames(known: (table: ReadTable) => LazyDataFrame): ReadFrames[] {
@@ -97,7 +99,8 @@ export class ReadSources implements AsyncDisposable {
       const tables = await this.#versionOf(ref, kind)
       await tables.check([table.name])
       const frame = tables.frame(table.name).select(names.map(name => pl.col(name)))
-      return { frame, rows: tables.rows(table.name) }
+      const rows = tables.rows(table.name)
+      return { frame, rows, bytes: bytesOfColumns(table, names, rows) }
     } catch (error) {
       throw isOfFiles(error) ? new SourceDamaged(ref, error) : error
     }
@@ -127,7 +130,8 @@ export class ReadSources implements AsyncDisposable {
         signal,
       })
       const typed = columns.map(({ name, type }) => pl.col(name).cast(polarsType(type), true))
-      return { frame: pl.scanParquet(literalPath(path)).select(typed), rows }
+      const frame = pl.scanParquet(literalPath(path)).select(typed)
+      return { frame, rows, bytes: bytesOfColumns(table, names, rows) }
     }
     const key = JSON.stringify([ref.alias, table.name, names])
     const made = this.#exports.get(key) ?? make()

@@ -19,7 +19,6 @@ import { VersionTables } from './version-tables.ts'
 export class ArrowReaders implements Readers {
   readonly #duckdb: DuckDBReaders
   readonly #parts: ReaderParts
-  readonly #checks = new FileChecks()
   readonly #open = new Set<SnapshotReader>()
   readonly #opening = new Set<Promise<unknown>>()
   #opened = 0
@@ -35,6 +34,8 @@ export class ArrowReaders implements Readers {
       twins: new ParquetTwins(join(folder, `parquet-${randomUUID()}`), work =>
         connections.admit(work, { isExport: true }),
       ),
+      checks: new FileChecks(),
+      folder,
       processes: () => duckdb.queryProcesses(),
     }
   }
@@ -57,7 +58,7 @@ export class ArrowReaders implements Readers {
 
   async #openVersion(kind: Kind, files: SnapshotFiles, of: VersionOpened | null): Promise<SnapshotReader> {
     const version = Object.keys(files).length === 0 ? null : await openVersion(files)
-    const tables = new VersionTables(kind, version, this.#checks)
+    const tables = new VersionTables(kind, version, this.#parts.checks)
     const state = version?.manifest ?? { version: 0, lastSeq: 0n }
     if (of) this.#parts.earlier.opened(of)
     this.#opened += 1

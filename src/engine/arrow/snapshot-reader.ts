@@ -7,19 +7,21 @@ import { exportParquet } from '../duckdb/exports/parquet-export.ts'
 import { streamTable } from '../duckdb/exports/table-stream.ts'
 import { parquetSelect } from '../duckdb/parquet-tables.ts'
 import { compileRead } from '../duckdb/plan-reads.ts'
-import type { QuerySnapshot } from '../duckdb/queries/messages.ts'
 import type { QueryProcesses } from '../duckdb/queries/query-processes.ts'
+import { querySnapshot } from '../duckdb/queries/query-snapshot.ts'
 import type { DuckDBSql } from '../duckdb/sql.ts'
 import type { Scope } from '../duckdb/statement.ts'
 import { type EarlierAnswers, versionName } from '../earlier-answers.ts'
 import type {
   DiffRow,
   QueryBounds,
+  QueryPage,
   QueryRead,
   QueryResult,
   QueryRows,
   QueryWork,
   SnapshotReader,
+  SnapshotRef,
   StreamFormat,
   TableRows,
   VersionOpened,
@@ -27,14 +29,20 @@ import type {
 import { type AggregatePlan, ALL, type DiffPlan, type Filter, type RowsPlan, type TablePlan } from '../plan.ts'
 import { type PlanRead, tableRead, tablesBeside, touchingRead } from '../plan-reads.ts'
 import { tableOf } from '../plan-tables.ts'
+import { queryTimeLimit } from '../time-limit.ts'
+import { holding, type VersionBeside, versionBeside } from '../versions-beside.ts'
 import { pageOfChanges } from './changes.ts'
 import { leaving, rowsOf } from './columns.ts'
+import type { FileChecks } from './file-checks.ts'
 import type { TableFile } from './manifest.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { ParquetTwins } from './parquet-twins.ts'
 import { askedBy, sumsDoubles } from './plan-frames.ts'
+import { QueryFrames } from './query-frames.ts'
+import { pageOfQuery } from './query-functions.ts'
 import { bytesOfRead } from './read-bytes.ts'
 import { arrowReadError } from './read-errors.ts'
+import { ReadSources } from './read-frames.ts'
 import { rowsIn } from './row-writes.ts'
 import type { Asked } from './rows.ts'
 import { unlessAborted } from './unless-aborted.ts'
@@ -48,11 +56,14 @@ export interface ReaderParts {
   /** Of what Polars does; DuckDB keeps to a bound of its own. */
   memory: MemoryBudget
   twins: ParquetTwins
+  checks: FileChecks
+  /** There; for files on the way. */
+  folder: string
   processes: () => QueryProcesses
 }
 
 /** One snapshot. Plans are Polars'; what becomes text, Parquet or somebody's SQL is DuckDB's, over twins of the files. */
-export class ArrowSnapshotReader implements SnapshotReader {
+export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
   readonly version: number
   readonly lastSeq: bigint
   readonly #parts: ReaderParts
@@ -111,8 +122,53 @@ export class ArrowSnapshotReader implements SnapshotReader {
     return this.#count({ is: 'count of groups', plan }, signal)
   }
 
-  async query(name: string): Promise<QueryRows> {
-    throw new Error(`query ${name} has no implementation for Arrow`)
+  async query(
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+    page: QueryPage,
+    signal?: AbortSignal,
+    reads: readonly QueryRead[] = [],
+  ): Promise<QueryRows> {
+    const query = this.#kind.queries.get(name)
+    if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
+    const others = reads.map(({ alias, model, reader }) => {
+      const of = versionBeside(reader)
+      return { of, ref: of.asSource(alias, model), kind: of.kind }
+    })
+    const key = JSON.stringify([this.#name, name, args, page, others.map(({ ref }) => ref)])
+    const find = (signal: AbortSignal) =>
+      holding([this, ...others.map(({ of }) => of)], async () => {
+        using limit = queryTimeLimit(query.timeoutSeconds)
+        const stopped = AbortSignal.any([signal, limit.signal])
+        const kinds = new Map(others.map(({ kind }) => [kind.name, kind]))
+        const context = { kinds, dir: this.#parts.folder, checks: this.#parts.checks, signal: stopped }
+        await using sources = new ReadSources(
+          context,
+          others.map(({ ref }) => ref),
+        )
+        try {
+          const frames = new QueryFrames(this.#tables, sources, (work, bytes) => this.#compute(work, bytes, stopped))
+          return await unlessAborted(pageOfQuery(query, frames.context(args), page), stopped)
+        } catch (error) {
+          throw stopped.aborted ? stopped.reason : await sources.causeOf(error)
+        }
+      })
+    return this.#result(key, find, signal)
+  }
+
+  /** What the kind says of the version's tables. */
+  get kind(): Kind {
+    return this.#kind
+  }
+
+  asSource(alias: string, model: string): SnapshotRef {
+    return { alias, model, kind: this.#kind.name, version: this.version, files: this.#tables.filesByName }
+  }
+
+  async parquets(signal: AbortSignal | undefined): Promise<Record<string, string[]>> {
+    const parquets: Record<string, string[]> = {}
+    for (const table of this.#kind.tables.values()) parquets[table.name] = await this.#twinsOf(table, signal)
+    return parquets
   }
 
   async diff(from: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
@@ -190,34 +246,28 @@ export class ArrowSnapshotReader implements SnapshotReader {
     signal?: AbortSignal,
     reads: readonly QueryRead[] = [],
   ): Promise<QueryResult> {
-    const others = reads.map(({ reader, ...read }) => ({ ...read, of: this.#beside(reader) }))
+    const others = reads.map(({ reader, ...read }) => ({ ...read, of: versionBeside(reader) }))
     return holding([this, ...others.map(({ of }) => of)], async () => {
-      if (work.is === 'function') throw new Error(`query ${work.name} has no implementation for Arrow`)
+      const bounds = { checkOnly: to === null, rows, bytes }
+      if (work.is === 'function') {
+        const frames = {
+          own: this.asSource('', ''),
+          reads: others.map(({ alias, model, of }) => of.asSource(alias, model)),
+        }
+        const { name: kind, shape } = this.#kind
+        const snapshot = { kind, shape, tables: [], files: {} }
+        return this.#parts.processes().run({ snapshot, reads: [], work, frames, ...bounds }, to, seconds, signal)
+      }
       const sources = await Promise.all(
         others.map(async ({ of, ...read }) => ({
           ...read,
           version: of.version,
-          snapshot: await of.#forProcess(signal),
+          snapshot: await querySnapshot(of, signal),
         })),
       )
-      const snapshot = await this.#forProcess(signal)
-      const job = { snapshot, reads: sources, work, checkOnly: to === null, rows, bytes }
+      const job = { snapshot: await querySnapshot(this, signal), reads: sources, work, ...bounds }
       return this.#parts.processes().run(job, to, seconds, signal)
     })
-  }
-
-  /** What another process needs to open the version. */
-  async #forProcess(signal: AbortSignal | undefined): Promise<QuerySnapshot> {
-    const { name: kind, shape, tables } = this.#kind
-    const parquets: Record<string, string[]> = {}
-    for (const table of tables.values()) parquets[table.name] = await this.#twinsOf(table, signal)
-    return {
-      kind,
-      shape,
-      tables: [...tables.values()].map(({ name, columns }) => ({ name, columns: [...columns.values()] })),
-      files: {},
-      parquets,
-    }
   }
 
   close(): Promise<void> {
@@ -297,13 +347,17 @@ export class ArrowSnapshotReader implements SnapshotReader {
    * in the pool taken, until it is over.
    */
   #collect(ask: () => Asked, bytes: number, signal: AbortSignal): Promise<Row[]> {
-    const { connections, memory } = this.#parts
     const work = async () => {
       const { frame, columns, isReversed, check } = ask()
       const rows = rowsOf(await frame.select(...leaving(columns)).collect())
       if (check) for (const row of rows) check(row)
       return isReversed ? rows.reverse() : rows
     }
+    return this.#compute(work, bytes, signal)
+  }
+
+  #compute<T>(work: () => Promise<T>, bytes: number, signal: AbortSignal): Promise<T> {
+    const { connections, memory } = this.#parts
     const release = this.#hold()
     const working = memory.run(bytes, () => connections.admit(work, { signal }), signal).finally(release)
     return unlessAborted(working, signal).catch(error => {
@@ -363,11 +417,4 @@ export class ArrowSnapshotReader implements SnapshotReader {
 const allOf = (sql: DuckDBSql, scope: Scope, read: PlanRead): Promise<Row[]> => {
   const { text, params } = compileRead(scope, read)
   return sql.all(text, params)
-}
-
-/** The versions stay open while the one read of them is under way. */
-async function holding<T>(readers: readonly ArrowSnapshotReader[], read: () => Promise<T>): Promise<T> {
-  using held = new DisposableStack()
-  for (const reader of readers) held.defer(reader.holdOpen())
-  return await read()
 }

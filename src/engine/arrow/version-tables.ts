@@ -1,4 +1,5 @@
 import type { Kind } from '../../kinds/kind.ts'
+import type { SnapshotFiles } from '../engine.ts'
 import { columnsLacked } from '../older-shapes.ts'
 import { tableOf } from '../plan-tables.ts'
 import type { FileChecks } from './file-checks.ts'
@@ -13,6 +14,8 @@ export class VersionTables implements Frames {
   readonly kind: Kind
   readonly #files: ReadonlyMap<string, readonly TableFile[]>
   readonly #pathOf: (name: string) => string
+  /** All files of the version, whatever is asked of them. */
+  readonly filesByName: SnapshotFiles
   readonly #checks: FileChecks
 
   /**
@@ -23,6 +26,7 @@ export class VersionTables implements Frames {
     this.kind = kind
     this.#checks = checks
     this.#files = new Map([...kind.tables.keys()].map(name => [name, version ? filesOf(kind, version, name) : []]))
+    this.filesByName = version?.files ?? {}
     this.#pathOf = name => version?.files[name] ?? ''
   }
 

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api'
 import { Admission } from '../../platform/admission.ts'
-import { TeatreeError } from '../../platform/errors.ts'
 import { ResultCache } from '../result-cache.ts'
+import { queryTimeLimit } from '../time-limit.ts'
 import { ChunkStream } from './chunk-stream.ts'
 import { interruptible } from './interruptible.ts'
 import { machineMemory } from './machine-memory.ts'
@@ -175,23 +175,12 @@ async function limited<T>(
 ): Promise<T> {
   try {
     if (timeoutSeconds === undefined) return signal ? await interruptible(connection, signal, work) : await work()
-    const time = new AbortController()
-    const timer = setTimeout(() => time.abort(tooLong(timeoutSeconds)), Math.min(timeoutSeconds * 1000, MAX_TIMER_MS))
-    try {
-      return await interruptible(connection, signal ? AbortSignal.any([signal, time.signal]) : time.signal, work)
-    } finally {
-      clearTimeout(timer)
-    }
+    using limit = queryTimeLimit(timeoutSeconds)
+    return await interruptible(connection, signal ? AbortSignal.any([signal, limit.signal]) : limit.signal, work)
   } catch (error) {
     throw readError(error)
   }
 }
-
-/** A timer of more than this goes off at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
-
-const tooLong = (seconds: number) =>
-  new TeatreeError('QUERY_TIMEOUT', `the query was not done within its time limit of ${seconds} s`)
 
 /**
  * How many calls may hold a thread of the pool at once. DuckDB's each hold one of libuv's until they are done, and the whole

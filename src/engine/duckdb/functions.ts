@@ -9,9 +9,9 @@ import {
   type FunctionCall,
   filterOf,
   functionStep,
+  functionTimeLimit,
   intentContext,
   sameKeyTwice,
-  timeLimit,
   undeclared,
 } from '../function-calls.ts'
 import { tableOf } from '../plan-tables.ts'
@@ -39,7 +39,7 @@ export interface FunctionRun extends FunctionCall {
 export async function runFunction(run: FunctionRun): Promise<Row> {
   const { connection, kind, signal } = run
   const spec = calledFunction(run)
-  using limit = timeLimit(spec)
+  using limit = functionTimeLimit(spec)
   const sql = new FunctionSql(connection)
   const stopped = AbortSignal.any([signal, limit.signal])
   const answer = await interruptible(

@@ -14,6 +14,7 @@ import type {
   QueryWork,
   SnapshotFiles,
   SnapshotReader,
+  SnapshotRef,
   StreamFormat,
   TableRows,
   VersionOpened,
@@ -21,16 +22,18 @@ import type {
 import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
 import { type PlanRead, tableRead, touchingRead } from '../plan-reads.ts'
 import { tableOf } from '../plan-tables.ts'
+import { holding, type VersionBeside, versionBeside } from '../versions-beside.ts'
 import { changedRows, type RowRange } from './changed-rows.ts'
 import type { Connections, UseOptions } from './connections.ts'
 import { compileDiff } from './diff-sql.ts'
 import { exportParquet } from './exports/parquet-export.ts'
 import { streamTable } from './exports/table-stream.ts'
 import { firstOfLast } from './last-rows.ts'
+import { parquetSelect } from './parquet-tables.ts'
 import { compileRead } from './plan-reads.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
-import type { QuerySnapshot } from './queries/messages.ts'
 import type { QueryProcesses } from './queries/query-processes.ts'
+import { querySnapshot } from './queries/query-snapshot.ts'
 import { runQuery } from './query-functions.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
@@ -38,7 +41,7 @@ import type { State } from './state.ts'
 import type { Scope } from './statement.ts'
 
 /** One snapshot, attached to the readers' DuckDB. `detach` is called once, when its last read has ended. */
-export class DuckDBSnapshotReader implements SnapshotReader {
+export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
   readonly version: number
   readonly lastSeq: bigint
   readonly #connections: Connections
@@ -124,21 +127,45 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
     const { timeoutSeconds } = query
     const { schema } = this.#names
-    const others = reads.map(read => ({ read, of: this.#beside(read.reader) }))
-    const models = others.map(({ read: { alias, model }, of }) => of.#asRead(alias, model))
-    const work = (sql: DuckDBSql) => runQuery(query, args, page, { sql, names: this.#names, reads: models })
-    const read = (signal: AbortSignal) => this.#read(work, { signal, timeoutSeconds, schema })
-    const key = JSON.stringify([schema, name, args, page, others.map(({ of }) => of.#names.schema)])
-    return holding(
-      others.map(({ of }) => of),
-      () => this.#result(key, read, signal),
-    )
+    const others = reads.map(({ reader, ...read }) => ({ ...read, of: versionBeside(reader) }))
+    const versions = others.map(({ of }) => of)
+    const read = async (signal: AbortSignal) => {
+      const models = await Promise.all(others.map(({ alias, model, of }) => this.#asRead(alias, model, of, signal)))
+      const work = (sql: DuckDBSql) => runQuery(query, args, page, { sql, names: this.#names, reads: models })
+      return this.#read(work, { signal, timeoutSeconds, schema })
+    }
+    const key = JSON.stringify([
+      schema,
+      name,
+      args,
+      page,
+      others.map(({ alias, model, of }) => of.asSource(alias, model)),
+    ])
+    return holding(versions, () => this.#result(key, signal => holding(versions, () => read(signal)), signal))
   }
 
-  /** How a query function of another model knows this version. */
-  #asRead(alias: string, model: string): ReadModel {
-    const table = (name: string) => this.#names.table(tableOf(this.#kind, name).name)
-    return { alias, model, kind: this.#kind.name, version: this.version, table }
+  /** How a query function of this model knows another version, whichever engine it is on. */
+  async #asRead(
+    alias: string,
+    model: string,
+    of: SnapshotReader & VersionBeside,
+    signal: AbortSignal,
+  ): Promise<ReadModel> {
+    const parquets = await of.parquets?.(signal)
+    const names = parquets
+      ? { table: (name: string) => `(${parquetSelect(tableOf(of.kind, name), parquets[name] ?? [])})` }
+      : this.#beside(of).#names
+    const table = (name: string) => names.table(tableOf(of.kind, name).name)
+    return { alias, model, kind: of.kind.name, version: of.version, table }
+  }
+
+  /** What the kind says of the version's tables. */
+  get kind(): Kind {
+    return this.#kind
+  }
+
+  asSource(alias: string, model: string): SnapshotRef {
+    return { alias, model, kind: this.#kind.name, version: this.version, files: this.#files }
   }
 
   /** Another version, which can be read in one statement with this. */
@@ -213,21 +240,19 @@ export class DuckDBSnapshotReader implements SnapshotReader {
     signal?: AbortSignal,
     reads: readonly QueryRead[] = [],
   ): Promise<QueryResult> {
-    const others = reads.map(({ reader, ...read }) => ({ ...read, of: this.#beside(reader) }))
-    const sources = others.map(({ of, ...read }) => ({ ...read, version: of.version, snapshot: of.#forProcess() }))
-    const job = { snapshot: this.#forProcess(), reads: sources, work, checkOnly: to === null, rows, bytes }
-    return holding([this, ...others.map(({ of }) => of)], () => this.#processes().run(job, to, seconds, signal))
-  }
-
-  /** What another process needs to open the version. */
-  #forProcess(): QuerySnapshot {
-    const { name: kind, shape, tables } = this.#kind
-    return {
-      kind,
-      shape,
-      tables: [...tables.values()].map(({ name, columns }) => ({ name, columns: [...columns.values()] })),
-      files: this.#files,
-    }
+    const others = reads.map(({ reader, ...read }) => ({ ...read, of: versionBeside(reader) }))
+    return holding([this, ...others.map(({ of }) => of)], async () => {
+      const sources = await Promise.all(
+        others.map(async ({ of, ...read }) => ({
+          ...read,
+          version: of.version,
+          snapshot: await querySnapshot(of, signal),
+        })),
+      )
+      const snapshot = await querySnapshot(this, signal)
+      const job = { snapshot, reads: sources, work, checkOnly: to === null, rows, bytes }
+      return this.#processes().run(job, to, seconds, signal)
+    })
   }
 
   close(): Promise<void> {
@@ -315,11 +340,4 @@ export class DuckDBSnapshotReader implements SnapshotReader {
   #mustBeOpen(): void {
     if (this.#closed) throw new Error('the snapshot reader is closed')
   }
-}
-
-/** None of the versions is detached while the one read of them is under way. */
-async function holding<T>(readers: readonly DuckDBSnapshotReader[], read: () => Promise<T>): Promise<T> {
-  using held = new DisposableStack()
-  for (const reader of readers) held.defer(reader.holdOpen())
-  return await read()
 }

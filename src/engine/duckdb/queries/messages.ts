@@ -1,7 +1,7 @@
 import type { ReadModel } from '../../../kinds/context.ts'
 import type { Column, KindShape } from '../../../kinds/kind.ts'
 import type { TeatreeError } from '../../../platform/errors.ts'
-import type { QueryResult, QueryWork, SnapshotFiles } from '../../engine.ts'
+import type { QueryResult, QueryWork, SnapshotFiles, SnapshotRef } from '../../engine.ts'
 
 /** What a process is asked for: one query at a time. */
 export interface QueryJob {
@@ -9,6 +9,8 @@ export interface QueryJob {
   /** Versions of other models that a query function reads, in the order of its arguments. */
   reads: readonly QuerySource[]
   work: QueryWork
+  /** Of a query function over frames: the versions that it reads, of which SQL opens none. */
+  frames?: { own: SnapshotRef; reads: readonly SnapshotRef[] }
   /** Whether to say only what `run` would refuse before it reads. */
   checkOnly: boolean
   /** How many rows the result may have. */

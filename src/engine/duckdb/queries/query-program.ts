@@ -1,15 +1,19 @@
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { StatementType } from '@duckdb/node-api'
+import type { Kinds } from '../../../kinds/kind.ts'
 import { TeatreeError } from '../../../platform/errors.ts'
+import type { QueryRun } from '../../arrow/query-run.ts'
+import type { ResultColumn } from '../../engine.ts'
 import { SnapshotDamaged } from '../../snapshot-damaged.ts'
 import { literalPath } from '../imports/record-file.ts'
+import { inMemory } from '../in-memory.ts'
 import { readError } from '../read-errors.ts'
 import { DuckDBSql, literal, quoted } from '../sql.ts'
 import { LockedSnapshot } from './locked-snapshot.ts'
 import { type FromQueryProcess, type QueryJob, RESULT_FILE, versionsOf } from './messages.ts'
 import { resultTooLarge, statementError } from './query-errors.ts'
-import { functionSelect, type ResultSelect, sqlSelect } from './select.ts'
+import { functionColumns, functionSelect, type ResultSelect, sqlSelect } from './select.ts'
 
 /*
  * The process in which a query runs that somebody wrote: `query-program FOLDER MEMORY THREADS [KINDS]`. It is killed to
@@ -33,9 +37,10 @@ async function snapshotOf(job: QueryJob): Promise<LockedSnapshot> {
 }
 
 async function run(job: QueryJob): Promise<FromQueryProcess> {
+  const { work, frames } = job
+  if (work.is === 'function' && frames) return runOverFrames(job, { ...frames, args: work.args }, work.name)
   const snapshot = await snapshotOf(job)
   return snapshot.use(async (connection, sql) => {
-    const { work } = job
     const reads = new DuckDBSql(connection, type => {
       if (type !== StatementType.SELECT) throw new Error(`a query runs SELECTs, and no ${StatementType[type]}`)
     })
@@ -55,12 +60,27 @@ async function run(job: QueryJob): Promise<FromQueryProcess> {
   })
 }
 
-async function queryOf(kind: string, name: string) {
-  // Few ask for it, and everybody would wait for its modules.
+/** Few ask for it, and everybody would wait for its modules. */
+async function kindsAsDefined(): Promise<Kinds> {
   const { loadKinds } = await import('../../../kinds/registry.ts')
-  const query = (await loadKinds({ directory })).get(kind)?.queries.get(name)
+  return loadKinds({ directory })
+}
+
+async function queryOf(kind: string, name: string, kinds?: Kinds) {
+  const query = (kinds ?? (await kindsAsDefined())).get(kind)?.queries.get(name)
   if (!query) throw new Error(`kind ${kind} has no query ${name}`)
   return query
+}
+
+async function runOverFrames(job: QueryJob, run: QueryRun, name: string): Promise<FromQueryProcess> {
+  const kinds = await kindsAsDefined()
+  const query = await queryOf(job.snapshot.kind, name, kinds)
+  const { writeQuery } = await import('../../arrow/query-run.ts')
+  const to = job.checkOnly ? null : result
+  const rows = await writeQuery(query, run, { kinds, dir: folder, to, most: job.rows })
+  const columns = functionColumns(query)
+  if (to !== null) await inMemory(null, sql => checkResult(sql, columns, rows, job))
+  return { is: 'done', result: { columns, rows } }
 }
 
 /** Writes the result, in the SELECT's order. */
@@ -70,17 +90,27 @@ async function write(sql: DuckDBSql, { text, params, columns }: ResultSelect, jo
     params,
   )
   const rows = Number(written?.Count)
+  await checkResult(sql, columns, rows, job)
+  return rows
+}
+
+/** @throws TeatreeError RESULT_TOO_LARGE */
+async function checkResult(
+  sql: DuckDBSql,
+  columns: readonly ResultColumn[],
+  rows: number,
+  job: QueryJob,
+): Promise<void> {
   if (rows > job.rows)
     throw new TeatreeError('RESULT_TOO_LARGE', `The result has more than ${job.rows} rows; select less.`)
   // A text that comes again and again takes next to nothing in the file, and its length each time it is read.
   const texts = columns.filter(({ stored }) => stored === 'VARCHAR').map(({ name }) => `strlen(${quoted(name)})`)
-  if (texts.length === 0) return rows
+  if (texts.length === 0) return
   const sums = texts.map(length => `coalesce(sum(${length}), 0)`).join(' + ')
   const [read] = await sql.all(
     `SELECT ${sums} > ${job.bytes} AS "isTooLarge" FROM read_parquet(${literal(literalPath(result))})`,
   )
   if (read?.isTooLarge) throw resultTooLarge(job.bytes)
-  return rows
 }
 
 function answer(message: FromQueryProcess): void {

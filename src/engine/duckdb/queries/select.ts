@@ -71,14 +71,18 @@ export async function functionSelect(
   { tables: names, reads }: { tables: TableNames; reads: readonly ReadModel[] },
 ): Promise<ResultSelect> {
   const { select, params, orderBy } = await answerOf(query, args, { sql, names, reads })
-  const columns = [...query.rowColumns.values()].map(({ name, type, nullable }) => ({
+  const columns = functionColumns(query)
+  const list = columns.map(({ name, stored }) => `CAST(${quoted(name)} AS ${stored}) AS ${quoted(name)}`)
+  const order = orderBy.length > 0 ? ` ORDER BY ${orderBy.map(name => `${quoted(name)} NULLS LAST`).join(', ')}` : ''
+  return { text: `SELECT ${list.join(', ')} FROM ${bracketed(select)} AS answer${order}`, params, columns }
+}
+
+/** The columns of a query function's result. */
+export const functionColumns = (query: KindQuery): ResultColumn[] =>
+  [...query.rowColumns.values()].map(({ name, type, nullable }) => ({
     name,
     type,
     stored: type,
     isJson: false,
     nullable,
   }))
-  const list = columns.map(({ name, stored }) => `CAST(${quoted(name)} AS ${stored}) AS ${quoted(name)}`)
-  const order = orderBy.length > 0 ? ` ORDER BY ${orderBy.map(name => `${quoted(name)} NULLS LAST`).join(', ')}` : ''
-  return { text: `SELECT ${list.join(', ')} FROM ${bracketed(select)} AS answer${order}`, params, columns }
-}
