@@ -1,6 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { arrowEngine } from '../engine/arrow/index.ts'
 import { duckdbEngine } from '../engine/duckdb/index.ts'
+import { DuckDBReaders } from '../engine/duckdb/readers.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Queue } from '../jobs/queue.ts'
 import type { Kinds } from '../kinds/kind.ts'
@@ -64,10 +66,10 @@ export async function openParts(
     open => open.close(),
   )
   const { dataDir, kindsDir, queries } = settings
-  const duckdb = duckdbEngine({
-    log,
-    queries: { ...queries, folder: queriesFolder(dataDir), kindsDir, ready: as.role === 'serve' ? 1 : 0 },
-  })
+  const folder = queriesFolder(dataDir)
+  const readers = DuckDBReaders.shared({ ...queries, folder, kindsDir, ready: as.role === 'serve' ? 1 : 0 })
+  const duckdb = duckdbEngine({ log, readers })
+  const arrow = arrowEngine({ log, readers, folder })
   return {
     settings,
     log,
@@ -77,7 +79,7 @@ export async function openParts(
     queue,
     objects,
     kinds,
-    engines: new Map([[duckdb.name, duckdb]]),
+    engines: new Map([duckdb, arrow].map(engine => [engine.name, engine])),
     duckdb,
   }
 }

@@ -2,7 +2,6 @@ import type { SnapshotSource } from '../../schema/shapes.ts'
 import type { Model } from '../jobs/records.ts'
 import type { KindQuery } from '../kinds/kind.ts'
 import { refuse } from '../kinds/refuse.ts'
-import { TeatreeError } from '../platform/errors.ts'
 import type { OperationContext } from './context.ts'
 import { acquire } from './snapshot-source.ts'
 
@@ -35,11 +34,6 @@ export async function namedReads(
       const read = allowed.find(other => other.id === id)
       if (!read) return refuse(alias, `model ${id} is not among the models that this one reads`)
       if (read.kind !== of) return refuse(alias, `model ${id} is of kind ${read.kind}; give one of kind ${of}`)
-      if (read.engine !== model.engine)
-        throw new TeatreeError(
-          'ENGINE_NOT_SUPPORTED',
-          `Model ${id} is on ${read.engine}, and this one on ${model.engine}.`,
-        )
       return { alias, source: await acquire(read, { version }, 0, context) }
     }),
   )

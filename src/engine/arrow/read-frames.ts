@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ReadFrames } from '../../kinds/frames.ts'
 import type { Column, Kind, Kinds, Table } from '../../kinds/kind.ts'
@@ -122,7 +122,7 @@ export class ReadSources implements AsyncDisposable {
     const names = columns.map(({ name }) => name)
     const make = async () => {
       const { kinds, dir, signal } = this.#context
-      this.#folder ??= mkdtemp(join(dir, 'reads-'))
+      this.#folder ??= mkdir(dir, { recursive: true }).then(() => mkdtemp(join(dir, 'reads-')))
       const folder = await mkdtemp(join(await this.#folder, 'table-'))
       const path = join(folder, 'columns.parquet')
       const rows = await exportColumns({ ref, kinds, table: table.name, columns: names }, path, {

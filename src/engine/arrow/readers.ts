@@ -24,7 +24,8 @@ export class ArrowReaders implements Readers {
   #opened = 0
   #closed: Promise<void> | undefined
 
-  private constructor(duckdb: DuckDBReaders, folder: string) {
+  /** @param duckdb which it closes with itself */
+  constructor(duckdb: DuckDBReaders, folder: string) {
     const { connections } = duckdb
     this.#duckdb = duckdb
     this.#parts = {

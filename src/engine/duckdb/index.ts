@@ -9,13 +9,21 @@ import { openDuckDBWriter } from './writer.ts'
 
 /**
  * The engine that keeps a model as one DuckDB file. `log` is told of faults in kinds' functions; `queries` bounds what
- * runs in processes of its own.
+ * runs in processes of its own; `readers` are those of the process, where other engines share them.
  */
-export function duckdbEngine({ log, queries }: { log: Pick<Log, 'error'>; queries?: QueryLimits }): Engine {
+export function duckdbEngine({
+  log,
+  queries,
+  readers = () => DuckDBReaders.start({}, queries),
+}: {
+  log: Pick<Log, 'error'>
+  queries?: QueryLimits
+  readers?: () => Promise<DuckDBReaders>
+}): Engine {
   return {
     name: 'DUCKDB',
     openWriter: options => openDuckDBWriter({ ...options, log }),
-    openReaders: () => DuckDBReaders.start({}, queries),
+    openReaders: readers,
     restore: restoreModel,
     exportFile: (of, to) => exportFile(of, to),
     describeFile: describeUpload,

@@ -26,6 +26,7 @@ export class DuckDBReaders implements Readers {
   readonly #queries: QueryLimits
   #processes: QueryProcesses | null = null
   #opened = 0
+  #holders = 1
   #closed: Promise<void> | undefined
 
   private constructor(connections: Connections, queries: QueryLimits) {
@@ -38,6 +39,23 @@ export class DuckDBReaders implements Readers {
     const readers = new DuckDBReaders(await Connections.open(limits), queries)
     if (queries.ready) readers.queryProcesses()
     return readers
+  }
+
+  /**
+   * Answers every time with the same readers, as long as somebody has them: the places and the memory of all engines' reads
+   * are of the one process. Each who got them closes them once; with the last they are closed.
+   */
+  static shared(queries: QueryLimits): () => Promise<DuckDBReaders> {
+    let last: Promise<DuckDBReaders> | undefined
+    return async () => {
+      const there = await last?.catch(() => undefined)
+      if (there && !there.#closed) {
+        there.#holders += 1
+        return there
+      }
+      last = DuckDBReaders.start({}, queries)
+      return last
+    }
   }
 
   /** What the versions are read by; another engine's readers have DuckDB do its part by the same. */
@@ -83,6 +101,8 @@ export class DuckDBReaders implements Readers {
   }
 
   close(): Promise<void> {
+    this.#holders -= 1
+    if (this.#holders > 0) return Promise.resolve()
     this.#closed ??= this.#closeAll()
     return this.#closed
   }

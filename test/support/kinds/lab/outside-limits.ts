@@ -41,5 +41,32 @@ export const outsideLimits = defineQuery({
         page: { lowerLimit, upperLimit, readings },
       }
     },
+    ARROW: async ({ args, pl, table, rows, frame }) => {
+      const { assay, revision, tolerance } = args
+      const mine = pl
+        .col('assay')
+        .eq(pl.lit(assay))
+        .and(pl.col('revision').eq(pl.lit(revision)))
+      const protocols = await table('protocols', ['assay', 'revision', 'lowerLimit', 'upperLimit'])
+      const readings = (await table('readings', ['assay', 'revision', 'sampleId', 'replicate', 'amount'])).filter(mine)
+      const [protocol] = await rows(protocols.filter(mine))
+      if (!protocol) throw new TeatreeError('NO_PROTOCOL', `There is no revision ${revision} of ${assay}.`)
+      const { lowerLimit = null, upperLimit = null } = protocol
+      const [counted] = await rows(readings.select(pl.len().cast(pl.Int64).alias('readings')))
+      const limits = frame(
+        { assay: 'VARCHAR', lower: 'DECIMAL(18,6)', upper: 'DECIMAL(18,6)', tolerance: 'DECIMAL(18,6)' },
+        [{ assay, lower: lowerLimit, upper: upperLimit, tolerance }],
+      )
+      const [below, above] = [pl.col('lower').sub(pl.col('amount')), pl.col('amount').sub(pl.col('upper'))]
+      const outside = readings
+        .join(limits, { on: 'assay', how: 'inner' })
+        .withColumns(pl.maxHorizontal([below, above]).alias('excess'))
+        .filter(pl.col('excess').gt(pl.col('tolerance')))
+      return {
+        frame: outside,
+        orderBy: ['sampleId', 'replicate'],
+        page: { lowerLimit, upperLimit, readings: counted?.readings ?? null },
+      }
+    },
   },
 })
