@@ -2,6 +2,7 @@ import { arg, defineFunction, defineKind, defineQuery } from 'teatree'
 import { refreshActuals } from './goals/actuals.ts'
 import { adjustGoals, checkAdjustGoals } from './goals/adjust.ts'
 import { dateRange, GOAL_DIMENSION, GOAL_INTERVAL, GOAL_METHOD, SPREAD_METHOD } from './goals/arguments.ts'
+import * as onArrow from './goals/arrow/index.ts'
 import { attainment, checkAttainment } from './goals/attainment.ts'
 import { checkComputeGoals, computeGoals } from './goals/compute.ts'
 import { lockGoals } from './goals/locks.ts'
@@ -29,7 +30,7 @@ export default defineKind({
   description:
     'Goals computed for a goal period from the basis period of a sales model, and the actual sales beside them.',
   prefix: '',
-  engines: ['DUCKDB'],
+  engines: ['DUCKDB', 'ARROW'],
 
   tables: {
     goals: {
@@ -116,7 +117,7 @@ export default defineKind({
         NO_BASIS: 'There are no sales in the basis period, or nothing to share a total out by.',
       },
       check: checkComputeGoals,
-      engines: { DUCKDB: computeGoals },
+      engines: { DUCKDB: computeGoals, ARROW: onArrow.computeGoals },
     }),
 
     adjustGoals: defineFunction({
@@ -148,7 +149,7 @@ export default defineKind({
         NO_BASIS: 'where selects no goals, or those to be changed are all 0.00 and the spread is PROPORTIONAL.',
       },
       check: checkAdjustGoals,
-      engines: { DUCKDB: adjustGoals },
+      engines: { DUCKDB: adjustGoals, ARROW: onArrow.adjustGoals },
     }),
 
     lockGoals: defineFunction({
@@ -162,7 +163,7 @@ export default defineKind({
         description: 'The selected goals.',
         columns: { cells: { type: 'BIGINT', description: 'How many there are, whether they were so before or not.' } },
       },
-      engines: { DUCKDB: lockGoals },
+      engines: { DUCKDB: lockGoals, ARROW: onArrow.lockGoals },
     }),
 
     refreshActuals: defineFunction({
@@ -182,7 +183,7 @@ export default defineKind({
         },
       },
       runsOn: 'sales',
-      engines: { DUCKDB: refreshActuals },
+      engines: { DUCKDB: refreshActuals, ARROW: onArrow.refreshActuals },
     }),
   },
 
@@ -220,7 +221,7 @@ export default defineKind({
         },
       },
       check: checkAttainment,
-      engines: { DUCKDB: attainment },
+      engines: { DUCKDB: attainment, ARROW: onArrow.attainment },
     }),
   },
 })

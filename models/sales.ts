@@ -7,7 +7,7 @@ export default defineKind({
   name: 'sales',
   description: 'Sales by site, product, customer and salesperson.',
   prefix: '',
-  engines: ['DUCKDB'],
+  engines: ['DUCKDB', 'ARROW'],
   tables: {
     sites: {
       row: 'Site',

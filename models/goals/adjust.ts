@@ -62,8 +62,23 @@ async function select({ args, sql, where }: FunctionContext<AdjustGoals>): Promi
     params,
   )
   const chosen = await wholeNumber(sql, 'SELECT count(*) FROM selection WHERE chosen')
-  if (chosen === 0n) throw new TeatreeError('NO_BASIS', 'where selects no goals')
+  if (chosen === 0n) throw nothingSelected()
   return String(chosen)
+}
+
+export const nothingSelected = () => new TeatreeError('NO_BASIS', 'where selects no goals')
+
+/** @throws TeatreeError GOALS_LOCKED, NO_BASIS where cents cannot be shared out among so many cells of that weight in all */
+export function refuseToShare({ cells, weights, cents }: { cells: bigint; weights: bigint; cents: bigint }): void {
+  if (cells === 0n) {
+    throw new TeatreeError('GOALS_LOCKED', 'there are no unlocked goals to take up the difference; unlock some')
+  }
+  if (cents < 0n) {
+    throw new TeatreeError('GOALS_LOCKED', 'the unlocked goals that take up the difference would fall below 0')
+  }
+  if (weights === 0n) {
+    throw new TeatreeError('NO_BASIS', 'the goals to be changed are all 0.00; spread the total EVEN')
+  }
 }
 
 const sumOf = (sql: Sql, which: string): Promise<bigint> =>
@@ -75,15 +90,8 @@ const sumOf = (sql: Sql, which: string): Promise<bigint> =>
  */
 async function share(sql: Sql, which: string, weight: string, cents: bigint): Promise<void> {
   const among = `(SELECT id, place, ${weight} AS weight FROM selection WHERE ${which})`
-  if ((await wholeNumber(sql, `SELECT count(*) FROM ${among}`)) === 0n) {
-    throw new TeatreeError('GOALS_LOCKED', 'there are no unlocked goals to take up the difference; unlock some')
-  }
-  if (cents < 0n) {
-    throw new TeatreeError('GOALS_LOCKED', 'the unlocked goals that take up the difference would fall below 0')
-  }
-  if ((await wholeNumber(sql, `SELECT sum(weight) FROM ${among}`)) === 0n) {
-    throw new TeatreeError('NO_BASIS', 'the goals to be changed are all 0.00; spread the total EVEN')
-  }
+  const [found, weights] = [`SELECT count(*) FROM ${among}`, `SELECT sum(weight) FROM ${among}`]
+  refuseToShare({ cells: await wholeNumber(sql, found), weights: await wholeNumber(sql, weights), cents })
   await spread(sql, among, 'changed', cents)
   await sql.run(`
     UPDATE goals SET goalAmount = ${fromCents('cents')} FROM changed

@@ -33,7 +33,11 @@ export const rounded = (numerator: string, denominator: string | bigint): string
  * @throws TeatreeError BAD_VALUE
  */
 export async function refuseTooLarge(sql: Sql, select: string, params: Parameters = {}): Promise<void> {
-  const largest = await wholeNumber(sql, select, params)
+  refuseLarge(await wholeNumber(sql, select, params))
+}
+
+/** The same of one such amount. @throws TeatreeError BAD_VALUE */
+export function refuseLarge(largest: bigint): void {
   if (largest < LIMIT && largest > -LIMIT) return
   throw new TeatreeError('BAD_VALUE', 'an amount comes to more than 18 digits; look at the sales, growth and total')
 }

@@ -23,13 +23,7 @@ const ALWAYS: Period = { from: '0001-01-01', to: '9999-12-01' }
 
 /** The full outer join of goals and actuals, as one sum over the rows of both: nulls are equal in it, as in the keys. */
 export async function attainment({ args, sql, table }: QueryContext<Attainment>): Promise<QueryAnswer> {
-  const plans = await readPlans(sql, table('runs'))
-  const period = plans[0]?.goalPeriod ?? ALWAYS
-  const from = args.from ?? period.from
-  const to = args.to ?? period.to
-  refuseEmpty({ from, to })
-  const found = plansDuring(plans, { from, to })
-  refuseFiner(args, found, { from, to })
+  const { from, to, salesVersion } = asked(args, await readPlans(sql, table('runs')))
 
   const amounts = (goalAmount: string, actualAmount: string, source: string) => `
     SELECT ${args.interval ? `date_trunc('${args.interval}', period)::DATE` : 'NULL::DATE'} AS period,
@@ -50,8 +44,19 @@ export async function attainment({ args, sql, table }: QueryContext<Attainment>)
       )`,
     params: { from, to },
     orderBy: ['period', ...Object.values(DIMENSIONS)],
-    page: { salesVersion: commonVersion(found) },
+    page: { salesVersion },
   }
+}
+
+/** What is looked at, and the version of the sales that it is from. @throws TeatreeError BAD_VALUE */
+export function asked(args: Attainment, plans: readonly Plan[]): Period & { salesVersion: number | null } {
+  const period = plans[0]?.goalPeriod ?? ALWAYS
+  const from = args.from ?? period.from
+  const to = args.to ?? period.to
+  refuseEmpty({ from, to })
+  const found = plansDuring(plans, { from, to })
+  refuseFiner(args, found, { from, to })
+  return { from, to, salesVersion: commonVersion(found) }
 }
 
 /** Refuses to divide cells: they are at the grain and the intervals that they were computed at. */

@@ -58,7 +58,7 @@ export async function computeGoals(context: FunctionContext<ComputeGoals>): Prom
 }
 
 /** The goal period, and before it the rest of an interval that an earlier, coarser goal reaches into it with. */
-function reachOf(plans: readonly Plan[], { from, to }: Period): Period {
+export function reachOf(plans: readonly Plan[], { from, to }: Period): Period {
   const plan = planAt(plans, from)
   const begun = plan ? beginning(from, plan.interval) : from
   return { from: planAt(plans, begun) === plan ? begun : from, to }
@@ -79,13 +79,18 @@ async function grow(sql: Sql, growth: string): Promise<void> {
  */
 async function meet(sql: Sql, total: bigint, growth: string, goalPeriod: Period): Promise<void> {
   const rest = total - (await lockedCents(sql, goalPeriod))
-  if (rest < 0n) throw new TeatreeError('GOALS_LOCKED', 'the locked goals alone exceed total; unlock some, or raise it')
-  if (rest > 0n && (await wholeNumber(sql, 'SELECT count(*) FROM cells')) === 0n) {
-    throw new TeatreeError('GOALS_LOCKED', 'all goals are locked and fall short of total; unlock some, or lower it')
-  }
+  refuseUnmet(rest, await wholeNumber(sql, 'SELECT count(*) FROM cells'))
   const weight = units(growth, 6) === -1_000_000n ? '0::HUGEINT' : 'greatest(0, basis)'
   const place = 'number * (SELECT count(*) FROM combinations) + combination'
   await spread(sql, `(SELECT *, ${place} AS place, ${weight} AS weight FROM cells)`, 'goal_cells', rest)
+}
+
+/** Refuses a total of which the locked goals leave what the others cannot take up. @throws TeatreeError GOALS_LOCKED */
+export function refuseUnmet(rest: bigint, cells: bigint): void {
+  if (rest < 0n) throw new TeatreeError('GOALS_LOCKED', 'the locked goals alone exceed total; unlock some, or raise it')
+  if (rest > 0n && cells === 0n) {
+    throw new TeatreeError('GOALS_LOCKED', 'all goals are locked and fall short of total; unlock some, or lower it')
+  }
 }
 
 /** Replaces the goals that are not locked. */

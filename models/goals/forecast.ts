@@ -36,10 +36,13 @@ export async function sumBasis(sql: Sql, sales: ReadModel, outline: Outline): Pr
     { from: basisPeriod.from, to: basisPeriod.to },
   )
   if ((await wholeNumber(sql, 'SELECT count(*) FROM combinations')) === 0n) {
-    throw new TeatreeError('NO_BASIS', `there are no sales from ${basisPeriod.from} to before ${basisPeriod.to}`)
+    throw noSales(basisPeriod)
   }
   await refuseTooLarge(sql, 'SELECT max(abs(amount)) FROM basis')
 }
+
+export const noSales = ({ from, to }: Period): TeatreeError =>
+  new TeatreeError('NO_BASIS', `there are no sales from ${from} to before ${to}`)
 
 /**
  * Step 2: forecasts every combination for every interval of the goal period, but for cells that are locked.

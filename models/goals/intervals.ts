@@ -24,6 +24,13 @@ export function intervalsBetween(from: string, to: string, interval: Interval): 
   return ((Number(toYear) - Number(fromYear)) * 12 + toMonth - fromMonth) / MONTHS[interval]
 }
 
+/** The first day of the month so many months after that of the date. */
+export function monthsAfter(date: string, months: number): string {
+  const [year, month] = partsOf(date)
+  const count = Number(year) * 12 + month - 1 + months
+  return `${String(Math.floor(count / 12)).padStart(4, '0')}-${String((count % 12) + 1).padStart(2, '0')}-01`
+}
+
 /** The year as it is written, and the month from 1 to 12. */
 function partsOf(date: string): [year: string, month: number] {
   const [year = '', month] = date.split('-')

@@ -36,8 +36,17 @@ export async function refuseForeignLocks(
     'SELECT DISTINCT period FROM goals WHERE locked AND period >= $from::DATE AND period < $to::DATE ORDER BY period',
     { from: reach.from, to: reach.to },
   )
-  for (const { period } of days) {
-    const plan = planAt(plans, String(period))
+  refuseForeignDays(
+    days.map(({ period }) => String(period)),
+    plans,
+    outline,
+  )
+}
+
+/** The same of the days that there are locked cells of, in their order. @throws TeatreeError GOALS_LOCKED */
+export function refuseForeignDays(days: readonly string[], plans: readonly Plan[], outline: Outline): void {
+  for (const period of days) {
+    const plan = planAt(plans, period)
     if (plan && sameCells(plan, outline)) continue
     const found = plan ? `by ${plan.interval} at the grain [${plan.grain.join(', ')}]` : 'of another grain or interval'
     throw new TeatreeError('GOALS_LOCKED', `from ${period} on there are locked goals ${found}; unlock them first`)

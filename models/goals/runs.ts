@@ -1,4 +1,4 @@
-import type { FunctionContext, QueryContext, Value } from 'teatree'
+import type { FunctionContext, QueryContext, Row, Value } from 'teatree'
 import { type Grain, sameGrain } from './dimensions.ts'
 import type { Interval, Period } from './intervals.ts'
 
@@ -18,6 +18,11 @@ export async function readPlans(sql: QueryContext['sql'], runs = 'runs'): Promis
   const rows = await sql.all(`
     SELECT "at", "function", salesModel, salesVersion, arguments FROM ${runs}
     WHERE "function" IN ('computeGoals', 'refreshActuals') ORDER BY "at"`)
+  return plansOf(rows)
+}
+
+/** The plans that the runs of computeGoals and refreshActuals laid down, given in the order of their `at`. */
+export function plansOf(rows: readonly Row[]): Plan[] {
   const plans: Plan[] = []
   for (const row of rows) {
     const { at, salesModel, salesVersion } = row as unknown as Plan

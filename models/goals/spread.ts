@@ -1,6 +1,14 @@
 import { type Sql, TeatreeError } from 'teatree'
 import { refuseTooLarge, wholeNumber } from './amounts.ts'
 
+/** Refuses a total that cannot be shared out in proportion to weights of that sum. @throws TeatreeError NO_BASIS, BAD_VALUE */
+export function refuseUnshared(weights: bigint, total: bigint): void {
+  if (weights === 0n && total > 0n) {
+    throw new TeatreeError('NO_BASIS', 'there is a total to share out, and every cell has a weight of 0')
+  }
+  if (total >= 10n ** 20n) throw new TeatreeError('BAD_VALUE', 'the cells to be shared out add up to too many digits')
+}
+
 /**
  * Step 4: shares out a total among the rows of a table in proportion to their weights. Every share is rounded down to
  * the cent, and the cents that remain go one each to the rows with the largest remainders, so that the shares add up
@@ -15,10 +23,7 @@ import { refuseTooLarge, wholeNumber } from './amounts.ts'
  */
 export async function spread(sql: Sql, from: string, into: string, total: bigint): Promise<void> {
   const weights = await wholeNumber(sql, `SELECT sum(weight) FROM ${from}`)
-  if (weights === 0n && total > 0n) {
-    throw new TeatreeError('NO_BASIS', 'there is a total to share out, and every cell has a weight of 0')
-  }
-  if (total >= 10n ** 20n) throw new TeatreeError('BAD_VALUE', 'the cells to be shared out add up to too many digits')
+  refuseUnshared(weights, total)
   await sql.run(
     `CREATE OR REPLACE TEMP TABLE shares AS
        SELECT * EXCLUDE (product), product - cents * $weights::HUGEINT AS remainder

@@ -3,15 +3,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import goalsDefinition from '../../models/goals.ts'
 import salesDefinition from '../../models/sales.ts'
-import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
-import { type DuckDBWriter, openDuckDBWriter } from '../../src/engine/duckdb/writer.ts'
-import type { Change, QueryRows, SnapshotFiles, SnapshotReader, SnapshotRef } from '../../src/engine/engine.ts'
+import type {
+  Change,
+  QueryRows,
+  Readers,
+  SnapshotFiles,
+  SnapshotReader,
+  SnapshotRef,
+  Writer,
+} from '../../src/engine/engine.ts'
 import { ALL } from '../../src/engine/plan.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import type { Kind } from '../../src/kinds/kind.ts'
 import type { Row, Value } from '../../src/kinds/types.ts'
 import { coerceArguments } from '../../src/kinds/validate.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
+import { duckdb, engines, type TestEngine } from './engines.ts'
 import type { Sale } from './goals-oracle.ts'
 
 const sales = checkKind(salesDefinition)
@@ -31,16 +38,23 @@ export type Outcome = { result: Row; steps: string[] } | { code: string; message
 interface Published {
   id: string
   kind: Kind
-  writer: DuckDBWriter
+  writer: Writer
   /** Of its newest version; null until somebody asks for them. */
   files: SnapshotFiles | null
   seq: bigint
 }
 
+/** On which engines the goals are, and the sales. */
+export type GoalsEngines = Record<'goals' | 'sales', TestEngine>
+
+/** Goals on every engine, of sales on every engine. */
+export const pairs: readonly GoalsEngines[] = engines.flatMap(goals => engines.map(sales => ({ goals, sales })))
+
 /** A model of goals, and the models of sales that it reads: `shop`, and others as they are sold in. */
 export class GoalsModel implements AsyncDisposable {
   readonly #dir: string
-  readonly #readers: DuckDBReaders
+  readonly #engines: GoalsEngines
+  readonly #readers: Readers
   readonly #models = new Map<string, Published>()
   readonly #faults: unknown[] = []
   #reader: SnapshotReader | undefined
@@ -50,14 +64,15 @@ export class GoalsModel implements AsyncDisposable {
   /** The models of sales that it reads. */
   reads = ['shop']
 
-  private constructor(dir: string, readers: DuckDBReaders) {
+  private constructor(dir: string, engines: GoalsEngines, readers: Readers) {
     this.#dir = dir
+    this.#engines = engines
     this.#readers = readers
   }
 
-  static async open(): Promise<GoalsModel> {
+  static async open(engines: GoalsEngines = { goals: duckdb, sales: duckdb }): Promise<GoalsModel> {
     const dir = await mkdtemp(join(tmpdir(), 'teatree-goals-'))
-    const model = new GoalsModel(dir, await DuckDBReaders.start())
+    const model = new GoalsModel(dir, engines, await engines.goals.startReaders())
     await model.#make('goals', goals)
     await model.#make('shop', sales)
     return model
@@ -138,7 +153,8 @@ export class GoalsModel implements AsyncDisposable {
     const dir = join(this.#dir, id)
     await mkdir(dir)
     const log = { error: (...line: unknown[]) => this.#faults.push(...line) }
-    const writer = await openDuckDBWriter({ kind, kinds, dir, from: null, log })
+    const engine = this.#engines[kind === goals ? 'goals' : 'sales']
+    const writer = await engine.openWriter({ kind, kinds, dir, from: null, log })
     const model = { id, kind, writer, files: null, seq: 0n }
     this.#models.set(id, model)
     return model

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Row, Value } from '../../src/kinds/types.ts'
 import { LONGER } from '../support/longer.ts'
-import { decimal, GoalsModel } from './goals-model.ts'
+import { decimal, GoalsModel, pairs } from './goals-model.ts'
 import {
   type Actual,
   adjustGoals,
@@ -146,12 +146,12 @@ const placeOf = (cell: Cell | Actual) => [cell.period, ...DIMENSIONS.map(name =>
 const goalLine = (cell: Cell) => [...placeOf(cell), decimal(cell.basis, 4), decimal(cell.goal, 2), cell.locked]
 const actualLine = (actual: Actual) => [...placeOf(actual), decimal(actual.amount, 4)]
 
-test(
-  'goals, adjustments, locks, actuals and attainment are those of the rules, cell by cell',
-  async () => {
+test.each(pairs)(
+  'goals ($goals.name) of sales ($sales.name), adjustments, locks, actuals and attainment are those of the rules, cell by cell',
+  async engines => {
     await fc.assert(
       fc.asyncProperty(scenario, async ({ sales, steps }) => {
-        await using model = await GoalsModel.open()
+        await using model = await GoalsModel.open(engines)
         const both = new Both(model)
         await both.sell(sales)
         for (const step of steps) await both.does(step)
