@@ -17,6 +17,9 @@ export const sum = (values: readonly bigint[]): bigint => values.reduce((total, 
 
 /** The largest of the amounts, whatever their sign. */
 export const largest = (values: readonly bigint[]): bigint =>
-  values.reduce((most, value) => (value > most ? value : -value > most ? -value : most), 0n)
+  values.reduce((most, value) => {
+    const size = value < 0n ? -value : value
+    return size > most ? size : most
+  }, 0n)
 
 export const positive = (value: bigint): bigint => (value > 0n ? value : 0n)

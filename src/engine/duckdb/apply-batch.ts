@@ -5,7 +5,7 @@ import { applyUnit, sourcesOf, type UnitContext } from './apply-unit.ts'
 import { withAttached } from './attached-models.ts'
 import type { ModelConnection, ModelDatabase } from './database.ts'
 import { faultOf, refusalOf } from './errors.ts'
-import { hydratedSources } from './hydrated-sources.ts'
+import { readableSources } from './hydrated-sources.ts'
 import type { DuckDBSql } from './sql.ts'
 import { PART_OF_BATCH, type State, stateStatement } from './state.ts'
 
@@ -38,7 +38,7 @@ export async function applyBatch(
     let under: Unit | undefined = units[0]
     try {
       using db = await connectionFor(units, context.db)
-      await using sources = await hydratedSources(units.flatMap(sourcesOf), context)
+      await using sources = await readableSources(units.flatMap(sourcesOf), context)
       await withAttached(db.sql, sources.refs, context.kinds, models =>
         transaction(
           db.sql,

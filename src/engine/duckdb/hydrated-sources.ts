@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Kinds } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { archiveArrow, isOnArrow } from '../arrow/version-archive.ts'
-import type { SnapshotRef } from '../engine.ts'
+import type { ArchivedVersion, SnapshotRef } from '../engine.ts'
 import { restoreModel } from './restore.ts'
 
 /** A version of another model, and which of its tables are read; all where that is not known. */
@@ -12,22 +12,55 @@ export interface WantedSource {
   tables?: readonly string[] | undefined
 }
 
+/** A version that DuckDB can read: by its files, or of one on Arrow, by Parquet files of its tables. */
+export type ReadableSource = SnapshotRef & { parquets?: Readonly<Record<string, readonly string[]>> }
+
+interface SourcesContext {
+  kinds: Kinds
+  dir: string
+  signal: AbortSignal
+}
+
 /**
- * The versions as files of DuckDB: those that they have, or of a version on Arrow, files made of its tables, which are gone with
- * what is answered.
+ * The versions to be attached: of one on Arrow the tables become Parquet, which is gone with what is answered.
  * @throws TeatreeError UNKNOWN_KIND, KIND_CHANGED
  * @throws SourceDamaged
  */
-export async function hydratedSources(
+export const readableSources = (
   wanted: readonly WantedSource[],
-  { kinds, dir, signal }: { kinds: Kinds; dir: string; signal: AbortSignal },
-): Promise<{ refs: SnapshotRef[] } & AsyncDisposable> {
+  context: SourcesContext,
+): Promise<{ refs: ReadableSource[] } & AsyncDisposable> =>
+  converted(wanted, context, async (ref, { tables }) => {
+    const parquets = Object.fromEntries(Object.entries(tables).map(([name, { path }]) => [name, [path]]))
+    return { ...ref, files: {}, parquets }
+  })
+
+/** The same as files of DuckDB, to begin a model with. */
+export const hydratedSources = (
+  wanted: readonly WantedSource[],
+  context: SourcesContext,
+): Promise<{ refs: SnapshotRef[] } & AsyncDisposable> =>
+  converted(wanted, context, async (ref, archived, folder) => {
+    const made = join(folder, 'made')
+    const { files } = await restoreModel(archived, made, { signal: context.signal })
+    return {
+      ...ref,
+      files: Object.fromEntries(files.map(({ name }) => [name, join(made, name)])),
+      checksums: undefined,
+    }
+  })
+
+async function converted<R extends SnapshotRef>(
+  wanted: readonly WantedSource[],
+  { kinds, dir, signal }: SourcesContext,
+  convert: (ref: SnapshotRef, archived: ArchivedVersion, folder: string) => Promise<R>,
+): Promise<{ refs: (SnapshotRef | R)[] } & AsyncDisposable> {
   const folders: string[] = []
   const release = async () => {
     for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
   }
   try {
-    const refs: SnapshotRef[] = []
+    const refs: (SnapshotRef | R)[] = []
     for (const { ref, tables } of wanted) {
       if (!isOnArrow(ref)) {
         refs.push(ref)
@@ -40,14 +73,8 @@ export async function hydratedSources(
       }
       const folder = await mkdtemp(join(dir, 'source-'))
       folders.push(folder)
-      const archived = await archiveArrow(ref, kind, folder, tables)
-      const made = join(folder, 'made')
-      const { files } = await restoreModel(archived, made, { signal })
-      refs.push({
-        ...ref,
-        files: Object.fromEntries(files.map(({ name }) => [name, join(made, name)])),
-        checksums: undefined,
-      })
+      signal.throwIfAborted()
+      refs.push(await convert(ref, await archiveArrow(ref, kind, folder, tables), folder))
     }
     return { refs, [Symbol.asyncDispose]: release }
   } catch (error) {
