@@ -281,37 +281,44 @@ test('what a page of 1,000 rows refers to is read in one go for each reference, 
   expect([...api.reads].sort()).toEqual([...Array(5).fill('readByKeys'), 'rows'])
 })
 
-test('a query function reads the versions of other models that it is told, and answers the same for ever', async () => {
-  const orders = await api.create({ kind: 'sales' })
-  const stranger = await api.create({ kind: 'sales' })
-  const reader = await api.create({ kind: 'lab', reads: [orders, model] })
-  const line = (orderId: string, productId: string) =>
-    `{ orderId: "${orderId}", line: 1, date: "2024-01-01", siteId: "s", productId: "${productId}", customerId: "c", quantity: 1, amount: 1 }`
-  await api.graphql(`mutation {
+test.each([
+  ['DUCKDB', 'DUCKDB'],
+  ['ARROW', 'DUCKDB'],
+  ['DUCKDB', 'ARROW'],
+])(
+  'a query function on %s reads the versions of other models that it is told (%s), and answers the same for ever',
+  async (engine, other) => {
+    const orders = await api.create({ kind: 'sales', engine: other })
+    const stranger = await api.create({ kind: 'sales' })
+    const reader = await api.create({ kind: 'lab', engine, reads: [orders, model] })
+    const line = (orderId: string, productId: string) =>
+      `{ orderId: "${orderId}", line: 1, date: "2024-01-01", siteId: "s", productId: "${productId}", customerId: "c", quantity: 1, amount: 1 }`
+    await api.graphql(`mutation {
     a: appendLabSamples(model: "${reader}", rows: [{ sampleId: "a", collectedAt: "2024-01-01T00:00:00Z" }, { sampleId: "b", collectedAt: "2024-01-01T00:00:00Z" }], waitMs: 30000) { id }
     b: appendSales(model: "${orders}", rows: [${line('1', 'a')}, ${line('2', 'a')}, ${line('3', 'z')}], waitMs: 30000) { id }
     c: appendSales(model: "${orders}", rows: [${line('4', 'b')}], waitMs: 30000) { id } }`)
-  const ask = (of: string, version: number) =>
-    api.answer(
-      `{ labModel(id: "${reader}") { snapshot { orderedSamples(orders: "${of}", ordersVersion: ${version}) { ordersVersion totalCount nodes { sampleId lines } } } } }`,
+    const ask = (of: string, version: number) =>
+      api.answer(
+        `{ labModel(id: "${reader}") { snapshot { orderedSamples(orders: "${of}", ordersVersion: ${version}) { ordersVersion totalCount nodes { sampleId lines } } } } }`,
+      )
+    const answers = await Promise.all([1, 2].map(async version => (await ask(orders, version)).data))
+    expect(answers.map(({ labModel }) => labModel.snapshot.orderedSamples)).toEqual([
+      { ordersVersion: 1, totalCount: '1', nodes: [{ sampleId: 'a', lines: '2' }] },
+      {
+        ordersVersion: 2,
+        totalCount: '2',
+        nodes: [
+          { sampleId: 'a', lines: '2' },
+          { sampleId: 'b', lines: '1' },
+        ],
+      },
+    ])
+    const codes = await Promise.all(
+      [ask(stranger, 0), ask(model, 1), ask(orders, 9)].map(async answer => (await answer).errors?.[0].extensions.code),
     )
-  const answers = await Promise.all([1, 2].map(async version => (await ask(orders, version)).data))
-  expect(answers.map(({ labModel }) => labModel.snapshot.orderedSamples)).toEqual([
-    { ordersVersion: 1, totalCount: '1', nodes: [{ sampleId: 'a', lines: '2' }] },
-    {
-      ordersVersion: 2,
-      totalCount: '2',
-      nodes: [
-        { sampleId: 'a', lines: '2' },
-        { sampleId: 'b', lines: '1' },
-      ],
-    },
-  ])
-  const codes = await Promise.all(
-    [ask(stranger, 0), ask(model, 1), ask(orders, 9)].map(async answer => (await answer).errors?.[0].extensions.code),
-  )
-  expect(codes).toEqual(['BAD_VALUE', 'BAD_VALUE', 'SNAPSHOT_NOT_YET'])
-})
+    expect(codes).toEqual(['BAD_VALUE', 'BAD_VALUE', 'SNAPSHOT_NOT_YET'])
+  },
+)
 
 test('a diff shows what came, went and changed, each as of its own version', async () => {
   const other = await api.create({ kind: 'lab' })

@@ -98,11 +98,23 @@ test('a model of a kind that the server does not know is left out of lists, and 
   expect(await codeOf('{ models(where: { kind: "forgotten" }) { nodes { id } } }')).toBeUndefined()
 })
 
-test('a model is made only on an engine that its kind and the server have', async () => {
-  const { errors } = await api.answer('mutation { createModel(input: { kind: "lab", engine: ARROW }) { id } }')
-  expect(errors).toMatchObject([
-    { message: 'Kind lab runs on DUCKDB here, not on ARROW.', extensions: { code: 'ENGINE_NOT_SUPPORTED' } },
-  ])
+test('goals on ARROW are computed from sales on DUCKDB, locked, and read', async () => {
+  const sales = await api.create({ kind: 'sales' })
+  const goals = await api.create({ kind: 'goals', engine: 'ARROW', reads: [sales] })
+  await api.graphql(`mutation { appendSales(model: "${sales}", rows: [{ orderId: "1", line: 1, date: "2012-05-05",
+    siteId: "s", productId: "p", customerId: "c", quantity: 1, amount: "100.005" }], waitMs: 30000) { id } }`)
+  const year = (year: number) => `{ from: "${year}-01-01", to: "${year + 1}-01-01" }`
+  const { computeGoals } =
+    await api.graphql(`mutation { computeGoals(model: "${goals}", input: { salesModel: "${sales}",
+    basisPeriod: ${year(2012)}, goalPeriod: ${year(2013)}, interval: YEAR, grain: [SITE], growth: "0.5" }, waitMs: 30000) {
+      status error { code message } } }`)
+  expect(computeGoals).toMatchObject({ status: 'PUBLISHED', error: null })
+  const { goalsModel } = await api.graphql(`{ goalsModel(id: "${goals}") { snapshot {
+    goals { nodes { period siteId goalAmount } } attainment(by: [SITE]) { nodes { siteId goalAmount actualAmount ratio } } } } }`)
+  expect(goalsModel.snapshot).toEqual({
+    goals: { nodes: [{ period: '2013-01-01', siteId: 's', goalAmount: '150.01' }] },
+    attainment: { nodes: [{ siteId: 's', goalAmount: '150.01', actualAmount: '0.0000', ratio: 0 }] },
+  })
 })
 
 test('an intent is held until it has ended, and shows what it did and where', async () => {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type ExecutionResult, execute, type GraphQLSchema, parse, validate } from 'graphql'
+import { arrowEngine } from '../../src/engine/arrow/index.ts'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
+import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import type { SnapshotReader } from '../../src/engine/engine.ts'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
@@ -81,8 +83,11 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     open => open.close(),
   )
   const objects = stack.adopt(openObjectStore(pathToFileURL(join(dir, 'store')).href), store => store.close())
-  const engine = duckdbEngine({ log: quiet, queries: { ...queries, folder: join(dir, 'queries'), kindsDir: KINDS } })
-  const engines = new Map([[engine.name, engine]])
+  const folder = join(dir, 'queries')
+  const readers = DuckDBReaders.shared({ ...queries, folder, kindsDir: KINDS })
+  const engine = duckdbEngine({ log: quiet, readers })
+  const arrow = arrowEngine({ log: quiet, readers, folder })
+  const engines = new Map([engine, arrow].map(each => [each.name, each]))
   const completions = stack.adopt(new Completions(db), open => open.close())
   await completions.start(quiet)
   const ledger = new Ledger(db, queue)

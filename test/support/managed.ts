@@ -2,7 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { arrowEngine } from '../../src/engine/arrow/index.ts'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
+import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { Manager, type ManagerDeps } from '../../src/jobs/manager.ts'
 import type { Intent } from '../../src/jobs/records.ts'
@@ -46,8 +48,10 @@ export async function openManaged(options: ManagedOptions = {}): Promise<Managed
   )
   const pagedDisk = 8
   const queries = { ...querySettings(), folder: join(dataDir, 'queries') }
-  const duckdb = duckdbEngine({ log: quiet, queries })
-  const engines = new Map([[duckdb.name as string, duckdb]])
+  const readers = DuckDBReaders.shared(queries)
+  const duckdb = duckdbEngine({ log: quiet, readers })
+  const arrow = arrowEngine({ log: quiet, readers, folder: queries.folder })
+  const engines = new Map<string, Engine>([duckdb, arrow].map(engine => [engine.name, engine]))
   const snapshots = stack.adopt(new Snapshots({ db, kinds, engines, completions, dataDir, log: quiet }), open =>
     open.close(),
   )
