@@ -35,6 +35,21 @@ test('one trace goes from the mutation through queue, batch, steps, publish and 
   )
 })
 
+test('a step of a function over frames says how many rows went in and came out', async () => {
+  await using collector = await startOtlpReceiver()
+  await using platform = await startPlatform(collector.env)
+  const sales = await createModel(platform, { kind: 'sales' })
+  const goals = await createModel(platform, { kind: 'goals', engine: 'ARROW', reads: [sales] })
+  await appendSales(platform, sales, [{ orderId: 'A', date: '2024-03-01' }])
+  await computeGoals(platform, goals, { salesModel: sales })
+  const attributes = await collector.until(
+    ({ spans }) => spans.find(({ name }) => name === 'step forecast')?.attributes,
+  )
+  // One month was sold in, and there is a cell for each of the twelve to come.
+  const counts = [attributes['teatree.rows_in'], attributes['teatree.rows_out']]
+  expect(counts.map(Number)).toEqual([1, 12])
+})
+
 test('from submitted to visible is measured, by kind and function, and shown at /metrics without OpenTelemetry asking', async () => {
   await using platform: TestPlatform = await startPlatform()
   const sales = await createModel(platform, { kind: 'sales' })
