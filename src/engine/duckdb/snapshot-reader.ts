@@ -132,7 +132,7 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
     const read = async (signal: AbortSignal) => {
       const models = await Promise.all(others.map(({ alias, model, of }) => this.#asRead(alias, model, of, signal)))
       const work = (sql: DuckDBSql) => runQuery(query, args, page, { sql, names: this.#names, reads: models })
-      return this.#read(work, { signal, timeoutSeconds, schema })
+      return this.#connections.use(work, { signal, timeoutSeconds, schema })
     }
     const key = JSON.stringify([
       schema,
@@ -141,7 +141,9 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
       page,
       others.map(({ alias, model, of }) => of.asSource(alias, model)),
     ])
-    return holding(versions, () => this.#result(key, signal => holding(versions, () => read(signal)), signal))
+    // All are held from the beginning, before anything is waited for.
+    const find = (signal: AbortSignal) => holding([this, ...versions], () => read(signal))
+    return holding(versions, () => this.#result(key, find, signal))
   }
 
   /** How a query function of this model knows another version, whichever engine it is on. */
