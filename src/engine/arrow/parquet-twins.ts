@@ -21,7 +21,6 @@ export class ParquetTwins {
   readonly #folder: string
   readonly #admit: Admit
   readonly #twins = new Map<string, Twin>()
-  #isMade: Promise<unknown> | undefined
 
   /** @param folder of its own; made when it is needed */
   constructor(folder: string, admit: Admit) {
@@ -37,13 +36,15 @@ export class ParquetTwins {
     twin.owners.add(owner)
     this.#twins.set(key, twin)
     // What could not be made is tried again.
-    twin.path.catch(() => this.#twins.delete(key))
+    twin.path.catch(() => {
+      if (this.#twins.get(key) === twin) this.#twins.delete(key)
+    })
     return twin.path
   }
 
   async #make(columns: Parameters<typeof fileFrame>[0], file: TableFile, path: string): Promise<string> {
-    this.#isMade ??= mkdir(this.#folder, { recursive: true })
-    await this.#isMade
+    // Each time: where it could not be made once, the next may find room.
+    await mkdir(this.#folder, { recursive: true })
     const to = join(this.#folder, `${randomUUID()}.parquet`)
     const part = `${to}.part`
     try {

@@ -82,7 +82,9 @@ export class ReadSources implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#exports.values())
-    if (this.#folder) await rm(await this.#folder, { recursive: true, force: true })
+    // Who asked for it was told where it could not be made.
+    const folder = await this.#folder?.catch(() => undefined)
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   }
 
   #kindOf(ref: SnapshotRef): Kind {

@@ -8,7 +8,7 @@ import { streamTable } from '../duckdb/exports/table-stream.ts'
 import { parquetSelect } from '../duckdb/parquet-tables.ts'
 import { compileRead } from '../duckdb/plan-reads.ts'
 import type { QueryProcesses } from '../duckdb/queries/query-processes.ts'
-import { querySnapshot } from '../duckdb/queries/query-snapshot.ts'
+import { querySnapshot, querySources } from '../duckdb/queries/query-snapshot.ts'
 import type { DuckDBSql } from '../duckdb/sql.ts'
 import type { Scope } from '../duckdb/statement.ts'
 import { type EarlierAnswers, versionName } from '../earlier-answers.ts'
@@ -258,13 +258,7 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
         const snapshot = { kind, shape, tables: [], files: {} }
         return this.#parts.processes().run({ snapshot, reads: [], work, frames, ...bounds }, to, seconds, signal)
       }
-      const sources = await Promise.all(
-        others.map(async ({ of, ...read }) => ({
-          ...read,
-          version: of.version,
-          snapshot: await querySnapshot(of, signal),
-        })),
-      )
+      const sources = await querySources(others, signal)
       const job = { snapshot: await querySnapshot(this, signal), reads: sources, work, ...bounds }
       return this.#parts.processes().run(job, to, seconds, signal)
     })

@@ -33,7 +33,7 @@ import { parquetSelect } from './parquet-tables.ts'
 import { compileRead } from './plan-reads.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
 import type { QueryProcesses } from './queries/query-processes.ts'
-import { querySnapshot } from './queries/query-snapshot.ts'
+import { querySnapshot, querySources } from './queries/query-snapshot.ts'
 import { runQuery } from './query-functions.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
@@ -244,13 +244,7 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
   ): Promise<QueryResult> {
     const others = reads.map(({ reader, ...read }) => ({ ...read, of: versionBeside(reader) }))
     return holding([this, ...others.map(({ of }) => of)], async () => {
-      const sources = await Promise.all(
-        others.map(async ({ of, ...read }) => ({
-          ...read,
-          version: of.version,
-          snapshot: await querySnapshot(of, signal),
-        })),
-      )
+      const sources = await querySources(others, signal)
       const snapshot = await querySnapshot(this, signal)
       const job = { snapshot, reads: sources, work, checkOnly: to === null, rows, bytes }
       return this.#processes().run(job, to, seconds, signal)

@@ -1,5 +1,19 @@
 import type { VersionBeside } from '../../versions-beside.ts'
-import type { QuerySnapshot } from './messages.ts'
+import type { QuerySnapshot, QuerySource } from './messages.ts'
+
+/** The same of versions of other models, in their order. */
+export const querySources = (
+  others: readonly { alias: string; model: string; of: VersionBeside & { version: number } }[],
+  signal: AbortSignal | undefined,
+): Promise<QuerySource[]> =>
+  Promise.all(
+    others.map(async ({ alias, model, of }) => ({
+      alias,
+      model,
+      version: of.version,
+      snapshot: await querySnapshot(of, signal),
+    })),
+  )
 
 /** What another process needs to read the version by SQL, whichever engine it is on. */
 export async function querySnapshot(of: VersionBeside, signal: AbortSignal | undefined): Promise<QuerySnapshot> {
