@@ -17,8 +17,12 @@ export interface BenchPlatform extends AsyncDisposable {
   url: string
   /** The one that serves. */
   process: ChildProcess
+  /** Its control database. */
+  databaseUrl: string
   /** For peers: a database of their own on the same PostgreSQL. */
   peerUrl: string
+  /** Another one, by its name; the URL. */
+  database(name: string): Promise<string>
   versions: string
 }
 
@@ -34,12 +38,13 @@ export async function startBenchPlatform(
     p.stop(),
   )
   const peerUrl = await database(postgres.url, 'peers')
+  const databaseUrl = await database(postgres.url, 'platform')
   const env = {
     ...process.env,
     ...more.env,
     PORT: '0',
     TEATREE_DATA_DIR: join(dir, 'data'),
-    TEATREE_DATABASE_URL: await database(postgres.url, 'platform'),
+    TEATREE_DATABASE_URL: databaseUrl,
   }
   const child = spawn(process.execPath, [...(more.nodeArgs ?? []), PROGRAM, 'serve'], {
     env,
@@ -54,7 +59,9 @@ export async function startBenchPlatform(
       server: { url: `${url}/graphql` },
       url,
       process: child,
+      databaseUrl,
       peerUrl,
+      database: name => database(postgres.url, name),
       versions,
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
     }
