@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { graphql, type Server, submit, upload } from '../src/commands/client.ts'
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts'
+import { stop } from './processes.ts'
 
 const PROGRAM = fileURLToPath(new URL('../bin/teatree.js', import.meta.url))
 
@@ -24,13 +24,15 @@ export interface BenchPlatform extends AsyncDisposable {
   /** Another one, by its name; the URL. */
   database(name: string): Promise<string>
   versions: string
+  /** Stops it, and starts it again on what it has written; `url`, `server` and `process` are others then. How long the start took, in ms. */
+  restart(): Promise<number>
 }
 
 /** @param more arguments of Node and environment of the serving process */
 export async function startBenchPlatform(
   more: { nodeArgs?: readonly string[]; env?: Record<string, string> } = {},
 ): Promise<BenchPlatform> {
-  const stack = new AsyncDisposableStack()
+  await using stack = new AsyncDisposableStack()
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-bench-')), path =>
     rm(path, { recursive: true, force: true }),
   )
@@ -46,25 +48,41 @@ export async function startBenchPlatform(
     TEATREE_DATA_DIR: join(dir, 'data'),
     TEATREE_DATABASE_URL: databaseUrl,
   }
-  const child = spawn(process.execPath, [...(more.nodeArgs ?? []), PROGRAM, 'serve'], {
-    env,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  stack.defer(() => stop(child))
+  const versions = await serverVersion(postgres.url)
+  const served = await serve(env, more.nodeArgs)
+  const under = stack.move()
+  const platform = {
+    ...served,
+    databaseUrl,
+    peerUrl,
+    database: (name: string) => database(postgres.url, name),
+    versions,
+    async restart() {
+      await stop(platform.process)
+      const began = performance.now()
+      Object.assign(platform, await serve(env, more.nodeArgs))
+      return performance.now() - began
+    },
+    async [Symbol.asyncDispose]() {
+      await stop(platform.process)
+      await under.disposeAsync()
+    },
+  }
+  return platform
+}
+
+/** Starts the platform in a process of its own. */
+async function serve(
+  env: NodeJS.ProcessEnv,
+  nodeArgs: readonly string[] = [],
+): Promise<Pick<BenchPlatform, 'process' | 'url' | 'server'>> {
+  const child = spawn(process.execPath, [...nodeArgs, PROGRAM, 'serve'], { env, stdio: ['ignore', 'pipe', 'ignore'] })
   for await (const line of createInterface({ input: child.stdout })) {
     const url = /(http:\/\/\S+)\/graphql/.exec(line)?.[1]
     if (url === undefined) continue
-    const versions = await serverVersion(postgres.url)
-    return {
-      server: { url: `${url}/graphql` },
-      url,
-      process: child,
-      databaseUrl,
-      peerUrl,
-      database: name => database(postgres.url, name),
-      versions,
-      [Symbol.asyncDispose]: () => stack.disposeAsync(),
-    }
+    // What it logs is nobody's; where nobody took it, it would stand still.
+    child.stdout.resume()
+    return { server: { url: `${url}/graphql` }, url, process: child }
   }
   throw new Error('the platform did not start')
 }
@@ -87,13 +105,6 @@ async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>
   } finally {
     await client.end()
   }
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return
-  const exit = once(child, 'exit')
-  child.kill('SIGTERM')
-  await exit
 }
 
 /** Makes a model, and answers with its id. */

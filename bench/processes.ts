@@ -25,3 +25,19 @@ export async function stop(child: ChildProcess): Promise<void> {
   child.kill('SIGTERM')
   await exit
 }
+
+/** A process and all that it has started, and those have. (Linux) */
+export async function processTree(pid: number): Promise<number[]> {
+  const tasks = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const children = await Promise.all(
+    tasks.map(task => readFile(`/proc/${pid}/task/${task}/children`, 'utf8').catch(() => '')),
+  )
+  const pids = children.flatMap(line => line.split(' ').filter(each => each !== '')).map(Number)
+  return [pid, ...(await Promise.all(pids.map(processTree))).flat()]
+}
+
+/** The memory of a process, of pages that it shares its part. (Linux) */
+export async function proportionalBytes(pid: number): Promise<number> {
+  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '')
+  return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) * 1024
+}

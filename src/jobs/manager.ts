@@ -29,14 +29,18 @@ export interface ManagerDeps {
   archives?: number
   /** Between two archives of a model. */
   archiveRest?: { ms: number; times: number }
-  /** A model without work is let go after this long. */
+  /** A model without work is let go after this long, */
   idleMs?: number
+  /** and so many are not: of more, those that have been without it the longest are let go. Each has its database open. */
+  mostIdle?: number
   /** Told when a model that was held is held no longer, however that came. */
   onReleased?(model: string): void
 }
 
 /** Between two tries of a model whose line cannot be opened. */
 const RETRY_MS = 10_000
+const IDLE_MS = 300_000
+const MOST_IDLE = 32
 /** So long those who wait for a version have the machine to themselves, before what is done behind it is begun. */
 const BEHIND_MS = 250
 
@@ -205,8 +209,8 @@ export class Manager {
       for (const [model, { held, releasing }] of this.#holdings) {
         if (!held || releasing) continue
         if (!leased.has(model)) void this.#lost(model, new Fenced('the lease has ended'))
-        else if (this.#isIdle(model, held)) void this.release(model)
       }
+      this.#letIdleGo()
       await this.#seeToChores()
     } catch (error) {
       this.#deps.log.warn({ err: error }, 'leases were not renewed')
@@ -227,9 +231,16 @@ export class Manager {
     }
   }
 
-  #isIdle(model: string, { line }: Held): boolean {
-    if (line.busy || this.#behind.has(model) || this.#archiver.isBehind(model)) return false
-    return performance.now() - line.idleSince > (this.#deps.idleMs ?? 300_000)
+  #letIdleGo(): void {
+    const { idleMs = IDLE_MS, mostIdle = MOST_IDLE } = this.#deps
+    const idle: { model: string; since: number }[] = []
+    for (const [model, { held, releasing }] of this.#holdings) {
+      if (!held || releasing || held.line.busy || this.#behind.has(model) || this.#archiver.isBehind(model)) continue
+      idle.push({ model, since: held.line.idleSince })
+    }
+    idle.sort((a, b) => b.since - a.since)
+    for (const [place, { model, since }] of idle.entries())
+      if (place >= mostIdle || performance.now() - since > idleMs) void this.release(model)
   }
 
   /** Lets the model go: its work under way ends or goes back to the line. Once however often it is called; never rejects. */

@@ -45,6 +45,25 @@ test('what is submitted is applied by the manager that holds the model, and each
   expect(await ordersOf(id, { version: 1 })).toEqual(['A'])
 })
 
+test('of more models without work than a manager keeps at hand, the one that has had none the longest is let go', async () => {
+  const released: string[] = []
+  const manager = managed.startManager({ mostIdle: 2, onReleased: model => released.push(model) })
+  const models: string[] = []
+  for (const order of ['A', 'B', 'C']) {
+    const { id } = await managed.models.create({ kind: 'sales' })
+    models.push(id)
+    await manager.hold(id)
+    await managed.run(id, 'appendSales', orders(order))
+  }
+  await comesTrue(async () => released.length > 0)
+  expect(released).toEqual(models.slice(0, 1))
+  const [first = ''] = models
+  expect(await manager.hold(first)).toBe(true)
+  expect(await managed.run(first, 'appendSales', orders('D'))).toMatchObject({ version: 2 })
+  await comesTrue(async () => released.length > 1)
+  expect(released).toEqual(models.slice(0, 2))
+})
+
 test('a manager finds by itself what waits in a line that it holds, where neither notice nor job told of it', async () => {
   const { id } = await managed.models.create({ kind: 'sales' })
   await managed.startManager().hold(id)

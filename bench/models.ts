@@ -1,0 +1,143 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { graphql, submit } from '../src/commands/client.ts'
+import { Database } from '../src/platform/postgres.ts'
+import { ms, quantile, table } from './figures.ts'
+import { type BenchPlatform, createModel, startBenchPlatform } from './platform.ts'
+import { processTree, proportionalBytes } from './processes.ts'
+
+const SIZES = [10, 100, 1000]
+/** That are made at once. */
+const MAKERS = 16
+const WAKES = 40
+const MIB = 2 ** 20
+
+/**
+ * What many models cost that nobody uses: each has had one row, and a version. The memory of all processes of the platform (not
+ * PostgreSQL's) above that of the empty one, while their managers still hold them and when they have let go; how long it takes to
+ * start with them; and how long the first append to one takes that no manager holds, beside the second to the same.
+ */
+export async function run(args: string[]): Promise<void> {
+  const sizes = args.length > 0 ? args.map(Number) : SIZES
+  const rows: string[][] = []
+  for (const models of sizes) {
+    await using platform = await startBenchPlatform()
+    if (rows.length === 0) process.stdout.write(`${platform.versions}\n`)
+    rows.push(await measured(platform, models))
+  }
+  process.stdout.write(
+    `\nMiB are those of all processes of the platform, of shared pages their part; above the platform without models, which is the first column\n\n${table(
+      [
+        'models',
+        'empty MiB',
+        'held MiB',
+        'idle MiB',
+        'processes',
+        'start empty ms',
+        'start ms',
+        'first query ms',
+        'wake p50 ms',
+        'wake p99 ms',
+        'awake p50 ms',
+      ],
+      rows,
+    )}`,
+  )
+}
+
+async function measured(platform: BenchPlatform, models: number): Promise<string[]> {
+  const db = new Database({ url: platform.databaseUrl, name: 'bench', connections: 1, onError() {} })
+  try {
+    const startEmpty = await platform.restart()
+    // The first model starts a manager, whose memory is not the models'.
+    await append(platform, await createModel(platform.server, { kind: 'sales' }))
+    const empty = await memory(platform)
+    const ids: string[] = []
+    const maker = async () => {
+      while (ids.length < models) {
+        const place = ids.push('') - 1
+        const model = await createModel(platform.server, { kind: 'sales' })
+        ids[place] = model
+        await append(platform, model)
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(MAKERS, models) }, maker))
+    await settled(db)
+    const held = await memory(platform)
+    const start = await platform.restart()
+    const first = await timed(() => version(platform, ids[0] ?? ''))
+    await settled(db)
+    const idle = await memory(platform)
+    const chosen = Array.from(
+      { length: Math.min(WAKES, models) },
+      (_, n) => ids[Math.floor((n * models) / Math.min(WAKES, models))] ?? '',
+    )
+    const wakes: number[] = []
+    const awake: number[] = []
+    // The first one starts the managers.
+    await append(platform, chosen[0] ?? '')
+    for (const model of chosen.slice(1)) {
+      wakes.push(await timed(() => append(platform, model)))
+      awake.push(await timed(() => append(platform, model)))
+    }
+    const mib = (bytes: number) => (bytes / MIB).toFixed(0)
+    return [
+      String(models),
+      mib(empty.bytes),
+      mib(held.bytes - empty.bytes),
+      mib(idle.bytes - empty.bytes),
+      String(idle.processes),
+      ms(startEmpty),
+      ms(start),
+      ms(first),
+      ms(quantile(wakes, 0.5)),
+      ms(quantile(wakes, 0.99)),
+      ms(quantile(awake, 0.5)),
+    ]
+  } finally {
+    await db.close()
+  }
+}
+
+let order = 0
+
+/** Settles when it has ended, told by the answer to the mutation. */
+async function append({ server }: BenchPlatform, model: string): Promise<void> {
+  const row = { orderId: `BENCH-${++order}`, line: 1, date: '2025-06-01', siteId: 'S01', productId: 'T001' }
+  await submit(server, {
+    name: 'appendSales',
+    types: '$model: ID!, $rows: [SaleInput!]!',
+    variables: { model, rows: [{ ...row, customerId: 'C0001', quantity: '1', amount: '1' }] },
+  })
+}
+
+const version = ({ server }: BenchPlatform, model: string) =>
+  graphql(
+    server,
+    'query ($model: ID!) { salesModel(id: $model) { snapshot { version sales(first: 1) { nodes { orderId } } } } }',
+    {
+      model,
+    },
+  )
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now()
+  await work()
+  return performance.now() - began
+}
+
+/** All is archived: nothing is left for managers to do. */
+async function settled(db: Database): Promise<void> {
+  for (;;) {
+    const [left] = await db.query<{ models: number }>(
+      'SELECT count(*)::int AS models FROM goal_model WHERE deleted_at IS NULL AND version > archived_version',
+    )
+    if (left?.models === 0) return
+    await wait(500)
+  }
+}
+
+async function memory({ process: { pid = 0 } }: BenchPlatform): Promise<{ bytes: number; processes: number }> {
+  const pids = await processTree(pid)
+  const bytes = await Promise.all(pids.map(proportionalBytes))
+  return { bytes: bytes.reduce((sum, each) => sum + each, 0), processes: pids.length }
+}
