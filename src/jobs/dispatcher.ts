@@ -16,6 +16,8 @@ const HUNG_SECONDS = 15
 interface Waiting {
   id: string
   leased: boolean
+  /** Its oldest intent was run by itself, as its manager died: that may be what the manager died of. */
+  suspect: boolean
   /** Its oldest intent waits long, and none is under way. */
   stuck: boolean
   oldest: string | null
@@ -89,7 +91,7 @@ export class Dispatcher {
 
   async #look(): Promise<void> {
     const waiting = await this.#waiting()
-    this.#seeUnheld(waiting.flatMap(({ id, leased }) => (leased ? [] : [id])))
+    this.#seeUnheld(waiting.filter(({ leased }) => !leased))
     for (const { id, leased, stuck, oldest } of waiting)
       if (leased && stuck && oldest !== null) await this.#resend(id, oldest)
   }
@@ -98,11 +100,11 @@ export class Dispatcher {
    * A lease tells whether its manager lives. A manager that was asked for a model and has no lease of it, look after
    * look, neither renews nor says what became of it; who was just asked or is starting has its time.
    */
-  #seeUnheld(models: readonly string[]): void {
+  #seeUnheld(models: readonly Pick<Waiting, 'id' | 'suspect'>[]): void {
     const now = performance.now()
     const unheld = new Map<string, number>()
-    for (const model of models)
-      if (!this.#launcher.holds(model)) this.#launcher.hold(model)
+    for (const { id: model, suspect } of models)
+      if (!this.#launcher.holds(model)) this.#launcher.hold(model, suspect)
       else if (!this.#launcher.isStarting(model)) unheld.set(model, this.#unheld.get(model) ?? now)
     this.#unheld = unheld
     for (const [model, since] of unheld) if (now - since > this.#hungSeconds * 1000) this.#launcher.giveUp(model)
@@ -115,10 +117,11 @@ export class Dispatcher {
   #waiting(): Promise<Waiting[]> {
     return this.#db.query<Waiting>(
       `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest,
+              coalesce(i.status = 'RUNNING' AND i.solo > 0, false) AND l.model IS NULL AS suspect,
               coalesce(i.status = 'QUEUED' AND i.submitted_at < clock_timestamp() - make_interval(secs => $1), false)
                 AND m.blocked IS NULL AS stuck
          FROM goal_model m
-         LEFT JOIN LATERAL (SELECT id, status, submitted_at FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
+         LEFT JOIN LATERAL (SELECT id, status, submitted_at, solo FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
                              ORDER BY seq LIMIT 1) i ON true
          LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
         WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version

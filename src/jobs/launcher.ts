@@ -10,7 +10,8 @@ import type { FromManager, ToManager } from './messages.ts'
 export interface Launcher {
   /** Whether a manager of this launcher holds the model, or is about to. */
   holds(model: string): boolean
-  hold(model: string): void
+  /** `isSuspect`: its last manager may have died of an intent that is to be tried again. */
+  hold(model: string, isSuspect: boolean): void
   /** Whether the manager that is to hold the model has yet to come up. */
   isStarting(model: string): boolean
   /** Ends the manager that is to hold the model and does not, with all that it holds; they are dispatched anew. */
@@ -43,6 +44,9 @@ const START_MS = 30_000
  *
  * One that hangs, in a loop of a function's or stopped from outside, cannot be asked to end. It is killed: as it starts
  * by the clock, later by whoever sees that its leases ended.
+ *
+ * What may have been the death of a manager goes on in a process that is for such models alone: who is in the line of another
+ * model waits for a new manager once, and not as often as an intent that kills is tried.
  */
 export class LocalLauncher implements Launcher {
   readonly #db: Database
@@ -50,6 +54,8 @@ export class LocalLauncher implements Launcher {
   readonly #program: string
   readonly #env: NodeJS.ProcessEnv
   readonly #processes: (Process | null)[]
+  /** The place of the one for suspects, behind all others. */
+  readonly #suspects: number
   readonly #onLost: (model: string) => void
   readonly #startMs: number
   readonly #metrics = new Map<number, (text: string) => void>()
@@ -72,7 +78,8 @@ export class LocalLauncher implements Launcher {
     this.#log = deps.log
     this.#program = deps.program
     this.#env = deps.env
-    this.#processes = Array.from({ length: deps.managers }, () => null)
+    this.#suspects = deps.managers
+    this.#processes = Array.from({ length: deps.managers + 1 }, () => null)
     this.#onLost = deps.onLost
     this.#startMs = deps.startMs ?? START_MS
   }
@@ -85,9 +92,9 @@ export class LocalLauncher implements Launcher {
     return this.#holder(model)?.owner === null
   }
 
-  hold(model: string): void {
+  hold(model: string, isSuspect: boolean): void {
     if (this.#closing || this.holds(model)) return
-    const process = this.#leastLoaded()
+    const process = isSuspect ? this.#at(this.#suspects) : this.#leastLoaded()
     process.models.add(model)
     this.#send(process, { is: 'hold', model })
   }
@@ -111,13 +118,16 @@ export class LocalLauncher implements Launcher {
 
   #leastLoaded(): Process {
     const load = (process: Process | null) => process?.models.size ?? 0
-    const loads = this.#processes.map(load)
-    const slot = loads.indexOf(Math.min(...loads))
+    const loads = this.#processes.slice(0, this.#suspects).map(load)
+    return this.#at(loads.indexOf(Math.min(...loads)))
+  }
+
+  #at(slot: number): Process {
     return this.#processes[slot] ?? this.#start(slot)
   }
 
   #start(slot: number): Process {
-    const name = `manager-${slot + 1}`
+    const name = slot === this.#suspects ? 'manager-suspects' : `manager-${slot + 1}`
     const child = fork(this.#program, ['manager', '--local', name], {
       env: this.#env,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -21,3 +21,26 @@ test('an intent that always kills its manager is PARKED after three, leaves noth
   expect(again).toMatchObject({ seq: 5n, status: 'QUEUED', attempts: 0 })
   expect(await launched.ended(again.id)).toMatchObject({ status: 'PARKED' })
 })
+
+test('an intent that kills its manager again and again takes the managers of other models down once', {
+  timeout: 240_000,
+}, async () => {
+  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, managers: 1 })
+  const { append, crash, entries, newModel } = trialsOn(launched)
+  const [model, neighbour] = [await newModel(), await newModel()]
+  await launched.ended((await append(neighbour, 'A')).id)
+  const parked = launched.ended((await crash(model)).id)
+  let isOver = false
+  const over = parked.finally(() => {
+    isOver = true
+  })
+  const written = ['A']
+  while (!isOver) {
+    written.push(`B${written.length}`)
+    const { id } = await append(neighbour, written.at(-1) ?? '')
+    expect(await launched.ended(id)).toMatchObject({ status: 'PUBLISHED' })
+  }
+  expect(await over).toMatchObject({ status: 'PARKED', attempts: 4 })
+  expect(await entries(neighbour)).toEqual(written.toSorted())
+  expect((await launched.models.get(neighbour))?.epoch).toBeLessThanOrEqual(2)
+})
