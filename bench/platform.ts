@@ -17,6 +17,7 @@ export interface BenchPlatform extends AsyncDisposable {
   url: string
   /** The one that serves. */
   process: ChildProcess
+  dataDir: string
   /** Its control database. */
   databaseUrl: string
   /** For peers: a database of their own on the same PostgreSQL. */
@@ -41,11 +42,12 @@ export async function startBenchPlatform(
   )
   const peerUrl = await database(postgres.url, 'peers')
   const databaseUrl = await database(postgres.url, 'platform')
+  const dataDir = join(dir, 'data')
   const env = {
     ...process.env,
     ...more.env,
     PORT: '0',
-    TEATREE_DATA_DIR: join(dir, 'data'),
+    TEATREE_DATA_DIR: dataDir,
     TEATREE_DATABASE_URL: databaseUrl,
   }
   const versions = await serverVersion(postgres.url)
@@ -53,6 +55,7 @@ export async function startBenchPlatform(
   const under = stack.move()
   const platform = {
     ...served,
+    dataDir,
     databaseUrl,
     peerUrl,
     database: (name: string) => database(postgres.url, name),

@@ -1,0 +1,116 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { graphql, submit } from '../src/commands/client.ts'
+import { median, ms, quantile, table } from './figures.ts'
+import { type BenchPlatform, createModel, importSales, startBenchPlatform } from './platform.ts'
+import { salesCsv } from './sales.ts'
+
+const MODELS = 50
+/** Each model gets an append once in so long. */
+const EVERY_MS = 5000
+const ROUNDS = 3
+const ROUND_MS = 20_000
+const IMPORTED = 1_000_000
+/** Its functions crash and hang: those that tests of faults run. */
+const KINDS = fileURLToPath(new URL('../test/support/trial-kinds', import.meta.url))
+
+/** What goes on in another model meanwhile, until the signal. */
+interface Trouble {
+  name: string
+  make(platform: BenchPlatform, signal: AbortSignal): Promise<void>
+}
+
+/**
+ * Appends to 50 models, each now and then, from the mutation to the end of its intent: alone, and while another model has a
+ * function that kills its manager, again and again; a file of a million rows imported; and a folder that nothing can be written to.
+ */
+export async function run(args: string[]): Promise<void> {
+  const models = Number(args[0] ?? MODELS)
+  await using platform = await startBenchPlatform({ env: { TEATREE_KINDS: KINDS } })
+  process.stdout.write(`${platform.versions} · ${models} models\n`)
+  const neighbours: string[] = []
+  for (let count = 0; count < models; count++) neighbours.push(await createModel(platform.server, { kind: 'trial' }))
+  const troubles: Trouble[] = [
+    { name: 'nothing', make: async () => {} },
+    { name: 'a function that kills its manager', make: crashes },
+    { name: `imports of ${IMPORTED} rows`, make: imports },
+    { name: 'a model that is BLOCKED', make: blocked },
+  ]
+  const found = troubles.map(() => [] as number[][])
+  for (let round = 0; round <= ROUNDS; round++)
+    for (const [index, { make }] of troubles.entries()) {
+      const stop = new AbortController()
+      const trouble = make(platform, stop.signal)
+      const times = await appends(platform, neighbours)
+      stop.abort()
+      await trouble
+      // The first round warms up.
+      if (round > 0) found[index]?.push(times)
+    }
+  const figures = found.map(rounds => [
+    median(rounds.map(times => quantile(times, 0.5))),
+    quantile(rounds.flat(), 0.99),
+    quantile(rounds.flat(), 1),
+  ])
+  process.stdout.write(
+    `\n${ROUNDS} rounds of ${ROUND_MS / 1000} s each way; p50 is the median of the rounds' medians, p99 over all\n\n${table(
+      ['beside', 'appends', 'p50 ms', 'p99 ms', 'most ms', 'p50 / alone', 'p99 / alone'],
+      troubles.map(({ name }, index) => [
+        name,
+        String(found[index]?.flat().length),
+        ...(figures[index] ?? []).map(ms),
+        ...[0, 1].map(at => `${((figures[index]?.[at] ?? 0) / (figures[0]?.[at] ?? 1)).toFixed(2)}x`),
+      ]),
+    )}`,
+  )
+}
+
+let entry = 0
+
+/** How long each append to the models took until it had ended, in milliseconds. */
+async function appends({ server }: BenchPlatform, models: readonly string[]): Promise<number[]> {
+  const times: number[] = []
+  const began = performance.now()
+  const client = async (model: string, place: number) => {
+    for (let due = (place * EVERY_MS) / models.length; due < ROUND_MS; due += EVERY_MS) {
+      await wait(Math.max(0, began + due - performance.now()))
+      const asked = performance.now()
+      await submit(server, {
+        name: 'appendTrialEntries',
+        types: '$model: ID!, $rows: [TrialEntryInput!]!',
+        variables: { model, rows: [{ entryId: `E${++entry}` }] },
+      })
+      times.push(performance.now() - asked)
+    }
+  }
+  await Promise.all(models.map(client))
+  return times
+}
+
+async function crashes({ server }: BenchPlatform, signal: AbortSignal): Promise<void> {
+  const model = await createModel(server, { kind: 'trial' })
+  const crash = 'mutation ($model: ID!) { trialCrash(model: $model) { id } }'
+  const status = 'query ($id: ID!) { intent(id: $id, waitMs: 1000) { status } }'
+  while (!signal.aborted) {
+    const { trialCrash } = await graphql<{ trialCrash: { id: string } }>(server, crash, { model })
+    for (let state = 'QUEUED'; state !== 'PARKED'; )
+      state = (await graphql<{ intent: { status: string } }>(server, status, { id: trialCrash.id })).intent.status
+  }
+}
+
+async function imports({ server }: BenchPlatform, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) await importSales(server, await createModel(server, { kind: 'sales' }), salesCsv(IMPORTED))
+}
+
+async function blocked({ server, dataDir }: BenchPlatform, signal: AbortSignal): Promise<void> {
+  const model = await createModel(server, { kind: 'trial' })
+  const folder = join(dataDir, 'models', model)
+  await rm(folder, { recursive: true, force: true })
+  await writeFile(folder, '')
+  const append = 'mutation ($model: ID!) { appendTrialEntries(model: $model, rows: [{ entryId: "E" }]) { id } }'
+  await graphql(server, append, { model })
+  await new Promise<void>(resolve => signal.addEventListener('abort', () => resolve()))
+  await rm(folder)
+}
