@@ -7,6 +7,7 @@ import type { SnapshotReader } from '../engine/engine.ts'
 import type { EngineName } from '../kinds/context.ts'
 import type { Kind } from '../kinds/kind.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { reach } from '../platform/kill-points.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { type Archive, type ArchivedTable, archivesUpTo, manifestKey, tableKey } from './archives.ts'
@@ -78,6 +79,7 @@ export async function archiveVersion(deps: Deps, of: Archiving): Promise<void> {
     }
     await putManifest(deps, of, tables)
     await mark(deps, of, tables, earlier)
+    reach('archive.marked')
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -92,6 +94,7 @@ async function put(
   const { table, folder, earlier } = of
   const path = join(folder, `${table}.parquet`)
   const { bytes, rows } = await reader.exportParquet({ table }, path, signal)
+  reach('archive.exported')
   try {
     const sha256 = await digest(createReadStream(path))
     const isSame = earlier?.sha256 === sha256 && earlier.bytes === bytes && earlier.rows === rows
@@ -99,6 +102,7 @@ async function put(
     const key = tableKey(version.model, version.version, { table, epoch, sha256 })
     checkSafe(deps, version)
     await deps.objects.putFile(key, path, { expect: { bytes, sha256 }, signal })
+    reach('archive.put')
     const kept = await deps.objects.get(key, { signal })
     if (!kept || (await digest(kept)) !== sha256) throw notKept(key)
     return { table, key, bytes, rows, sha256 }
@@ -138,6 +142,7 @@ async function putManifest(
   const key = manifestKey(model, version.version, epoch)
   checkSafe(deps, version)
   await deps.objects.put(key, text, { contentType: 'application/json', signal })
+  reach('archive.manifest')
   const kept = await deps.objects.get(key, { signal })
   if (!kept || !(await buffer(kept)).equals(text)) throw notKept(key)
 }

@@ -1,5 +1,6 @@
 import type { Work, WorkOutcome, Writer } from '../engine/engine.ts'
 import type { Kind } from '../kinds/kind.ts'
+import { reach } from '../platform/kill-points.ts'
 import { span } from '../platform/telemetry/index.ts'
 import { endingOf, MAX_DEATHS, measure, parked } from './endings.ts'
 import { markLostSource } from './lost.ts'
@@ -61,6 +62,7 @@ export class Batches {
     const { files, epoch, kind, work, signal } = this.#deps
     const { writer, version } = await this.#deps.writer.opened()
     await using prepared = await prepareWork(work, kind, batch, files.scratchDir(epoch), signal)
+    reach('batch.prepared')
     const ready = prepared.items.flatMap(item => (item.is === 'work' ? [item.work] : []))
     const outcomes = ready.length === 0 ? [] : await span('apply', {}, () => this.#applied(writer, ready, version + 1))
     const byIntent = new Map(ready.map((work, index) => [work.intentId, outcomes[index]]))
@@ -93,6 +95,7 @@ export class Batches {
       const made = changed ? await this.#makeVersion() : { after: 0, snapshot: null }
       const lastSeq = batch.at(-1)?.seq ?? 0n
       const { version, seconds } = await publisher.publish({ model, kind, epoch, endings, lastSeq, ...made })
+      reach('publish.committed')
       publishing.setAttribute('teatree.version', version)
       if (changed) writer.movedOn(version)
       measure(kind, batch, endings, seconds)
@@ -104,6 +107,7 @@ export class Batches {
     const { files, epoch } = this.#deps
     const { writer, version } = await this.#deps.writer.opened()
     const made = await span('snapshot', {}, () => files.make(version + 1, epoch, dir => writer.snapshot(dir)))
+    reach('snapshot.made')
     return { after: version, snapshot: { dir: files.versionDir(version + 1, epoch), ...made } }
   }
 }

@@ -1,3 +1,4 @@
+import { reach } from '../platform/kill-points.ts'
 import type { Database } from '../platform/postgres.ts'
 import { notifyModel } from './channel.ts'
 
@@ -55,7 +56,9 @@ export class Leases {
       await notifyModel(tx, model)
       return lease.epoch
     })
-    if (epoch !== null) this.#held.set(model, { epoch, safeUntil: asked + SAFE_MS })
+    if (epoch === null) return null
+    reach('lease.acquired')
+    this.#held.set(model, { epoch, safeUntil: asked + SAFE_MS })
     return epoch
   }
 
@@ -98,6 +101,7 @@ export class Leases {
       ])
       await notifyModel(tx, model)
     })
+    reach('lease.released')
   }
 }
 

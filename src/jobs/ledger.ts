@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { canonicalJson } from '../kinds/validate.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { reach } from '../platform/kill-points.ts'
 import { type Database, type Transaction, violates } from '../platform/postgres.ts'
 import { newTraceparent, traceparent } from '../platform/telemetry/index.ts'
 import { notifyWork } from './channel.ts'
@@ -92,7 +93,12 @@ export class Ledger {
   /** What came in for a model meanwhile, in one transaction. What one of them got wrong is not the others'. */
   async #accept(model: string, entries: readonly Entry[]): Promise<Settled<Intent>[]> {
     try {
-      const intents = await this.#db.transaction(tx => this.#insert(tx, model, entries))
+      const intents = await this.#db.transaction(async tx => {
+        const inserted = await this.#insert(tx, model, entries)
+        reach('submit.inserted')
+        return inserted
+      })
+      reach('submit.accepted')
       return intents.map(value => ({ status: 'fulfilled', value }))
     } catch (reason) {
       // After UNAVAILABLE nobody knows whether they were accepted: the key finds out, not another try.
@@ -218,6 +224,7 @@ export class Ledger {
           `Intent ${id} is no longer QUEUED; only a waiting intent can be cancelled.`,
         )
       await this.#queue.settle(tx, intent.model, [id])
+      reach('cancel.written')
       return cancelled
     })
   }

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { reach } from '../platform/kill-points.ts'
 import type { Database, Transaction } from '../platform/postgres.ts'
 import { forgetFiles } from './content.ts'
 import { ModelFiles } from './model-files.ts'
@@ -52,8 +53,11 @@ export async function letGo(
   await endReaders(db)
   const past = disk ? await pastBudget(deps, model, files, disk) : []
   const gone = await db.transaction(tx => markGone(tx, model, past))
+  if (gone.length === 0) return
+  reach('versions.unkept')
   // One that cannot be removed must not keep the others: it is a stray from now on.
   const removed = await Promise.allSettled(gone.map(({ version, epoch }) => files.removeVersion(version, epoch)))
+  reach('versions.removed')
   for (const outcome of removed) if (outcome.status === 'rejected') throw outcome.reason
 }
 

@@ -3,6 +3,7 @@ import type { Engine } from '../engine/engine.ts'
 import type { Kind, KindShape, Kinds } from '../kinds/kind.ts'
 import { shapeDifference } from '../kinds/shape.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { reach } from '../platform/kill-points.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
@@ -198,6 +199,7 @@ export class Line {
       await this.#nothingWaits()
       return false
     }
+    reach('batch.taken')
     try {
       await this.#batches.end([first, ...others])
     } catch (error) {
@@ -231,6 +233,7 @@ export class Line {
     await giveBack(db, { model: this.model, epoch: this.#epoch, batch }).catch(error =>
       log.warn({ model: this.model, err: error }, 'a batch was not given back'),
     )
+    reach('batch.given-back')
   }
 
   /** A fault of the surroundings: no intent fails for it. The model says why, and tries again. */

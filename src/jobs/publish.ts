@@ -1,5 +1,6 @@
 import type { SnapshotFile, TableRows } from '../engine/engine.ts'
 import type { Kind, Kinds } from '../kinds/kind.ts'
+import { reach } from '../platform/kill-points.ts'
 import type { Database, Transaction } from '../platform/postgres.ts'
 import { notifyEnded, notifyModel } from './channel.ts'
 import { logCompletions } from './completion-log.ts'
@@ -120,6 +121,7 @@ export class Publisher {
     const [, ended] = await writing
     if (ended.length !== endings.length) throw new Fenced(`intents of model ${model} have ended in another way`)
     if (triggers) await this.#triggers.start(tx, model, triggers)
+    reach('publish.written')
     return { version, seconds: secondsOf(ended) }
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Engine, FileDescription } from '../engine/engine.ts'
 import { detectFormat, type ImportFormat } from '../engine/files.ts'
 import { TeatreeError } from '../platform/errors.ts'
+import { reach } from '../platform/kill-points.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { isUuid } from './ledger.ts'
@@ -68,6 +69,7 @@ export class Uploads {
         await this.#db.query('DELETE FROM upload WHERE id = $1', [id]).catch(() => {})
         throw error
       })
+    reach('upload.put')
     const [upload] = await this.#db.query<Upload>(
       `UPDATE upload SET state = 'THERE', bytes = $2, sha256 = $3, used_at = clock_timestamp()
         WHERE id = $1 AND state = 'COMING' RETURNING ${COLUMNS}`,

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import type { Table } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
+import { reach } from '../../platform/kill-points.ts'
 import type { Log } from '../../platform/log.ts'
 import type { MadeSnapshot, SnapshotRef, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
@@ -98,6 +99,7 @@ export class ArrowWriter implements Writer {
         for (const file of this.#state.tables.get(name) ?? []) files.push(await this.#scratch.publish(file, dir))
         tables[name] = files
       }
+      reach('arrow.linked')
       const { version, lastSeq, shape } = this.#state
       const manifest = await writeManifest(dir, { version, lastSeq, shape, tables })
       const files = Object.values(tables).flat()
@@ -131,6 +133,7 @@ export class ArrowWriter implements Writer {
     const before = this.#state.tables
     const context = { scratch: this.#scratch, kind, kinds, dir, signal, checks: this.#checks, onInternal }
     const { tables, outcomes } = await applyBatch(context, before, work)
+    reach('arrow.applied')
     this.#state = { ...this.#state, tables }
     for (const [name, files] of tables) {
       // What only adds rows adds files.

@@ -1,4 +1,5 @@
 import type { Kinds } from '../../kinds/kind.ts'
+import { reach } from '../../platform/kill-points.ts'
 import { placesOf, singly, type Unit, unitsOf } from '../batch-units.ts'
 import type { Work, WorkOutcome } from '../engine.ts'
 import { applyUnit, sourcesOf, type UnitContext } from './apply-unit.ts'
@@ -80,7 +81,9 @@ export async function transaction(sql: DuckDBSql, work: () => Promise<void>, las
   await sql.run('BEGIN')
   try {
     await work()
+    reach('duckdb.applied')
     await sql.run(last === undefined ? 'COMMIT' : `${last}; COMMIT`)
+    reach('duckdb.committed')
   } catch (error) {
     // A database that is broken cannot roll back either, and it is the first error that says why.
     await sql.run('ROLLBACK').catch(() => {})

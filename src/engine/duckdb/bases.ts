@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { mkdir, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { reach } from '../../platform/kill-points.ts'
 import { syncPath } from '../../platform/sync-path.ts'
 import type { BlockManifest, SnapshotFile } from '../engine.ts'
 import { type Base, baseOf, isRetired, makeBase, outdate } from './base.ts'
@@ -113,6 +114,7 @@ export class Bases {
     this.#price.published(wal)
     if (this.#price.isSpareWorth(this.#older.length === 0)) this.#makeSpare()
     await linkOrCopy(path, join(dir, BASE))
+    reach('duckdb.linked')
     await using copy = await open(join(dir, BASE_WAL), 'w')
     await copy.writeFile(wal.bytes)
     // Both at once are one commit of the file system's journal.
@@ -141,6 +143,7 @@ export class Bases {
   /** Makes the present state the base. Nothing may be written to the database meanwhile. */
   async renew(sql: DuckDBSql): Promise<void> {
     await sql.run('CHECKPOINT')
+    reach('duckdb.checkpointed')
     this.#wal.forget()
     const used = await blocksInUse(this.#database)
     outdate(this.#all(), this.#used, used)
