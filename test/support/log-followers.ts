@@ -27,11 +27,13 @@ export interface Following {
   /** Where it begins. */
   after: string
   pageSize: number
+  /** Is given each page as it came. */
+  onPage?(page: Answer): void
 }
 
 const COMPLETIONS = `subscription ($model: ID!, $after: String, $pageSize: Int) {
   completions(model: $model, after: $after, pageSize: $pageSize) {
-    cursor reset edges { cursor node { ... on Intent { id seq status } ... on QueryRun { id state } } } } }`
+    cursor reset snapshot { version } edges { cursor node { ... on Intent { id seq status version } ... on QueryRun { id state } } } } }`
 /** One that is refused comes again after this: the server may be away for a while. */
 const AGAIN_MS = 20
 
@@ -47,6 +49,7 @@ export function followLog(transport: Transport, following: Following): LogFollow
       for await (const text of TRANSPORTS[transport](following, after, left.signal)) {
         const { data, errors } = JSON.parse(text) as { data?: Answer; errors?: Answer[] }
         if (errors?.[0]?.extensions?.code === 'UNAVAILABLE') break
+        following.onPage?.(data?.completions)
         if (errors || data.completions.reset) throw new Error(`was told ${text}`)
         const { cursor, edges } = data.completions
         seen.push(...edges.map(({ node }: Answer) => node.id))

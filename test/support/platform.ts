@@ -118,7 +118,8 @@ export const startBeside = ({ databaseUrl, dir }: TestPlatform, env: Record<stri
 const inherited = () =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(TEATREE_|OTEL_|PORT$|HOST$)/.test(name)))
 
-async function serve(env: NodeJS.ProcessEnv, log: string[]): Promise<{ child: ChildProcess; url: string }> {
+/** `teatree serve` with these settings, once it is ready. */
+export async function serve(env: NodeJS.ProcessEnv, log: string[]): Promise<{ child: ChildProcess; url: string }> {
   const child = spawn(process.execPath, [PROGRAM, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   createInterface({ input: child.stderr }).on('line', line => log.push(line))
   const lines = createInterface({ input: child.stdout })
@@ -129,7 +130,8 @@ async function serve(env: NodeJS.ProcessEnv, log: string[]): Promise<{ child: Ch
   throw new Error(`the platform did not start:\n${log.join('\n')}`)
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+/** By SIGTERM; one that has not ended by then is killed. */
+export async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exit = once(child, 'exit')
   child.kill('SIGTERM')

@@ -56,7 +56,8 @@ export function mounted(dir: string, options: string): boolean {
 
 const fillerIn = (dir: string): string => join(dir, 'filler')
 
-async function fill(dir: string, left: number): Promise<() => Promise<void>> {
+/** Fills the disk but for `left` bytes; the answer makes room again. */
+export async function fill(dir: string, left: number): Promise<() => Promise<void>> {
   const filler = fillerIn(dir)
   await rm(filler, { force: true })
   const { bsize, bavail } = await statfs(dir)

@@ -17,6 +17,8 @@ export type Rule = (side: 'up' | 'down', chunk: Buffer, exchange: Exchange) => V
 
 export interface TcpProxy extends AsyncDisposable {
   readonly url: string
+  /** Ends every connection that is open, whatever is on its way. */
+  cut(): void
 }
 
 /**
@@ -62,6 +64,9 @@ export async function startTcpProxy(target: string | (() => string), rule: Rule)
   await once(server, 'listening')
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut() {
+      for (const socket of open) socket.destroy()
+    },
     [Symbol.asyncDispose]: async () => {
       for (const socket of open) socket.destroy()
       server.close()

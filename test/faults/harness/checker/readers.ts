@@ -8,15 +8,16 @@ export function checkReaders(history: History): Violation[] {
   })
 }
 
-/** The first version that holds an intent is there for those who ask for it, or it is said that it is not yet. */
+/** A version that holds the intent is there for those who ask for it, or it is said that there is none yet. */
 function ownWrites({ end }: History, reads: readonly Read[]): Violation[] {
-  const versions = new Map(end.versions.map(row => [`${row.model} ${row.version}`, row]))
+  const ledger = new Map(end.ledger.map(row => [row.id, row]))
   return reads.flatMap(read => {
     if ('version' in read.asked && read.version !== null && read.version !== read.asked.version)
       return [{ invariant: 4, what: `asked for version ${read.asked.version}, and got ${read.version}`, shown: [read] }]
     if (!('intent' in read.asked) || read.version === null) return []
-    const row = versions.get(`${read.model} ${read.version}`)
-    if (row && row.lastSeq >= read.asked.seq) return []
+    // One that ended without effect is in no version.
+    const row = ledger.get(read.asked.intent)
+    if (!row || row.version === null || row.version <= read.version) return []
     return [{ invariant: 4, what: `a read at seq ${read.asked.seq} got version ${read.version}`, shown: [read, row] }]
   })
 }

@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs'
+
+/** A change of the platform's source, by which it breaks a promise. */
+export interface Bug {
+  file: string
+  from: string
+  to: string
+}
+
+/** Which of the invariants the checker has to say are broken; any of them will do. */
+export interface PlantedBug {
+  breaks: readonly number[]
+  /** The faults among which it shows. */
+  faults: readonly string[]
+  changes: readonly Bug[]
+}
+
+/**
+ * Bugs that are planted in the source as a process loads it, to see that the harness catches them. None of them is in
+ * the platform's own code; one that no longer fits it fails the run.
+ */
+export const BUGS: Readonly<Record<string, PlantedBug>> = {
+  'no fencing': {
+    breaks: [9],
+    faults: ['an owner frozen before it publishes, then its successor, and the owner wakes first'],
+    changes: [
+      {
+        file: 'src/jobs/publish.ts',
+        from: 'WHERE id = $1 AND epoch = $2 AND ($4 = 0 OR version = $3) AND deleted_at IS NULL',
+        to: 'WHERE id = $1 AND $2::integer IS NOT NULL AND ($4 = 0 OR version = $3) AND deleted_at IS NULL',
+      },
+    ],
+  },
+  'publish before fsync': {
+    breaks: [8],
+    faults: ['loss of power'],
+    changes: [
+      { file: 'src/platform/sync-path.ts', from: 'await handle.sync()', to: 'handle.stat' },
+      { file: 'src/engine/duckdb/bases.ts', from: 'Promise.all([copy.sync(), syncPath(dir)])', to: 'syncPath(dir)' },
+      { file: 'src/engine/duckdb/snapshot-files.ts', from: 'await target.sync()', to: 'target.stat' },
+    ],
+  },
+  'a dropped intent': {
+    breaks: [2, 6],
+    faults: ['kill -9 of managers'],
+    changes: [
+      {
+        file: 'src/jobs/batches.ts',
+        from: 'this.#applied(writer, ready, version + 1)',
+        to: 'this.#applied(writer, ready.length > 2 ? [ready[0], ...ready.slice(2)] : ready, version + 1).then(all => ready.length > 2 ? [all[0], all[0], ...all.slice(1)] : all)',
+      },
+    ],
+  },
+  'apply twice': {
+    breaks: [2, 6],
+    faults: ['kill -9 of managers'],
+    changes: [
+      {
+        file: 'src/jobs/batches.ts',
+        from: 'return await writer.apply(work, version)',
+        to: `const again = globalThis.again?.get(this.#deps.model) ?? []
+          const rows = work.filter(({ change }) => !['function', 'import', 'copy'].includes(change.is))
+          ;(globalThis.again ??= new Map()).set(this.#deps.model, rows.slice(0, 1))
+          return (await writer.apply([...again, ...work], version)).slice(again.length)`,
+      },
+    ],
+  },
+  'completion before publish': {
+    breaks: [10],
+    faults: ['kill -9 of managers'],
+    changes: [
+      {
+        file: 'src/jobs/publish.ts',
+        from: 'return await this.#db.transaction(tx => this.#write(tx, publication))',
+        to: `await this.#db.transaction(async tx => {
+          await logCompletions(tx, publication.model, publication.endings.map(({ intent }) => intent))
+          await notifyEnded(tx, publication.model)
+        })
+        await new Promise(resolve => setTimeout(resolve, 200))
+        return await this.#db.transaction(tx => this.#write(tx, publication))`,
+      },
+      { file: 'src/jobs/publish.ts', from: '      logCompletions(tx, model, intents),\n', to: '      null,\n' },
+    ],
+  },
+  'archive of the wrong version': {
+    breaks: [7],
+    faults: ['kill -9 of managers'],
+    changes: [
+      {
+        file: 'src/jobs/archive-version.ts',
+        from: 'await mark(deps, of, tables, earlier)',
+        to: 'await mark(deps, of, earlier?.tables ?? tables, earlier)',
+      },
+    ],
+  },
+}
+
+/** The source with the bug in it. @throws where it does not fit the source */
+export function planted(source: string, { file, from, to }: Bug): string {
+  const places = source.split(from).length - 1
+  if (places !== 1) throw new Error(`the bug does not fit ${file}: what it changes is there ${places} times`)
+  return source.replace(from, () => to)
+}
+
+/** Whether every bug fits the source as it is. */
+export function checkBugs(root: URL): void {
+  for (const { changes } of Object.values(BUGS)) {
+    const texts = new Map<string, string>()
+    for (const bug of changes)
+      texts.set(bug.file, planted(texts.get(bug.file) ?? readFileSync(new URL(bug.file, root), 'utf8'), bug))
+  }
+}

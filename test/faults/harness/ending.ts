@@ -1,0 +1,148 @@
+import { hash } from 'node:crypto'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { isTempName, openObjectStore } from '../../../src/platform/objects/index.ts'
+import { comesTrue } from '../../support/comes-true.ts'
+import type { Deployment } from './deployment.ts'
+import type { ArchiveState, History, LedgerRow, LogRow, ModelOf, Row, VersionRow } from './history.ts'
+import { processesOf } from './processes.ts'
+import { columnsOf } from './reader.ts'
+import type { Recorder } from './recorder.ts'
+
+/** Within so long everything goes on by itself once the faults are over: a lease, the longest backoff, and a slow machine. */
+const HEAL_MS = Number(process.env.TEATREE_TEST_HEAL_MS) || 120_000
+const TAG = /\bc\d+-\d{5}(?:-other)?\b/
+
+/** Waits until everything that was asked has ended, is archived, and health is green; says what did not come. */
+export async function heal({ db, nodes }: Deployment): Promise<string[]> {
+  const waiting = async (): Promise<string[]> => {
+    const models = await db
+      .query<{ id: string; version: number; archived: number; blocked: object | null; open: bigint }>(
+        `SELECT id, version, archived_version AS archived, blocked,
+                (SELECT count(*) FROM intent WHERE model = m.id AND ended_at IS NULL) AS open FROM goal_model m`,
+      )
+      .catch(error => [String(error)])
+    const said = models.flatMap(model => {
+      if (typeof model === 'string') return [model]
+      const { id, version, archived, blocked, open } = model
+      return [
+        ...(open > 0n ? [`${open} intents of ${id} have not ended`] : []),
+        ...(archived < version ? [`version ${version} of ${id} is not archived, ${archived} is`] : []),
+        ...(blocked ? [`${id} is blocked: ${JSON.stringify(blocked)}`] : []),
+      ]
+    })
+    const health = await Promise.all(
+      nodes.map(async ({ name, url }) => {
+        const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5000) }).catch(() => null)
+        return response?.status === 200 ? [] : [`${name} is not ready: ${(await response?.text()) ?? 'no answer'}`]
+      }),
+    )
+    return [...said, ...health.flat()]
+  }
+  let left: string[] = []
+  await comesTrue(async () => {
+    left = await waiting()
+    return left.length === 0
+  }, HEAL_MS)
+  return left
+}
+
+/** What the control database holds in the end. */
+export async function readLedger({ db }: Deployment): Promise<Pick<History['end'], 'ledger' | 'versions' | 'log'>> {
+  const ledger = await db.query<Omit<LedgerRow, 'tag'> & { key: string | null; arguments: object; seq: bigint }>(
+    `SELECT i.id, i.model, i.seq, i.idempotency_key AS key, i.arguments, i.function, i.status, i.version, i.error ->> 'code' AS code,
+            i.attempts, i.solo, coalesce((SELECT json_agg(json_build_object('model', r.model, 'version', r.version))
+                                            FROM intent_read r WHERE r.intent = i.id), '[]') AS reads
+       FROM intent i ORDER BY i.model, i.seq`,
+  )
+  const versions = await db.query<VersionRow>(
+    'SELECT model, version, epoch, last_seq AS "lastSeq" FROM model_version ORDER BY model, version',
+  )
+  const log = await db.query<LogRow>('SELECT model, position, intent AS id FROM completion ORDER BY model, position')
+  return {
+    ledger: ledger.map(({ key, arguments: args, ...row }) => ({
+      ...row,
+      seq: Number(row.seq),
+      tag: key ?? TAG.exec(JSON.stringify(args))?.[0] ?? null,
+    })),
+    versions: versions.map(row => ({ ...row, lastSeq: Number(row.lastSeq) })),
+    log: log.map(row => ({ ...row, position: Number(row.position) })),
+  }
+}
+
+/** The rows of every archive that PostgreSQL knows, as they are in the store. */
+export async function readArchives(
+  { db, store }: Deployment,
+  models: readonly ModelOf[],
+  recorder: Recorder,
+): Promise<ArchiveState[]> {
+  const archives = await db.query<{ model: string; version: number; tables: { table: string; key: string }[] }>(
+    `SELECT model, version, tables FROM archive WHERE state = 'THERE' ORDER BY model, version DESC`,
+  )
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-faults-archives-')), path =>
+    rm(path, { recursive: true }),
+  )
+  const objects = stack.adopt(openObjectStore(store.url, { ...process.env, ...store.env }), open => open.close())
+  const instance = await DuckDBInstance.create(':memory:')
+  stack.defer(() => instance.closeSync())
+  const connection = await instance.connect()
+  stack.defer(() => connection.closeSync())
+  const states: ArchiveState[] = []
+  for (const { model, version, tables } of archives) {
+    const kind = models.find(({ id }) => id === model)?.kind ?? 'sales'
+    const rows: Record<string, Row[]> = {}
+    for (const { table, key } of tables) {
+      const columns = columnsOf(kind, table)
+      if (!columns) continue
+      const path = join(folder, `${hash('sha256', key, 'hex')}.parquet`)
+      await objects.getFile(key, path, {})
+      const selected = columns.map(name => `CAST("${name}" AS VARCHAR) AS "${name}"`).join()
+      const found = await connection.runAndReadAll(`SELECT ${selected} FROM read_parquet('${path}')`)
+      rows[table] = found.getRowObjectsJS() as unknown as Row[]
+    }
+    states.push({ model, version, content: recorder.keep(rows) })
+  }
+  return states
+}
+
+/** Stops everything, and says what is left that should not be. */
+export async function stopAndLook({ db, dir, dataDir, nodes, store }: Deployment): Promise<string[]> {
+  const strays: string[] = []
+  const isSwept = async () => {
+    const kept = await db.query<{ model: string; version: number; epoch: number }>(
+      'SELECT model, version, epoch FROM model_version WHERE kept AND version > 0',
+    )
+    const names = new Set(kept.map(({ model, version, epoch }) => `${model}/${version}-${epoch}`))
+    strays.length = 0
+    for (const model of await readdir(join(dataDir, 'models')).catch(() => []))
+      for (const name of await readdir(join(dataDir, 'models', model, 'versions')).catch(() => []))
+        if (!names.has(`${model}/${name}`)) strays.push(`the files of version ${name} of ${model}`)
+    return strays.length === 0
+  }
+  await comesTrue(isSwept, 30_000)
+  const left = [...strays]
+  for (const { name, code, ms } of await Promise.all(
+    nodes.map(async node => ({ name: node.name, ...(await node.stop()) })),
+  ))
+    if (code !== 0) left.push(`${name} ended with ${code} after ${Math.round(ms)} ms`)
+  for (const { pid, command } of await processesOf(dir)) left.push(`process ${pid}: ${command}`)
+  let connections: { name: string }[] = []
+  await comesTrue(async () => {
+    connections = await db.query(
+      `SELECT application_name AS name FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'faults'`,
+    )
+    return connections.length === 0
+  }, 15_000)
+  for (const { name } of connections) left.push(`a connection of ${name}`)
+  for (const model of await readdir(join(dataDir, 'models')).catch(() => []))
+    for (const folder of ['scratch', 'archive', 'rebuild'])
+      for (const name of await readdir(join(dataDir, 'models', model, folder)).catch(() => []))
+        left.push(`${model}/${folder}/${name}`)
+  if (store.folder !== null)
+    for (const path of await readdir(store.folder, { recursive: true }))
+      if (isTempName(basename(path))) left.push(`in the store: ${path}`)
+  return left
+}

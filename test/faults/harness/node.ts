@@ -1,0 +1,98 @@
+import type { ChildProcess } from 'node:child_process'
+import { setTimeout as wait } from 'node:timers/promises'
+import { serve } from '../../support/platform.ts'
+import { type Rule, startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
+
+/** A `teatree serve` that is started again whenever it ends, until it is told not to be, behind a database of its own that can be cut off. */
+export class ServerNode {
+  readonly name: string
+  readonly #env: NodeJS.ProcessEnv
+  readonly #database: TcpProxy
+  readonly log: string[] = []
+  /** What becomes of what is said to the database. */
+  rule: Rule = () => 'pass'
+  #child: ChildProcess | null = null
+  #url = ''
+  #isWanted = true
+  #running: Promise<void> = Promise.resolve()
+  /** How its last end by SIGTERM came about. */
+  #ended: Promise<number | null> = Promise.resolve(null)
+
+  private constructor(name: string, env: NodeJS.ProcessEnv, database: TcpProxy) {
+    this.name = name
+    this.#env = env
+    this.#database = database
+  }
+
+  static async start(name: string, databaseUrl: string, env: NodeJS.ProcessEnv): Promise<ServerNode> {
+    let node: ServerNode | undefined
+    const proxy = await startTcpProxy(databaseUrl, (...of) => node?.rule(...of) ?? 'pass')
+    const url = new URL(databaseUrl)
+    url.host = new URL(proxy.url).host
+    node = new ServerNode(name, { ...env, TEATREE_DATABASE_URL: url.href }, proxy)
+    const first = Promise.withResolvers<void>()
+    node.#running = node.#run(first.resolve)
+    await first.promise
+    return node
+  }
+
+  get url(): string {
+    return this.#url
+  }
+
+  get databaseUrl(): string {
+    return `${this.#env.TEATREE_DATABASE_URL}`
+  }
+
+  get pid(): number | null {
+    const child = this.#child
+    return child && child.exitCode === null && child.signalCode === null ? (child.pid ?? null) : null
+  }
+
+  cutDatabase(): void {
+    this.#database.cut()
+  }
+
+  async #run(started: () => void): Promise<void> {
+    while (this.#isWanted) {
+      try {
+        const { child, url } = await serve(this.#env, this.log)
+        child.stdout?.resume()
+        const ended = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
+        if (child.exitCode !== null || child.signalCode !== null) continue
+        this.#child = child
+        this.#ended = ended
+        this.#url = url
+        started()
+        await ended
+      } catch (error) {
+        this.log.push(`the harness: ${error instanceof Error ? error.message.slice(0, 2000) : error}`)
+      }
+      await wait(200)
+    }
+  }
+
+  /** Asks it to end, and says how it did: null where it had to be killed. It is started again. */
+  async restart(): Promise<{ code: number | null; ms: number }> {
+    const { pid } = this
+    if (pid === null) return { code: 0, ms: 0 }
+    const began = performance.now()
+    process.kill(pid, 'SIGTERM')
+    const ended = this.#ended
+    const code = await Promise.race([ended, wait(30_000, null, { ref: false })])
+    if (code === null && this.pid === pid) process.kill(pid, 'SIGKILL')
+    return { code, ms: performance.now() - began }
+  }
+
+  /** Ends it for good. */
+  async stop(): Promise<{ code: number | null; ms: number }> {
+    this.#isWanted = false
+    const ended = await this.restart()
+    await this.#running
+    return ended
+  }
+
+  async release(): Promise<void> {
+    await this.#database[Symbol.asyncDispose]()
+  }
+}

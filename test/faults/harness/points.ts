@@ -1,0 +1,87 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { KILL_POINTS, type KillPoint } from '../../../src/platform/kill-points.ts'
+import { comesTrue } from '../../support/comes-true.ts'
+import type { Deployment } from './deployment.ts'
+import type { Hit, KillOrders, Order } from './kill-orders.ts'
+import { goneOn } from './monitor.ts'
+import { chance, pick, type Random, upTo } from './operations.ts'
+import { signal } from './processes.ts'
+
+/** Where the disk may be full, or broken: what fails there is the surroundings' fault. */
+const MAY_FAIL: ReadonlySet<KillPoint> = new Set([
+  'batch.prepared',
+  'duckdb.applied',
+  'duckdb.checkpointed',
+  'duckdb.linked',
+  'arrow.linked',
+  'snapshot.made',
+  'archive.exported',
+  'archive.put',
+  'archive.manifest',
+])
+const HIT_MS = 3000
+const GO_ON_MS = 15_000
+const LEASE_MS = 10_000
+
+/** The kill points in an order of chance, again and again. */
+function* turns(random: Random): Generator<KillPoint> {
+  for (;;) {
+    const left = [...KILL_POINTS]
+    while (left.length > 0) {
+      const next = pick(random, left)
+      left.splice(left.indexOf(next), 1)
+      yield next
+    }
+  }
+}
+
+function orderFor(random: Random, point: KillPoint): Order {
+  const turn = random()
+  if (turn < 0.15 && MAY_FAIL.has(point)) return `fail ${pick(random, ['ENOSPC', 'EIO', 'ENOMEM'])}`
+  if (turn < 0.75) return 'kill'
+  if (turn < 0.93) return 'stop'
+  return `block ${LEASE_MS + 2000}`
+}
+
+/** Has processes die, freeze, stand still and fail at one kill point after another, until it is told to stop. */
+export async function goThroughPoints(deployment: Deployment, random: Random, until: AbortSignal): Promise<void> {
+  const { orders } = deployment
+  const waking = wakeStopped(orders, random, until)
+  for (const point of turns(random)) {
+    if (until.aborted) break
+    await orders.give(point, orderFor(random, point))
+    await comesTrue(async () => until.aborted || orders.isTaken(point), HIT_MS)
+    const isHit = orders.isTaken(point)
+    await orders.takeBack(point)
+    // What died is there again, and has come further.
+    if (isHit && !until.aborted) await goneOn(deployment, GO_ON_MS)
+  }
+  await waking
+}
+
+/** Those that stopped at a point go on after a while, before or after their lease has ended; all of them in the end. */
+async function wakeStopped(orders: KillOrders, random: Random, until: AbortSignal): Promise<void> {
+  const due = new Map<Hit, number>()
+  let seen = 0
+  const look = async () => {
+    const hits = await orders.hits()
+    for (const hit of hits.slice(seen))
+      if (hit.order === 'stop')
+        due.set(hit, performance.now() + (chance(random, 0.5) ? LEASE_MS + 2500 : upTo(random, 3000)))
+    seen = hits.length
+  }
+  const wake = (isDue: (at: number) => boolean) => {
+    for (const [hit, at] of due)
+      if (isDue(at)) {
+        signal(hit.pid, 'SIGCONT')
+        due.delete(hit)
+      }
+  }
+  while (!until.aborted) {
+    await look()
+    wake(at => at < performance.now())
+    await wait(100, undefined, { signal: until }).catch(() => {})
+  }
+  await look()
+  wake(() => true)
+}
