@@ -46,8 +46,8 @@ export async function demo(settings: Settings, options: DemoOptions): Promise<vo
     throw new UsageError('--rows takes a whole number from 100 to 50000000')
   const signal = abortOn(['SIGTERM', 'SIGINT'])
   await using stack = new AsyncDisposableStack()
-  const { url, lost } = await startPlatform(stack, settings)
   try {
+    const { url, lost } = await startPlatform(stack, settings, signal)
     await Promise.race([show({ url: `${url}/graphql`, signal }, rows, options), lost])
   } catch (error) {
     // Told to stop, whatever was under way ends with an error.

@@ -27,9 +27,10 @@ import type { Log } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
 import { Signatures } from '../platform/signatures.ts'
 import { startServer } from '../server.ts'
+import { databaseAnswers } from './database-answers.ts'
 import { OwnDatabase } from './own-database.ts'
 import { openParts, queriesFolder } from './parts.ts'
-import { stopSignal } from './stop.ts'
+import { aborted, abortOn } from './stop.ts'
 
 /** The platform as it runs: what can be asked of it in this process, and where it listens. */
 export interface Platform {
@@ -44,9 +45,13 @@ const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 
 /**
  * The whole platform in this process and its managers: parts, services, managers, server, in this order.
- * `stack` releases them in reverse.
+ * `stack` releases them in reverse. A database that is yet to answer is waited for, until `signal` aborts.
  */
-export async function startPlatform(stack: AsyncDisposableStack, settings: Settings): Promise<Platform> {
+export async function startPlatform(
+  stack: AsyncDisposableStack,
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<Platform> {
   let lost: Promise<never> = new Promise(() => {})
   const ownDatabase = async () => {
     const own = stack.adopt(await OwnDatabase.open(settings.dataDir), held => held.close())
@@ -55,6 +60,7 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
   }
   const database = async (log: Log) => {
     const databaseUrl = settings.databaseUrl ?? (await ownDatabase())
+    await databaseAnswers(databaseUrl, { log, signal })
     await migrate(databaseUrl, log)
     return databaseUrl
   }
@@ -137,11 +143,16 @@ export async function startPlatform(stack: AsyncDisposableStack, settings: Setti
 
 /** `teatree serve`: until SIGTERM or SIGINT. */
 export async function serve(settings: Settings): Promise<void> {
-  const stopped = stopSignal(['SIGTERM', 'SIGINT'])
+  const signal = abortOn(['SIGTERM', 'SIGINT'])
   await using stack = new AsyncDisposableStack()
-  const { url, lost } = await startPlatform(stack, settings)
-  process.stdout.write(
-    `Teatree is ready.\n  GraphQL and GraphiQL  ${url}/graphql\n  Health                ${url}/health/ready\n  Metrics               ${url}/metrics\n`,
-  )
-  await Promise.race([stopped, lost])
+  try {
+    const { url, lost } = await startPlatform(stack, settings, signal)
+    process.stdout.write(
+      `Teatree is ready.\n  GraphQL and GraphiQL  ${url}/graphql\n  Health                ${url}/health/ready\n  Metrics               ${url}/metrics\n`,
+    )
+    await Promise.race([aborted(signal), lost])
+  } catch (error) {
+    // It was told to stop while it waited for the database.
+    if (error !== signal.reason) throw error
+  }
 }

@@ -29,3 +29,10 @@ export function abortOn(signals: readonly NodeJS.Signals[]): AbortSignal {
   stopSignal(signals).then(() => stop.abort())
   return stop.signal
 }
+
+/** Settles as it aborts. */
+export const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })

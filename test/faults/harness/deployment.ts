@@ -68,6 +68,9 @@ export async function deploy(
     PORT: '0',
     TEATREE_DATA_DIR: dataDir,
     TEATREE_STORE_URL: store.url,
+    // Nobody asks for SQL here: no processes are kept for it.
+    TEATREE_SQL_PROCESSES: '1',
+    TEATREE_RUN_PROCESSES: '0',
     TEATREE_TEST_KILL_POINTS: orders.dir,
     TEATREE_TEST_SYNCED: synced,
     NODE_OPTIONS: `--import=${PRELOAD}`,

@@ -7,9 +7,9 @@ import type { Deployment } from './deployment.ts'
 import { pick, type Random } from './operations.ts'
 import type { Recorder } from './recorder.ts'
 
-const LOOK_MS = 50
+const LOOK_MS = 100
 /** Files that are looked at in a look; all of them at the end. */
-const FILES = 4
+const FILES = 2
 
 /** Looks at the control database and at published files, straight, until it is told to stop. */
 export async function monitor(deployment: Deployment, recorder: Recorder, random: Random, signal: AbortSignal) {

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as wait } from 'node:timers/promises'
-import { serve } from '../../support/platform.ts'
+import { serve, stop } from '../../support/platform.ts'
 import { type Rule, startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
 
 /** A `teatree serve` that is started again whenever it ends, until it is told not to be, behind a database of its own that can be cut off. */
@@ -60,6 +60,8 @@ export class ServerNode {
         child.stdout?.resume()
         const ended = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
         if (child.exitCode !== null || child.signalCode !== null) continue
+        // It was told to end for good while it came up.
+        if (!this.#isWanted) return await stop(child)
         this.#child = child
         this.#ended = ended
         this.#url = url

@@ -46,6 +46,9 @@ function orderFor(random: Random, point: KillPoint): Order {
 /** Has processes die, freeze, stand still and fail at one kill point after another, until it is told to stop. */
 export async function goThroughPoints(deployment: Deployment, random: Random, until: AbortSignal): Promise<void> {
   const { orders } = deployment
+  // Without it nothing is ever given back to the line.
+  await orders.give('snapshot.made', 'fail ENOSPC')
+  await comesTrue(async () => until.aborted || orders.isTaken('snapshot.made'), GO_ON_MS)
   const waking = wakeStopped(orders, random, until)
   for (const point of turns(random)) {
     if (until.aborted) break
