@@ -40,7 +40,7 @@ interface ServerParts {
 
 export interface ServerDeps extends ServerParts {
   objects: ObjectStore
-  launcher: Pick<Launcher, 'metrics'>
+  launcher: Pick<Launcher, 'metrics' | 'fault'>
 }
 
 /** For pulled files: there is no database, no store and no manager. */
@@ -68,7 +68,7 @@ const CUT_MS = 2_000
 export async function startServer(deps: ServerDeps): Promise<RunningServer> {
   const { services, objects, telemetry, launcher } = deps
   const { db } = services
-  const routes = [...healthRoutes(platformHealth({ db, objects })), metricsRoute({ telemetry, launcher })]
+  const routes = [...healthRoutes(platformHealth({ db, objects, launcher })), metricsRoute({ telemetry, launcher })]
   const server = await serve(deps, { graphql: [], routes })
   const stopMeasuring = measureModels(db)
   return { url: server.url, close: () => server.close().finally(stopMeasuring) }

@@ -16,6 +16,8 @@ export interface Launcher {
   isStarting(model: string): boolean
   /** Ends the manager that is to hold the model and does not, with all that it holds; they are dispatched anew. */
   giveUp(model: string): void
+  /** Why the last manager that was started did not come up; null where it did. */
+  fault(): string | null
   /** Prometheus text of each manager, by its name. */
   metrics(): Promise<Record<string, string>>
   close(): Promise<void>
@@ -60,6 +62,7 @@ export class LocalLauncher implements Launcher {
   readonly #startMs: number
   readonly #metrics = new Map<number, (text: string) => void>()
   #requests = 0
+  #fault: string | null = null
   #closing = false
 
   constructor(deps: {
@@ -102,6 +105,10 @@ export class LocalLauncher implements Launcher {
   giveUp(model: string): void {
     const process = this.#holder(model)
     if (process && !this.#closing) this.#kill(process, 'a manager hangs')
+  }
+
+  fault(): string | null {
+    return this.#fault
   }
 
   #holder(model: string): Process | undefined {
@@ -152,7 +159,10 @@ export class LocalLauncher implements Launcher {
   }
 
   #told(process: Process, message: FromManager): void {
-    if (message.is === 'ready') process.owner = message.owner
+    if (message.is === 'ready') {
+      process.owner = message.owner
+      this.#fault = null
+    }
     if (message.is === 'refused') process.models.delete(message.model)
     if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
@@ -163,7 +173,10 @@ export class LocalLauncher implements Launcher {
     if (this.#closing) return
     const { owner, name, models } = process
     this.#log.warn({ manager: name, code, signal, models: models.size }, 'manager ended')
-    if (owner === null) return
+    if (owner === null) {
+      this.#fault = `A manager ended by ${signal ?? `exit code ${code}`} before it came up; the log has its reason.`
+      return
+    }
     this.#releaseAll(owner).then(() => {
       for (const model of models) this.#onLost(model)
     })

@@ -1,3 +1,4 @@
+import type { Launcher } from '../jobs/launcher.ts'
 import type { IntentError } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
@@ -8,7 +9,7 @@ import { recent, within } from './recent.ts'
 
 /** One thing that keeps the server from being ready. */
 interface Failing {
-  what: 'database' | 'store' | 'model' | 'files'
+  what: 'database' | 'store' | 'manager' | 'model' | 'files'
   /** The model's id. */
   model?: string
   code: string
@@ -42,8 +43,16 @@ export function healthRoutes(look: () => Promise<Failing[]>): Route[] {
   ]
 }
 
-/** Of the platform: the control database, the models in it, and the store. */
-export function platformHealth({ db, objects }: { db: Queryable; objects: ObjectStore }): () => Promise<Failing[]> {
+/** Of the platform: the control database, the models in it, their managers, and the store. */
+export function platformHealth({
+  db,
+  objects,
+  launcher,
+}: {
+  db: Queryable
+  objects: ObjectStore
+  launcher: Pick<Launcher, 'fault'>
+}): () => Promise<Failing[]> {
   const models = recent(0, async () => (await Promise.all([blockedModels(db), unheldModels(db)])).flat())
   const store = recent(STORE_EVERY_MS, () => objects.check())
   return async () => {
@@ -56,7 +65,8 @@ export function platformHealth({ db, objects }: { db: Queryable; objects: Object
         error => [failing('store', 'The object store does not answer.', error)],
       ),
     ])
-    return [...blocked, ...away]
+    const fault = launcher.fault()
+    return [...blocked, ...(fault === null ? [] : [failing('manager', fault, null)]), ...away]
   }
 }
 

@@ -1,9 +1,11 @@
-import { rename, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Answer, openServer, send } from '../support/http-server.ts'
 import { startPlatform } from '../support/platform.ts'
 import { createDatabase } from '../support/postgres.ts'
+import { createModel } from '../support/sales-model.ts'
 import { startTcpProxy, type Verdict } from '../support/tcp-proxy.ts'
 
 const health = async (url: string): Promise<{ status: number; body: Answer }> => {
@@ -55,6 +57,25 @@ test('work that waits long in a model without a manager makes it unready, by nam
   expect(await health(server.url)).toMatchObject({ status: 200 })
   await lease('-2 minutes')
   expect(await health(server.url)).toMatchObject(unready)
+})
+
+test('a manager that cannot be started makes it unready, with the reason, until one can', {
+  timeout: 240_000,
+}, async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'teatree-kinds-'))
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => rm(dir, { recursive: true }))
+  const platform = stack.use(await startPlatform({ TEATREE_KINDS: dir }))
+  const model = await createModel(platform, { kind: 'sales' })
+  // What the server has read once, its managers cannot.
+  await writeFile(join(dir, 'broken.ts'), 'export default')
+  await platform.graphql(`mutation { upsertSites(model: "${model}", rows: [{ siteId: "S", name: "S" }]) { id } }`)
+  const { failing } = await until(platform.url, 503)
+  expect(failing).toMatchObject([
+    { what: 'manager', code: 'UNAVAILABLE', message: expect.stringContaining('exit code 1 before it came up') },
+  ])
+  await rm(join(dir, 'broken.ts'))
+  expect(await until(platform.url, 200)).toEqual({ status: 'ready' })
 })
 
 test('a store that cannot be written to makes it unready until it can', async () => {

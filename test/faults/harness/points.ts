@@ -19,7 +19,7 @@ const MAY_FAIL: ReadonlySet<KillPoint> = new Set([
   'archive.put',
   'archive.manifest',
 ])
-const HIT_MS = 3000
+const HIT_MS = 6000
 const GO_ON_MS = 15_000
 const LEASE_MS = 10_000
 
