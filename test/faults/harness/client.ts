@@ -68,7 +68,7 @@ export class Submission {
       await wait(50 + upTo(random, 400))
       call = await this.#try(pick(random, this.#deps.urls()), made)
     }
-    if (call.intent && this.#waitMs === 0 && chance(random, 0.12)) await this.#cancel(call.intent.id)
+    if (call.intent && this.#waitMs === 0 && chance(random, 0.25)) await this.#cancel(call.intent.id)
     if (call.intent && this.#key !== null && chance(random, 0.03)) await this.#withOtherArguments()
   }
 

@@ -29,6 +29,7 @@ export interface ScheduleOptions {
   /** Whether processes die at kill points meanwhile, too. */
   points?: boolean
   log: (line: string) => void
+  signal: AbortSignal
 }
 
 export interface Outcome {
@@ -42,6 +43,13 @@ export interface Outcome {
   logs: ReadonlyMap<string, readonly string[]>
 }
 
+/** How wrong the clocks of the servers are, and of their managers. */
+const CLOCK_HOURS: readonly (readonly number[])[] = [
+  [0, 0],
+  [0, 1],
+  [-1, 0],
+  [1, -1],
+]
 const CLIENTS = 5
 const READERS = 3
 /** Between two faults something has to go on, at most so long. */
@@ -55,16 +63,22 @@ const GO_ON_MS = 30_000
  *             faults, one after another ∥ kill points, one after another ─┘
  */
 export async function runSchedule(server: DatabaseServer, options: ScheduleOptions): Promise<Outcome> {
-  const { seed, log } = options
+  const { seed, bug = null, signal } = options
   const of = (what: string): Random => seededRandom(`${seed} ${what}`)
   const name = `faults_${seed}_${Date.now()}`
-  const clockHours = pick(of('clocks'), [
-    [0, 0],
-    [0, 1],
-    [-1, 0],
-    [1, -1],
-  ])
-  await using deployment = await deploy(server, { name, clockHours, bug: options.bug ?? null })
+  const clockHours = pick(of('clocks'), CLOCK_HOURS)
+  await using deployment = await deploy(server, { name, clockHours, bug })
+  // Where it is told to stop, what has been deployed goes, whatever is under way.
+  return await Promise.race([runOn(deployment, options, of), rejected(signal)])
+}
+
+const rejected = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+
+async function runOn(deployment: Deployment, options: ScheduleOptions, of: (what: string) => Random): Promise<Outcome> {
+  const { seed, log } = options
   const recorder = new Recorder()
   await makeModels(deployment, recorder, of('models'))
   const stop = new AbortController()
