@@ -16,7 +16,7 @@ export interface Launcher {
   isStarting(model: string): boolean
   /** Ends the manager that is to hold the model and does not, with all that it holds; they are dispatched anew. */
   giveUp(model: string): void
-  /** Why the last manager that was started did not come up; null where it did. */
+  /** Why the last manager that was started did not come up; null where it did, or none is asked for any more. */
   fault(): string | null
   /** Prometheus text of each manager, by its name. */
   metrics(): Promise<Record<string, string>>
@@ -34,8 +34,11 @@ interface Process {
 /** A manager that does not end by itself is killed after this; longer than a line's own grace. */
 const STOP_MS = 9000
 const METRICS_MS = 1000
-/** Many times what a manager takes to come up. */
+/** Whoever has work for a manager that did not come up asks for another sooner; after this nobody has: another server may. */
+const FAULT_MS = 10_000
+/** Many times what a manager takes to come up on a machine that is not overloaded, and at most so many times that. */
 const START_MS = 30_000
+const MOST_PATIENCE = 64
 
 /**
  * Managers as child processes on this machine, so that a crash in native code takes down a manager and neither the API
@@ -60,9 +63,12 @@ export class LocalLauncher implements Launcher {
   readonly #suspects: number
   readonly #onLost: (model: string) => void
   readonly #startMs: number
+  /** How many times as long the next manager has to come up: where those before it were only slow, to kill it as early goes on for ever. */
+  #patience = 1
   readonly #metrics = new Map<number, (text: string) => void>()
   #requests = 0
   #fault: string | null = null
+  #faultAt = 0
   #closing = false
 
   constructor(deps: {
@@ -74,7 +80,7 @@ export class LocalLauncher implements Launcher {
     managers: number
     /** Told when a model was held here and is no longer: there may be work for it that nobody was told of. */
     onLost(model: string): void
-    /** A manager that is not ready after this is killed. */
+    /** A manager that is not ready after this is killed; each that follows it has twice as long, until one is. */
     startMs?: number
   }) {
     this.#db = deps.db
@@ -108,6 +114,8 @@ export class LocalLauncher implements Launcher {
   }
 
   fault(): string | null {
+    const isTriedAgain = this.#processes.some(process => process?.owner === null)
+    if (!isTriedAgain && performance.now() - this.#faultAt > FAULT_MS) return null
     return this.#fault
   }
 
@@ -142,8 +150,10 @@ export class LocalLauncher implements Launcher {
     const process: Process = { name, child, owner: null, models: new Set() }
     this.#processes[slot] = process
     const late = setTimeout(() => {
-      if (process.owner === null) this.#kill(process, 'a manager does not come up')
-    }, this.#startMs)
+      if (process.owner !== null) return
+      this.#patience = Math.min(2 * this.#patience, MOST_PATIENCE)
+      this.#kill(process, 'a manager does not come up')
+    }, this.#startMs * this.#patience)
     const ended = (code: number | null, signal: string | null) => {
       clearTimeout(late)
       this.#ended(slot, process, code, signal)
@@ -162,6 +172,7 @@ export class LocalLauncher implements Launcher {
     if (message.is === 'ready') {
       process.owner = message.owner
       this.#fault = null
+      this.#patience = 1
     }
     if (message.is === 'refused') process.models.delete(message.model)
     if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
@@ -174,6 +185,7 @@ export class LocalLauncher implements Launcher {
     const { owner, name, models } = process
     this.#log.warn({ manager: name, code, signal, models: models.size }, 'manager ended')
     if (owner === null) {
+      this.#faultAt = performance.now()
       this.#fault = `A manager ended by ${signal ?? `exit code ${code}`} before it came up; the log has its reason.`
       return
     }

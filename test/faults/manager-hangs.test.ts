@@ -64,6 +64,14 @@ test('a manager that does not come up is killed, and another is started', { time
   expect(await launched.ended(id)).toMatchObject({ status: 'PUBLISHED', attempts: 1 })
 })
 
+test('managers that come up slowly, as on a machine that is overloaded, come up', { timeout: 240_000 }, async () => {
+  // Less than any takes.
+  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, startMs: 500 })
+  const { append, newModel } = trialsOn(launched)
+  const { id } = await append(await newModel(), 'A')
+  expect(await launched.ended(id)).toMatchObject({ status: 'PUBLISHED', attempts: 1 })
+})
+
 /** Process ids of the managers that this process has started. */
 async function managers(): Promise<number[]> {
   const children = await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
