@@ -19,12 +19,14 @@ const MAY_FAIL: ReadonlySet<KillPoint> = new Set([
   'archive.put',
   'archive.manifest',
 ])
+/** Whichever of so many is come to first. */
+const AT_ONCE = 4
 const HIT_MS = 6000
 const GO_ON_MS = 15_000
 const LEASE_MS = 10_000
 
 /** The kill points in an order of chance, again and again. */
-function* turns(random: Random): Generator<KillPoint> {
+function* turns(random: Random): Generator<KillPoint, never> {
   for (;;) {
     const left = [...KILL_POINTS]
     while (left.length > 0) {
@@ -50,14 +52,16 @@ export async function goThroughPoints(deployment: Deployment, random: Random, un
   await orders.give('snapshot.made', 'fail ENOSPC')
   await comesTrue(async () => until.aborted || orders.isTaken('snapshot.made'), GO_ON_MS)
   const waking = wakeStopped(orders, random, until)
-  for (const point of turns(random)) {
-    if (until.aborted) break
-    await orders.give(point, orderFor(random, point))
-    await comesTrue(async () => until.aborted || orders.isTaken(point), HIT_MS)
-    const isHit = orders.isTaken(point)
-    await orders.takeBack(point)
+  const next = turns(random)
+  while (!until.aborted) {
+    const points = new Set(Array.from({ length: AT_ONCE }, () => next.next().value))
+    for (const point of points) await orders.give(point, orderFor(random, point))
+    const isHit = () => [...points].some(point => orders.isTaken(point))
+    await comesTrue(async () => until.aborted || isHit(), HIT_MS)
+    const hit = isHit()
+    for (const point of points) await orders.takeBack(point)
     // What died is there again, and has come further.
-    if (isHit && !until.aborted) await goneOn(deployment, GO_ON_MS)
+    if (hit && !until.aborted) await goneOn(deployment, GO_ON_MS)
   }
   await waking
 }

@@ -199,9 +199,9 @@ async function breakThings(
   const over = new AbortController()
   const dying = points ? goThroughPoints(deployment, of('points'), over.signal) : Promise.resolve()
   const models = recorder.models.map(({ id }) => id)
-  const until = performance.now() + ms
   let left = [...names]
   await goneOn(deployment, GO_ON_MS)
+  const until = performance.now() + ms
   while (performance.now() < until) {
     const name = pick(random, left)
     left = left.length > 1 ? left.filter(other => other !== name) : [...names]
