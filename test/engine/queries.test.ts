@@ -13,6 +13,8 @@ import { orchard, type TestFolder, testFolder } from './reader-model.ts'
 const MEMORY = 256 << 20
 const BOUNDS: QueryBounds = { seconds: 60, rows: 1000, bytes: 1 << 20 }
 const EMPTY = 'SELECT count(*) FROM growers'
+/** How long something may take to come true that will: ms. */
+const LATER = 30_000
 
 // The processes are one engine's as the other's: what becomes of them is tried with one.
 describe.each(engines)('$name', engine => {
@@ -327,7 +329,7 @@ describe.each(engines)('$name', engine => {
         const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
         expect(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024).toBeLessThan((128 << 20) + MEMORY / 2)
       }
-    })
+    }, LATER)
   })
 
   test.runIf(engine === duckdb)(
@@ -345,7 +347,7 @@ describe.each(engines)('$name', engine => {
       for (let at = 12_288 + 1000; at < size - 262_144; at += 262_144) await file.write('damaged', at)
       const reading = damaged.run(sql('SELECT max(region || growerId) FROM growers'), target(), BOUNDS)
       await expect(reading).rejects.toBeInstanceOf(SnapshotDamaged)
-      await vi.waitFor(async () => expect(await processes()).not.toEqual(expect.arrayContaining(before)))
+      await vi.waitFor(async () => expect(await processes()).not.toEqual(expect.arrayContaining(before)), LATER)
       await damaged.close()
     },
   )
@@ -360,7 +362,7 @@ describe.each(engines)('$name', engine => {
       const found = await processes()
       expect(found.length).toBeGreaterThanOrEqual(2)
       return found
-    })
+    }, LATER)
     const reason = new Error('gone')
     leaving.abort(reason)
     expect(await running).toBe(reason)
@@ -381,7 +383,7 @@ describe.each(engines)('$name', engine => {
         if (ticks > 100) return id
       }
       throw new Error('none works yet')
-    }, 30_000)
+    }, LATER)
     const other = valuesOf('SELECT count(*) FROM growers')
     process.kill(pid, 'SIGKILL')
     expect(await running).toBe('QUERY_TOO_EXPENSIVE')
@@ -397,7 +399,7 @@ describe.each(engines)('$name', engine => {
       const job = { snapshot, reads: [], work: sql('SELECT 1'), checkOnly: false, rows: 1, bytes: 1 << 20 }
       expect(await one.run(job, 60, undefined)).toMatchObject({ rows: 1 })
       process.kill(one.pid ?? 0, 'SIGKILL')
-      await vi.waitFor(() => expect(stat(own)).rejects.toThrow('ENOENT'))
+      await vi.waitFor(() => expect(stat(own)).rejects.toThrow('ENOENT'), LATER)
       expect(await codeOf(one.take(target()))).toBe('QUERY_TOO_EXPENSIVE')
       await one.close()
     },
