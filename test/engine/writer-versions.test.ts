@@ -38,7 +38,7 @@ const someChanges = fc.array(
         weight: 12,
         arbitrary: fc.constantFrom('a few rows appended', 'rows here and there changed', 'a few rows updated'),
       },
-      { weight: 12, arbitrary: fc.constantFrom(...Object.keys(HEAP_CHANGES).filter(name => !LARGE.includes(name))) },
+      { weight: 14, arbitrary: fc.constantFrom(...Object.keys(HEAP_CHANGES).filter(name => !LARGE.includes(name))) },
       { weight: 2, arbitrary: fc.constant('more than a megabyte, with which a new base is due') },
       { weight: 1, arbitrary: fc.constantFrom(...LARGE) },
     ),
@@ -56,7 +56,7 @@ const someBatches = fc.array(
       { weight: 2, arbitrary: fc.constantFrom('opened again' as const, 'grown' as const) },
     ),
   ),
-  { minLength: 60, maxLength: 65, size: 'max' },
+  { minLength: 64, maxLength: 68, size: 'max' },
 )
 
 test('every version is, query for query, the state that was published, however it came to be a file', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
+import { setTimeout as wait } from 'node:timers/promises'
 import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
@@ -175,7 +176,7 @@ export async function read(response: IncomingMessage): Promise<RawAnswer> {
   }
 }
 
-/** Settles when the condition holds, which is looked at again after every turn of the event loop. */
+/** Settles when the condition holds. Between looks there is a rest: who only waits takes no core from what he waits for. */
 export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise(resolve => setImmediate(resolve))
+  while (!holds()) await wait(5)
 }
