@@ -22,7 +22,7 @@ describe.each(engines)('$name', engine => {
   let readers: Readers
   let reader: SnapshotReader
   beforeAll(async () => {
-    process.env.ORCHARD_SECRET = 'quince'
+    vi.stubEnv('ORCHARD_SECRET', 'quince')
     folder = await testFolder(engine)
     readers = await engine.startReaders({}, { memoryBytes: MEMORY, folder: join(folder.path, 'queries'), ready: 1 })
     const growers = ['a', 'b', 'c'].map((growerId, index) => ({
@@ -33,6 +33,7 @@ describe.each(engines)('$name', engine => {
     reader = await readers.open({ kind: orchard, files: await folder.snapshot(orchard, { growers }) })
   })
   afterAll(async () => {
+    vi.unstubAllEnvs()
     await reader.close()
     await readers.close()
     expect(await readdir(join(folder.path, 'queries')), 'processes leave nothing behind').toEqual([])
