@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { writeData } from '../src/commands/compare/data.ts'
 import { callsFor } from '../src/commands/compare/functions.ts'
 import { runTask } from '../src/commands/compare/task-process.ts'
@@ -12,6 +13,7 @@ import { loadKinds } from '../src/kinds/registry.ts'
 import { median, table, versionOf } from './figures.ts'
 import type { Figures, Order } from './peers/raw-engines.ts'
 
+/** Unless `--rounds` says otherwise. */
 const ROUNDS = 3
 const TASKS = ['import', 'function', 'queries', 'writes'] as const
 /** The engine, and the library that it is made of. */
@@ -27,13 +29,15 @@ const PAIRS: readonly { engine: EngineName; library: Order['library'] }[] = [
  * number of sales that is given.
  */
 export async function run(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({ args, options: { rounds: { type: 'string' } }, allowPositionals: true })
+  const rounds = Number(values.rounds ?? ROUNDS)
   process.stdout.write(
-    `DuckDB ${versionOf('@duckdb/node-api')} · Polars for Node ${versionOf('nodejs-polars')} · ${ROUNDS} rounds, medians\n`,
+    `DuckDB ${versionOf('@duckdb/node-api')} · Polars for Node ${versionOf('nodejs-polars')} · ${rounds} rounds, medians\n`,
   )
-  for (const rows of args.length > 0 ? args.map(Number) : [1_000_000]) await measure(rows)
+  for (const rows of positionals.length > 0 ? positionals.map(Number) : [1_000_000]) await measure(rows, rounds)
 }
 
-async function measure(rows: number): Promise<void> {
+async function measure(rows: number, rounds: number): Promise<void> {
   await using stack = new AsyncDisposableStack()
   const signal = new AbortController().signal
   const goals = (await loadKinds()).get('goals')
@@ -50,7 +54,7 @@ async function measure(rows: number): Promise<void> {
   }
   const root = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-engines-')), path => rm(path, { recursive: true }))
   const { sales, orders } = await writeData(root, rows, { signal, onShare: () => {} })
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const task of TASKS) {
       for (const { engine, library } of PAIRS) {
         const given = { is: task, engine, dir: root, orders, function: call.name, arguments: call.arguments }

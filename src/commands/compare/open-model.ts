@@ -48,9 +48,9 @@ export class OpenModel implements AsyncDisposable {
     return new OpenModel(context, id, writer, scratch)
   }
 
-  async apply(change: Change): Promise<{ ms: number; result: Row }> {
+  async apply(change: Change): Promise<{ ms: number; processorMs: number; result: Row }> {
     const { lastSeq, version } = this.#writer
-    const started = performance.now()
+    const [started, before] = [performance.now(), process.cpuUsage()]
     const [outcome] = await this.#writer.apply(
       [
         {
@@ -65,8 +65,9 @@ export class OpenModel implements AsyncDisposable {
       version + 1,
     )
     const ms = performance.now() - started
+    const { user, system } = process.cpuUsage(before)
     if (!outcome?.ok) throw outcome?.error ?? new Error('no outcome')
-    return { ms, result: outcome.result }
+    return { ms, processorMs: (user + system) / 1000, result: outcome.result }
   }
 
   async publish(): Promise<{ ms: number; bytes: number }> {
