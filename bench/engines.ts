@@ -57,7 +57,8 @@ async function measure(rows: number, rounds: number): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     for (const task of TASKS) {
       for (const { engine, library } of PAIRS) {
-        const given = { is: task, engine, dir: root, orders, function: call.name, arguments: call.arguments }
+        const called = { function: call.name, arguments: call.arguments, memoryBytes: null }
+        const given = { is: task, engine, dir: root, orders, ...called }
         const { figures } = await runTask(given, { group: null, signal, onStep: () => {} })
         note(engine, task, together(figures))
         note(library, task, await raw({ library, task, dir: root, orders }))

@@ -88,10 +88,12 @@ export async function openParts(
 export function enginesOf({
   log,
   queries,
+  writerMemoryBytes,
 }: {
   log: Log
   queries: QueryLimits & { folder: string }
+  writerMemoryBytes?: number
 }): Record<EngineName, Engine> {
   const readers = DuckDBReaders.shared(queries)
-  return { DUCKDB: duckdbEngine({ log, readers }), ARROW: arrowEngine({ log, readers, folder: queries.folder }) }
+  return { DUCKDB: duckdbEngine({ log, readers, writerMemoryBytes }), ARROW: arrowEngine({ log, readers, folder: queries.folder }) }
 }

@@ -22,6 +22,8 @@ export interface Task {
   arguments: Readonly<Record<string, unknown>>
   /** How many orders the data have, which are numbered from 1. */
   orders: number
+  /** What its process may have, where that is bounded. */
+  memoryBytes: number | null
 }
 
 /** What a task took. Milliseconds and bytes, by what was measured. */
@@ -42,4 +44,4 @@ export type FromTask =
   | { is: 'step'; step: string }
   | ({ is: 'done' } & Done)
   /** Refused, with a code that clients know, or failed. */
-  | { is: 'failed'; code: string | null; message: string }
+  | { is: 'failed'; code: string | null; message: string; isOutOfMemory: boolean }

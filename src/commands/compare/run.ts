@@ -72,8 +72,9 @@ export async function compareOver(
       const at = (step: string) => onStep(`${engine}: ${name}${step === '' || step === name ? '' : `, ${step}`}`, null)
       at('')
       try {
-        const task: Task = { is, engine, dir, ...call, orders: data.orders }
-        const done = await inGroup(comparison.memoryBytes, group => runTask(task, { group, signal, onStep: at }))
+        const { memoryBytes } = comparison
+        const task: Task = { is, engine, dir, ...call, orders: data.orders, memoryBytes }
+        const done = await inGroup(memoryBytes, group => runTask(task, { group, signal, onStep: at }))
         engines[engine] = done.figures
         said[engine] = [...(said[engine] ?? []), done]
       } catch (error) {

@@ -8,7 +8,7 @@ import type { Done, FromTask, Task } from './messages.ts'
 const PROGRAM = import.meta.filename.replace(/task-process(\.\w+)$/, 'task-program$1')
 const MAX_SAID = 4_000
 
-/** The system has ended the process of a task, for it needed more memory than its group may have. */
+/** A task needed more memory than its group may have: its engine has said so, or the system has ended the process. */
 export class OutOfMemory extends Error {
   override readonly name = 'OutOfMemory'
 }
@@ -44,14 +44,17 @@ export async function runTask(
     signal.throwIfAborted()
     const what = `${task.engine}: ${task.is === 'function' ? task.function : task.is}, ${step}`
     if (answer?.is === 'done') return answer
+    if (group && answer?.isOutOfMemory) throw tooMuch(what)
     if (answer) throw new UsageError(`${what}: ${answer.code ? `${answer.code}: ` : ''}${answer.message}`)
-    if (group && killed !== null) throw new OutOfMemory(`${what}: more memory was needed than it may have`)
+    if (group && killed !== null) throw tooMuch(what)
     throw new Error(`${what}: the process ended with ${killed ?? `code ${code}`}: ${said}`)
   } finally {
     signal.removeEventListener('abort', stop)
     stop()
   }
 }
+
+const tooMuch = (what: string) => new OutOfMemory(`${what}: more memory was needed than it may have`)
 
 /** Through a shell that joins the group before anything else is in memory. */
 function start(task: Task, group: MemoryGroup | null): ChildProcess {

@@ -21,7 +21,10 @@ async function run(task: Task): Promise<FromTask> {
   const log = createLog({ name: 'compare' })
   const folder = join(task.dir, task.engine, 'queries')
   for (const each of [folder, join(task.dir, task.engine, 'tables')]) await mkdir(each, { recursive: true })
-  const engine = enginesOf({ log, queries: { folder } })[task.engine]
+  const { memoryBytes } = task
+  // Whoever is alone in a bounded process may have half of it; the rest is Node's, and that of what is on its way.
+  const bounded = memoryBytes === null ? {} : { writerMemoryBytes: memoryBytes / 2 }
+  const engine = enginesOf({ log, queries: { folder }, ...bounded })[task.engine]
   const onStep = (step: string) => void tell({ is: 'step', step }).catch(() => {})
   try {
     const done = await TASKS[task.is]({ task, engine, kinds: await loadKinds(), onStep })
@@ -36,7 +39,8 @@ const failed = (error: unknown): FromTask => {
   const code = error instanceof TeatreeError && error.code !== 'INTERNAL' ? error.code : null
   const cause =
     code === null && error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : ''
-  return { is: 'failed', code, message: `${error instanceof Error ? error.message : String(error)}${cause}` }
+  const message = `${error instanceof Error ? error.message : String(error)}${cause}`
+  return { is: 'failed', code, message, isOutOfMemory: /out of memory/i.test(message) }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
