@@ -40,7 +40,12 @@ const failed = (error: unknown): FromTask => {
   const cause =
     code === null && error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : ''
   const message = `${error instanceof Error ? error.message : String(error)}${cause}`
-  return { is: 'failed', code, message, isOutOfMemory: /out of memory/i.test(message) }
+  return {
+    is: 'failed',
+    code,
+    message,
+    isOutOfMemory: code === 'QUERY_TOO_EXPENSIVE' || /out of memory/i.test(message),
+  }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
