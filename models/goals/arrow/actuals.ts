@@ -35,7 +35,7 @@ export async function writeActuals(
   { goalPeriod, interval, grain }: { goalPeriod: Period; interval: Interval; grain: Grain },
 ): Promise<ActualsWritten> {
   const { pl, rows, table } = context
-  const sold = await context.step('actuals', () => soldIn(context, sales, { period: goalPeriod, interval, grain }))
+  const sold = await soldIn(context, 'actuals', sales, { period: goalPeriod, interval, grain })
   refuseLarge(await largest(context, sold, 'amount', 4))
   const actuals = sold.withColumns(pl.col('amount').cast(pl.Decimal(18, 4)))
   const there = table('actuals').filter(within(pl, 'period', goalPeriod))

@@ -30,12 +30,12 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
     args,
   )
 
-  const sold = await step('basis', async () =>
-    withCombinations(pl, await soldIn(context, sales, { period: basisPeriod, interval, grain })),
-  )
+  const basis = await soldIn(context, 'basis', sales, { period: basisPeriod, interval, grain })
+  const combined = await withCombinations(pl, basis).collect()
+  const sold = combined.lazy()
   if ((await unitsIn(context, sold, pl.len(), 0)) === 0n) throw noSales(basisPeriod)
   refuseLarge(await largest(context, sold, 'amount', 4))
-  const cells = await step('forecast', sold => forecast(context, sold, args, args.method, locked), sold)
+  const cells = await step('forecast', () => forecast(context, sold, args, args.method, locked), combined)
   refuseLarge(await largest(context, cells, 'basis'))
   const amounts =
     args.total === null
