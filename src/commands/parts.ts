@@ -95,5 +95,8 @@ export function enginesOf({
   writerMemoryBytes?: number
 }): Record<EngineName, Engine> {
   const readers = DuckDBReaders.shared(queries)
-  return { DUCKDB: duckdbEngine({ log, readers, writerMemoryBytes }), ARROW: arrowEngine({ log, readers, folder: queries.folder }) }
+  return {
+    DUCKDB: duckdbEngine({ log, readers, writerMemoryBytes }),
+    ARROW: arrowEngine({ log, readers, folder: queries.folder }),
+  }
 }
