@@ -35,7 +35,11 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
   const sold = combined.lazy()
   if ((await unitsIn(context, sold, pl.len(), 0)) === 0n) throw noSales(basisPeriod)
   refuseLarge(await largest(context, sold, 'amount', 4))
-  const cells = await step('forecast', () => forecast(context, sold, args, args.method, locked), combined)
+  const cells = await step(
+    'forecast',
+    combined => forecast(context, combined.lazy(), args, args.method, locked),
+    combined,
+  )
   refuseLarge(await largest(context, cells, 'basis'))
   const amounts =
     args.total === null
