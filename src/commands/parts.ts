@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { arrowEngine } from '../engine/arrow/index.ts'
 import { duckdbEngine } from '../engine/duckdb/index.ts'
+import type { QueryLimits } from '../engine/duckdb/queries/query-processes.ts'
 import { DuckDBReaders } from '../engine/duckdb/readers.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Queue } from '../jobs/queue.ts'
@@ -66,20 +67,15 @@ export async function openParts(
     open => open.close(),
   )
   const { dataDir, kindsDir, queries } = settings
-  const folder = queriesFolder(dataDir)
-  const readers = DuckDBReaders.shared({ ...queries, folder, kindsDir, ready: as.role === 'serve' ? 1 : 0 })
+  const ready = as.role === 'serve' ? 1 : 0
+  const opened = openEngines(log, { ...queries, folder: queriesFolder(dataDir), kindsDir, ready })
+  return { settings, log, telemetry, databaseUrl, db, queue, objects, kinds, ...opened }
+}
+
+/** All engines. Their readers share places and memory. */
+export function openEngines(log: Log, queries: QueryLimits & { folder: string }): Pick<Parts, 'engines' | 'duckdb'> {
+  const readers = DuckDBReaders.shared(queries)
   const duckdb = duckdbEngine({ log, readers })
-  const arrow = arrowEngine({ log, readers, folder })
-  return {
-    settings,
-    log,
-    telemetry,
-    databaseUrl,
-    db,
-    queue,
-    objects,
-    kinds,
-    engines: new Map([duckdb, arrow].map(engine => [engine.name, engine])),
-    duckdb,
-  }
+  const arrow = arrowEngine({ log, readers, folder: queries.folder })
+  return { duckdb, engines: new Map([duckdb, arrow].map(engine => [engine.name, engine])) }
 }

@@ -2,6 +2,7 @@ import type { Log } from '../../platform/log.ts'
 import { describeUpload } from '../duckdb/imports/describe-upload.ts'
 import type { DuckDBReaders } from '../duckdb/readers.ts'
 import type { Engine } from '../engine.ts'
+import { FileChecks } from './file-checks.ts'
 import { ArrowReaders } from './readers.ts'
 import { restoreModel } from './restore.ts'
 import { openArrowWriter } from './writer.ts'
@@ -19,10 +20,14 @@ export const arrowEngine = ({
   log: Pick<Log, 'error'>
   readers: () => Promise<DuckDBReaders>
   folder: string
-}): Engine => ({
-  name: 'ARROW',
-  openWriter: options => openArrowWriter({ ...options, log }),
-  openReaders: async () => new ArrowReaders(await readers(), folder),
-  restore: restoreModel,
-  describeFile: describeUpload,
-})
+}): Engine => {
+  const checks = new FileChecks()
+  return {
+    name: 'ARROW',
+    openWriter: options => openArrowWriter({ ...options, log }),
+    openReaders: async () => new ArrowReaders(await readers(), folder),
+    restore: restoreModel,
+    describeFile: describeUpload,
+    checkFile: (path, file) => checks.check(path, file),
+  }
+}
