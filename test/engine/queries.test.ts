@@ -2,6 +2,7 @@ import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { ownMemory } from '../../src/engine/duckdb/queries/process-memory.ts'
 import { QueryProcess } from '../../src/engine/duckdb/queries/query-process.ts'
 import type { QueryBounds, QueryWork, Readers, SnapshotReader, StreamFormat } from '../../src/engine/engine.ts'
 import { SnapshotDamaged } from '../../src/engine/snapshot-damaged.ts'
@@ -324,8 +325,7 @@ describe.each(engines)('$name', engine => {
     expect(await valuesOf(large)).toEqual([['1500000']])
     await vi.waitFor(async () => {
       for (const pid of await processes()) {
-        const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-        expect(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024).toBeLessThan((128 << 20) + MEMORY / 2)
+        expect(await ownMemory(Number(pid))).toBeLessThan((48 << 20) + MEMORY / 2)
       }
     })
   })
