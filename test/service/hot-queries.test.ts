@@ -6,12 +6,12 @@ import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import { letArchivesGo } from '../../src/jobs/archive-retention.ts'
 import { findToArchive } from '../../src/jobs/archive-version.ts'
 import { findChores } from '../../src/jobs/chores.ts'
-import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { removeCompletions } from '../../src/jobs/completion-pages.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { listContent } from '../../src/jobs/content.ts'
 import { clearStore } from '../../src/jobs/deleted-models.ts'
 import { Dispatcher } from '../../src/jobs/dispatcher.ts'
+import { VersionDownloads } from '../../src/jobs/downloads.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Leases } from '../../src/jobs/lease.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
@@ -279,7 +279,7 @@ async function lookOnce(through: RecordingDatabase): Promise<void> {
 async function lookForPinned(through: RecordingDatabase): Promise<void> {
   const engine = duckdbEngine({ log: quiet })
   const engines = new Map([[engine.name as string, engine]])
-  const downloads = new CleanFiles({ db: through, engines, dataDir: '/nowhere' })
+  const downloads = new VersionDownloads({ db: through, engines, dataDir: '/nowhere' })
   const objects = openObjectStore('file:///nowhere')
   const pinned = new PinnedFiles({ db: through, objects, downloads, engines, log: quiet })
   await pinned.look()

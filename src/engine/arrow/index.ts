@@ -2,6 +2,7 @@ import type { Log } from '../../platform/log.ts'
 import { describeUpload } from '../duckdb/imports/describe-upload.ts'
 import type { DuckDBReaders } from '../duckdb/readers.ts'
 import type { Engine } from '../engine.ts'
+import { FileChecks } from './file-checks.ts'
 
 /**
  * The engine that keeps a model as a folder of Arrow files, which Polars computes on. What text, uploads and SQL mean is DuckDB's
@@ -17,19 +18,23 @@ export const arrowEngine = ({
   log: Pick<Log, 'error'>
   readers: () => Promise<DuckDBReaders>
   folder: string
-}): Engine => ({
-  name: 'ARROW',
-  async openWriter(options) {
-    const { openArrowWriter } = await import('./writer.ts')
-    return openArrowWriter({ ...options, log })
-  },
-  async openReaders() {
-    const { ArrowReaders } = await import('./readers.ts')
-    return new ArrowReaders(await readers(), folder)
-  },
-  async restore(...archived) {
-    const { restoreModel } = await import('./restore.ts')
-    return restoreModel(...archived)
-  },
-  describeFile: describeUpload,
-})
+}): Engine => {
+  const checks = new FileChecks()
+  return {
+    name: 'ARROW',
+    async openWriter(options) {
+      const { openArrowWriter } = await import('./writer.ts')
+      return openArrowWriter({ ...options, log })
+    },
+    async openReaders() {
+      const { ArrowReaders } = await import('./readers.ts')
+      return new ArrowReaders(await readers(), folder)
+    },
+    async restore(...archived) {
+      const { restoreModel } = await import('./restore.ts')
+      return restoreModel(...archived)
+    },
+    describeFile: describeUpload,
+    checkFile: (path, file) => checks.check(path, file),
+  }
+}
