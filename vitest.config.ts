@@ -12,7 +12,12 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 60_000,
+    // What is waited for comes true, on a machine that is busy with other things, too.
+    expect: { poll: { timeout: 30_000 } },
     pool: 'forks',
+    // A process takes one file after the other: to start one, and to load the packages, for each takes a sixth of the run. So tests
+    // leave nothing behind in it, and look at what is theirs.
+    isolate: false,
     // One more than the cores of a small machine: half of the time a test waits, for a disk, a lease, a process that starts.
     maxWorkers: 3,
     env: {

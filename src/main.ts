@@ -76,6 +76,16 @@ function program(): Command {
       (await import('./commands/restore.ts')).restore(readSettings(process.env), model, to),
     )
   teatree
+    .command('compare')
+    .description('the same function and queries on both engines over the same made-up data, side by side, cell by cell')
+    .option('--kind <kind>', 'the kind of the function', 'goals')
+    .option('--function <name>', 'the function', 'computeGoals')
+    .option('--arguments <json>', "in the place of some of the function's arguments, as an object")
+    .option('--rows <numbers>', 'sales, one or several numbers', '1e6')
+    .option('--memory <size>', 'what each process may have at most, by the system: 512MB')
+    .option('--json', 'print figures and differences as JSON')
+    .action(async options => (await import('./commands/compare.ts')).compare(options))
+  teatree
     .command('migrate')
     .description('bring the control database to this release')
     .action(async () => (await import('./commands/migrate.ts')).migrateDatabase(readSettings(process.env)))

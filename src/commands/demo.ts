@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Company, makeCompany } from '../demo/company.ts'
+import { csv, SALES_COLUMNS } from '../demo/csv.ts'
 import { seeded } from '../demo/random.ts'
 import { Day, makeSales } from '../demo/sales.ts'
 import { UsageError } from '../platform/errors.ts'
@@ -127,19 +128,10 @@ async function createModel(server: Server, input: { id: string; name: string; ki
   await graphql(server, 'mutation ($input: CreateModelInput!) { createModel(input: $input) { id } }', { input })
 }
 
-/** Columns that the kind knows; what else the company's objects say (sizes, shares) stays with the generator. */
-const COLUMNS: Record<string, readonly string[]> = {
-  Sites: ['siteId', 'name', 'region', 'country'],
-  Products: ['productId', 'name', 'category', 'listPrice'],
-  Customers: ['customerId', 'name'],
-  Salespersons: ['salespersonId', 'name', 'siteId'],
-  Sales: ['orderId', 'line', 'date', 'siteId', 'productId', 'customerId', 'salespersonId', 'quantity', 'amount'],
-}
-
 async function importRows(server: Server, table: string, rows: Iterable<object>): Promise<void> {
-  using progress = showProgress(`Importing ${table.toLowerCase()}`)
-  const columns = COLUMNS[table] ?? []
-  const id = await upload(server, csv(columns, rows), {
+  const name = table.toLowerCase()
+  using progress = showProgress(`Importing ${name}`)
+  const id = await upload(server, csv(SALES_COLUMNS[name] ?? [], rows), {
     onBytes: sent => progress.at(`${(sent / 2 ** 20).toFixed(1)} MiB`, null),
   })
   const variables = { model: SALES, source: { upload: { id } }, mode: 'REPLACE' }
@@ -149,18 +141,6 @@ async function importRows(server: Server, table: string, rows: Iterable<object>)
     state => progress.at(state.step ?? state.status.toLowerCase(), state.progress),
   )
   progress.done(`${String(intent.result?.inserted)} rows, version ${intent.version}`)
-}
-
-async function* csv(columns: readonly string[], rows: Iterable<object>): AsyncGenerator<Uint8Array> {
-  let text = `${columns.join(',')}\n`
-  for (const row of rows) {
-    const cells = columns.map(column => (row as Record<string, unknown>)[column])
-    text += `${cells.map(cell => (cell === null ? '' : `"${String(cell).replaceAll('"', '""')}"`)).join(',')}\n`
-    if (text.length < 1 << 16) continue
-    yield Buffer.from(text)
-    text = ''
-  }
-  if (text) yield Buffer.from(text)
 }
 
 /** Goal and actual by site, of this year up to the end of this month. */

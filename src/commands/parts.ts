@@ -2,9 +2,11 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { arrowEngine } from '../engine/arrow/index.ts'
 import { duckdbEngine } from '../engine/duckdb/index.ts'
+import type { QueryLimits } from '../engine/duckdb/queries/query-processes.ts'
 import { DuckDBReaders } from '../engine/duckdb/readers.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Queue } from '../jobs/queue.ts'
+import type { EngineName } from '../kinds/context.ts'
 import type { Kinds } from '../kinds/kind.ts'
 import { loadKinds } from '../kinds/registry.ts'
 import { createLog, type Log } from '../platform/log.ts'
@@ -67,9 +69,7 @@ export async function openParts(
   )
   const { dataDir, kindsDir, queries } = settings
   const folder = queriesFolder(dataDir)
-  const readers = DuckDBReaders.shared({ ...queries, folder, kindsDir, ready: as.role === 'serve' ? 1 : 0 })
-  const duckdb = duckdbEngine({ log, readers })
-  const arrow = arrowEngine({ log, readers, folder })
+  const engines = enginesOf({ log, queries: { ...queries, folder, kindsDir, ready: as.role === 'serve' ? 1 : 0 } })
   return {
     settings,
     log,
@@ -79,7 +79,24 @@ export async function openParts(
     queue,
     objects,
     kinds,
-    engines: new Map([duckdb, arrow].map(engine => [engine.name, engine])),
-    duckdb,
+    engines: new Map(Object.entries(engines)),
+    duckdb: engines.DUCKDB,
+  }
+}
+
+/** The engines of a process, by their names; they share its readers. */
+export function enginesOf({
+  log,
+  queries,
+  writerMemoryBytes,
+}: {
+  log: Log
+  queries: QueryLimits & { folder: string }
+  writerMemoryBytes?: number
+}): Record<EngineName, Engine> {
+  const readers = DuckDBReaders.shared(queries)
+  return {
+    DUCKDB: duckdbEngine({ log, readers, writerMemoryBytes }),
+    ARROW: arrowEngine({ log, readers, folder: queries.folder }),
   }
 }

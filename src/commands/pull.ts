@@ -56,7 +56,7 @@ async function pullVersion(
       const remote = await asked(options, () => askForVersion(options, wanted, onBytes))
       const { signal, patience } = options
       await bringVersion(remote, { folder, server: options, signal, patience, onBytes, report })
-      return { version: remote.details.version, bytes: remote.manifest.bytes, fetched }
+      return { version: remote.details.version, bytes: sizeOf(remote), fetched }
     } catch (error) {
       if (options.signal.aborted) throw new UsageError('stopped; the same command goes on from here', { cause: error })
       if (!(error instanceof VersionMoved)) throw named(error, options.to)
@@ -66,6 +66,11 @@ async function pullVersion(
     }
   }
 }
+
+const sizeOf = (remote: RemoteVersion): number =>
+  remote.is === 'file'
+    ? remote.manifest.bytes
+    : remote.files.reduce((sum, { bytes }) => sum + bytes, remote.manifest.length)
 
 async function asked(options: PullOptions, ask: () => Promise<RemoteVersion>): Promise<RemoteVersion> {
   const patience = new Patience({ ...ASKING, ...options.patience, ...(options.signal && { signal: options.signal }) })

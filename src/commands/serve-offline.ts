@@ -1,7 +1,6 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { duckdbEngine } from '../engine/duckdb/index.ts'
 import { offlineServices } from '../jobs/offline/services.ts'
 import { ResultFiles } from '../jobs/result-files.ts'
 import { loadKinds } from '../kinds/registry.ts'
@@ -10,7 +9,7 @@ import { createLog } from '../platform/log.ts'
 import type { Settings } from '../platform/settings.ts'
 import { startTelemetry } from '../platform/telemetry/index.ts'
 import { startOfflineServer } from '../server.ts'
-import { queriesFolder } from './parts.ts'
+import { enginesOf, queriesFolder } from './parts.ts'
 import { stopSignal } from './stop.ts'
 import { VERSION } from './version.ts'
 
@@ -44,9 +43,10 @@ async function startOffline(stack: AsyncDisposableStack, settings: Settings, to:
   )
   const publicUrl = () => settings.publicUrl ?? url
   const { queries, kindsDir } = settings
-  const engine = duckdbEngine({ log, queries: { ...queries, folder: queriesFolder(dataDir), kindsDir, ready: 1 } })
+  const reading = { ...queries, folder: queriesFolder(dataDir), kindsDir, ready: 1 }
+  const engines = new Map(Object.entries(enginesOf({ log, queries: reading })))
   const results = stack.adopt(new ResultFiles({ dataDir, log }), files => files.close())
-  const services = offlineServices({ dir, kinds, engine, results, sql: queries.sql, log, publicUrl })
+  const services = offlineServices({ dir, kinds, engines, results, sql: queries.sql, log, publicUrl })
   stack.adopt(services.snapshots, open => open.close())
   const check = async () => {
     await services.folder.models()

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
-import { CleanFiles } from '../jobs/clean-files.ts'
 import { Completions } from '../jobs/completions.ts'
 import { contentIndex } from '../jobs/content.ts'
 import { Dispatcher } from '../jobs/dispatcher.ts'
+import { VersionDownloads } from '../jobs/downloads.ts'
 import { Housekeeper } from '../jobs/housekeeper.ts'
 import { LocalLauncher } from '../jobs/launcher.ts'
 import { Ledger } from '../jobs/ledger.ts'
@@ -84,7 +84,7 @@ export async function startPlatform(
   const sql = new SqlQueries({ snapshots, files, limits: settings.queries.sql })
   const queryRuns = new QueryRuns(db)
   const results = new StoredResults({ db, objects, files, snapshots })
-  const downloads = new CleanFiles({ db, engines, dataDir })
+  const downloads = new VersionDownloads({ db, engines, dataDir })
   let url = ''
   const signatures = new Signatures(await signingKey(db))
   const services: Services = {

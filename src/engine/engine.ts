@@ -26,13 +26,17 @@ export interface Engine {
   /**
    * A version as one file at `to` (not there yet, in a folder of its own), which is whole, synced, and opens without this
    * platform; and its blocks. Rejects with SnapshotMissing where the version's files are gone, with SnapshotDamaged where
-   * they are not what their checksums say. It takes a while, which is bounded. An engine whose versions are no single
-   * files offers none.
+   * they are not what their checksums say. It takes a while, which is bounded. An engine has this or `checkFile`.
    */
   exportFile?(
     of: { version: number; files: SnapshotFiles; checksums?: Checksums | undefined },
     to: string,
   ): Promise<BlockManifest>
+  /**
+   * Of an engine whose versions leave the house as the files that they consist of: reads one, once in a process, and rejects with
+   * SnapshotDamaged where it is not what was published, with SnapshotMissing where it is not there.
+   */
+  checkFile?(path: string, file: SnapshotFile): Promise<void>
 }
 
 /** Sha256 (hex) of each block of `blockSize` bytes; the first is the file's headers, the last may be shorter. */

@@ -3,14 +3,11 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { basename, dirname, join } from 'node:path'
 import { manifestDigest } from '../engine/blocks.ts'
 import type { BlockManifest, Checksums, Engine } from '../engine/engine.ts'
-import { SnapshotDamaged } from '../engine/snapshot-damaged.ts'
-import { SnapshotMissing } from '../engine/snapshot-missing.ts'
 import { errno } from '../platform/errno.ts'
-import { TeatreeError } from '../platform/errors.ts'
 import type { Database } from '../platform/postgres.ts'
 import { syncPath } from '../platform/sync-path.ts'
 import { DATABASE_FILE } from './content.ts'
-import { areThere, markLost, VersionLost } from './lost.ts'
+import { areThere } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
 import { Places } from './places.ts'
 import { columns, type Version } from './records.ts'
@@ -27,11 +24,7 @@ export interface CleanFile {
   sha256: string
 }
 
-/** The versions of models as files for those who fetch them. */
-export interface Downloads {
-  /** NOT_FOUND where the version has none, SNAPSHOT_GONE where it is no longer kept, UNAVAILABLE where the disk is full. */
-  of(version: Version): Promise<CleanFile>
-}
+type ExportFile = NonNullable<Engine['exportFile']>
 
 /** Made at once in this process; each reads and writes a whole file. */
 const PLACES = 2
@@ -47,7 +40,7 @@ const STALE_MS = 60 * 60_000
  *
  * Nobody's leaving stops it: others may wait for the same.
  */
-export class CleanFiles implements Downloads {
+export class CleanFiles {
   readonly #db: Database
   readonly #engines: ReadonlyMap<string, Engine>
   readonly #dataDir: string
@@ -60,33 +53,19 @@ export class CleanFiles implements Downloads {
     this.#dataDir = deps.dataDir
   }
 
+  /**
+   * Of an engine that has single files. SNAPSHOT_GONE where it is let go meanwhile, UNAVAILABLE where the disk is full;
+   * SnapshotDamaged, SnapshotMissing of what it would be made from.
+   */
   async of(version: Version): Promise<CleanFile> {
     const dir = new ModelFiles(this.#dataDir, version.model).cleanDir(version.version, version.epoch)
-    const there = await this.#find(version, dir)
-    if (there) return there
-    const making = this.#making.get(dir) ?? this.#begin(version, dir)
-    try {
-      return await making
-    } catch (error) {
-      // Whatever was met on the way, where the files were taken away under us: that says why.
-      if (error instanceof SnapshotMissing || !(await this.#isKept(version))) throw versionGone(version)
-      if (!(error instanceof SnapshotDamaged)) throw error
-      throw (await markLost(this.#db, version)) ? new VersionLost(version) : versionGone(version)
-    }
+    return (await this.#find(version, dir)) ?? (await (this.#making.get(dir) ?? this.#begin(version, dir)))
   }
 
   #begin(version: Version, dir: string): Promise<CleanFile> {
     const making = this.#places.use(() => this.#make(version, dir)).finally(() => this.#making.delete(dir))
     this.#making.set(dir, making)
     return making
-  }
-
-  async #isKept({ model, version }: Version): Promise<boolean> {
-    const kept = await this.#db.query('SELECT FROM model_version WHERE model = $1 AND version = $2 AND kept', [
-      model,
-      version,
-    ])
-    return kept.length > 0
   }
 
   async #find(version: Version, dir: string): Promise<CleanFile | null> {
@@ -106,12 +85,9 @@ export class CleanFiles implements Downloads {
       [version.model, version.version],
     )
     const engine = this.#engines.get(found?.engine ?? '')
-    if (!engine?.exportFile || version.version === 0)
-      throw new TeatreeError(
-        'NOT_FOUND',
-        `Version ${version.version} of model ${version.model} has no ${DATABASE_FILE}.`,
-      )
-    const manifest = (await manifestIn(dir)) ?? (await this.#fill(dir, engine, version, found?.checksums ?? {}))
+    if (!engine?.exportFile) throw new Error('the engine has no single files')
+    const manifest =
+      (await manifestIn(dir)) ?? (await this.#fill(dir, engine.exportFile, version, found?.checksums ?? {}))
     const file = fileIn(dir, { bytes: manifest.bytes, sha256: manifestDigest(manifest.blocks) })
     if (await this.#register(version, file)) return file
     // Let go meanwhile, by one who may have looked before the folder had its name.
@@ -120,15 +96,14 @@ export class CleanFiles implements Downloads {
   }
 
   /** Where another process was faster, its file is the one. */
-  async #fill(dir: string, engine: Engine, version: Version, checksums: Checksums): Promise<BlockManifest> {
+  async #fill(dir: string, exportFile: ExportFile, version: Version, checksums: Checksums): Promise<BlockManifest> {
     await removeStale(dir)
     const temporary = `${dir}.${randomUUID()}.tmp`
     try {
       await mkdir(temporary, { recursive: true })
       const files = new ModelFiles(this.#dataDir, version.model).snapshotFiles(version, Object.keys(checksums))
       const of = { version: version.version, files, checksums }
-      const manifest = await engine.exportFile?.(of, join(temporary, DATABASE_FILE))
-      if (!manifest) throw new Error('the engine has no single files')
+      const manifest = await exportFile(of, join(temporary, DATABASE_FILE))
       await writeSynced(join(temporary, MANIFEST), JSON.stringify({ version: version.version, ...manifest }))
       await syncPath(temporary)
       await rename(temporary, dir)

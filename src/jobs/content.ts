@@ -26,14 +26,32 @@ export interface ContentIndex {
 
 /** The version as one file, as /content calls it. */
 export const DATABASE_FILE = 'model.duckdb'
+/** Of a version that is several files, the one that says which. */
+export const MANIFEST_FILE = 'manifest.json'
+/** Whether it is called as such files are. */
+export const isPartName = (name: string): boolean => name === MANIFEST_FILE || /^\w{1,200}\.\d{1,15}\.arrow$/.test(name)
+
+/** The media type of a file as which versions leave the house. */
+export const mediaTypeOf = (name: string): string =>
+  name === DATABASE_FILE
+    ? 'application/vnd.duckdb'
+    : name === MANIFEST_FILE
+      ? 'application/json; charset=utf-8'
+      : 'application/vnd.apache.arrow.file'
+
+/** What the index calls a version's file in the object store, beside that of the same name on disk. */
+export const storedName = (name: string): string => `store/${name}`
 /**
- * Where a pinned version's file is in the object store, and its blocks. Each row of the index has names of its own: what
- * one puts or removes late, who was frozen over it, is not what another has put there since.
+ * Where a pinned version's file is in the object store, and the blocks of one that has some. Each row of the index has names
+ * of its own: what one puts or removes late, who was frozen over it, is not what another has put there since.
  */
-export const storedKeys = ({ model, version, id }: Pick<Content, 'model' | 'version' | 'id'>) => ({
-  file: `${model}/${version}/model-${id}.duckdb`,
-  blocks: `${model}/${version}/blocks-${id}.json`,
-})
+export const storedKeys = ({ model, version, form, id }: StoredFile): { file: string; blocks?: string } =>
+  form === 'DUCKDB'
+    ? { file: `${model}/${version}/model-${id}.duckdb`, blocks: `${model}/${version}/blocks-${id}.json` }
+    : { file: `${model}/${version}/part-${id}.${form.toLowerCase()}` }
+
+/** What is, or is to be, in the store. */
+export type StoredFile = Pick<Content, 'id' | 'model' | 'version' | 'form'>
 
 export const contentIndex = ({ db, objects }: { db: Queryable; objects: ObjectStore }): ContentIndex => ({
   list: (where, page) => listContent(db, where, page),

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { blockDigest, blocksOf } from '../engine/blocks.ts'
@@ -6,16 +6,14 @@ import type { BlockManifest, Engine } from '../engine/engine.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
-import type { CleanFile, Downloads } from './clean-files.ts'
-import { DATABASE_FILE, storedKeys } from './content.ts'
+import { mediaTypeOf, type StoredFile, storedKeys, storedName } from './content.ts'
+import type { Download, Downloads } from './downloads.ts'
 import { Pauses } from './pauses.ts'
-import { type Content, columns, type Version } from './records.ts'
+import { columns, type Version } from './records.ts'
 
 const LOOK_MS = 2000
 /** Asked for in one go. */
 const MAX_VERSIONS = 100
-/** What the index calls it, beside the file of the same version on disk. */
-const NAME = `store/${DATABASE_FILE}`
 
 interface Deps {
   db: Database
@@ -92,31 +90,48 @@ export class PinnedFiles {
 
   /** Those that are not left alone; each process begins elsewhere, so that few are put by two at once. One that is being removed is stored again when it is gone. */
   #toStore(): Promise<Version[]> {
-    const engines = [...this.#deps.engines.values()].flatMap(({ name, exportFile }) => (exportFile ? [name] : []))
+    const engines = [...this.#deps.engines.values()]
     return this.#deps.db.query<Version>(
       `SELECT ${columns.version('v')} FROM (SELECT DISTINCT model, version FROM version_pin) p
          JOIN model_version v ON v.model = p.model AND v.version = p.version
          JOIN goal_model m ON m.id = v.model
-        WHERE v.kept AND v.version > 0 AND m.deleted_at IS NULL AND m.engine = ANY($1)
-          AND NOT EXISTS (SELECT FROM content_index c WHERE c.model = v.model AND c.version = v.version
-                             AND c.role IN ('STORED', 'GOING') AND c.query_run IS NULL)
+        WHERE v.kept AND NOT v.lost AND v.version > 0 AND m.deleted_at IS NULL
+          AND (m.engine = ANY($1) AND NOT EXISTS (SELECT FROM content_index c WHERE c.model = v.model AND c.version = v.version
+                 AND c.role IN ('STORED', 'GOING') AND c.query_run IS NULL)
+            OR m.engine = ANY($4) AND EXISTS (SELECT FROM content_index f WHERE f.model = v.model AND f.version = v.version
+                 AND f.form = m.engine AND f.role = 'PUBLISHED' AND NOT EXISTS (SELECT FROM content_index c
+                   WHERE c.model = f.model AND c.version = f.version AND c.form = f.form AND c.name = 'store/' || f.name
+                     AND c.role IN ('STORED', 'GOING'))))
           AND NOT v.model || '@' || v.version = ANY($2)
         ORDER BY random() LIMIT $3`,
-      [engines, this.#pauses.paused(), MAX_VERSIONS],
+      [
+        engines.flatMap(({ name, exportFile }) => (exportFile ? [name] : [])),
+        this.#pauses.paused(),
+        MAX_VERSIONS,
+        engines.flatMap(({ name, checkFile }) => (checkFile ? [name] : [])),
+      ],
     )
   }
 
   async #store(version: Version): Promise<void> {
-    const { db, objects, downloads } = this.#deps
+    const { downloads } = this.#deps
     const { signal } = this.#stop
-    // What is being made is made for others too, and nobody who stops waits for it.
-    const file = await Promise.race([downloads.of(version), aborted(signal)])
+    for (const name of await downloads.names(version)) {
+      // What is being made is made for others too, and nobody who stops waits for it.
+      await this.#storeFile(version, await Promise.race([downloads.file(version, name), aborted(signal)]))
+    }
+  }
+
+  async #storeFile(version: Version, file: Download): Promise<void> {
+    const { db, objects } = this.#deps
+    const { signal } = this.#stop
     const row = await this.#coming(version, file)
     if (!row) return
     const keys = storedKeys(row)
-    await objects.putFile(keys.file, file.path, { signal, contentType: 'application/vnd.duckdb' })
+    await objects.putFile(keys.file, file.path, { signal, contentType: mediaTypeOf(file.name) })
     await checkStored(await objects.get(keys.file, { signal }), file)
-    await objects.putFile(keys.blocks, file.manifestPath, { signal, contentType: 'application/json' })
+    if (keys.blocks !== undefined && file.manifestPath !== null)
+      await objects.putFile(keys.blocks, file.manifestPath, { signal, contentType: 'application/json' })
     const stored = await db.query(
       `UPDATE content_index SET role = 'STORED' WHERE id = $1 AND role IN ('COMING', 'STORED') RETURNING id`,
       [row.id],
@@ -129,30 +144,34 @@ export class PinnedFiles {
    * Writes down that it is on its way, before its first byte is in the store: whatever becomes of us, somebody knows of it
    * and removes it. Null where it is not to be put (yet): another file of the version has to go first.
    */
-  async #coming({ model, version }: Version, file: CleanFile): Promise<Stored | null> {
+  async #coming({ model, version }: Version, file: Download): Promise<StoredFile | null> {
     const { db, objects } = this.#deps
     const id = randomUUID()
-    const uri = objects.uri(storedKeys({ model, version, id }).file)
-    const [row] = await db.query<Stored & { sha256: string }>(
+    const { form, name } = file
+    const uri = objects.uri(storedKeys({ model, version, form, id }).file)
+    const [row] = await db.query<StoredFile & { sha256: string }>(
       `INSERT INTO content_index AS c (id, model, version, form, name, uri, bytes, sha256, role)
-       VALUES ($1, $2, $3, 'DUCKDB', $4, $5, $6, $7, 'COMING')
+       VALUES ($1, $2, $3, $8, $4, $5, $6, $7, 'COMING')
        ON CONFLICT (model, version, form, name) DO UPDATE
           SET role = CASE WHEN c.sha256 = excluded.sha256 THEN 'COMING' ELSE 'GOING' END WHERE c.role = 'COMING'
-       RETURNING c.id, c.model, c.version, c.sha256`,
-      [id, model, version, NAME, uri, file.bytes, file.sha256],
+       RETURNING c.id, c.model, c.version, c.form, c.sha256`,
+      [id, model, version, storedName(name), uri, file.bytes, file.sha256, form],
     )
     return row?.sha256 === file.sha256 ? row : null
   }
 
   async #removeReleased(): Promise<void> {
     const { db, log } = this.#deps
-    const going = await db.query<Stored>(
+    const going = await db.query<StoredFile>(
       `UPDATE content_index c SET role = 'GOING'
         WHERE c.role IN ('COMING', 'STORED', 'GOING') AND c.query_run IS NULL
           AND (c.role = 'GOING'
                OR NOT EXISTS (SELECT FROM version_pin p WHERE p.model = c.model AND p.version = c.version)
-               OR EXISTS (SELECT FROM goal_model m WHERE m.id = c.model AND m.deleted_at IS NOT NULL))
-       RETURNING c.id, c.model, c.version`,
+               OR EXISTS (SELECT FROM goal_model m WHERE m.id = c.model AND m.deleted_at IS NOT NULL)
+               -- Of a version that was made again, what it consisted of before.
+               OR c.form = 'ARROW' AND NOT EXISTS (SELECT FROM content_index f WHERE f.model = c.model AND f.version = c.version
+                    AND f.form = c.form AND f.role = 'PUBLISHED' AND 'store/' || f.name = c.name AND f.sha256 = c.sha256))
+       RETURNING c.id, c.model, c.version, c.form`,
     )
     for (const row of going) {
       try {
@@ -164,7 +183,7 @@ export class PinnedFiles {
     }
   }
 
-  async #remove(row: Stored): Promise<void> {
+  async #remove(row: StoredFile): Promise<void> {
     for (const key of Object.values(storedKeys(row))) await this.#deps.objects.delete(key)
   }
 
@@ -176,9 +195,6 @@ export class PinnedFiles {
   }
 }
 
-/** What is, or is to be, in the store. */
-type Stored = Pick<Content, 'id' | 'model' | 'version'>
-
 /** Rejects when the signal aborts. */
 const aborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
@@ -187,13 +203,27 @@ const aborted = (signal: AbortSignal): Promise<never> =>
     else signal.addEventListener('abort', end, { once: true })
   })
 
-/** Reads it back block by block: what a store answered with success is not always what it keeps. */
-async function checkStored(body: Readable | null, { manifestPath }: CleanFile): Promise<void> {
-  const { blockSize, blocks }: BlockManifest = JSON.parse(await readFile(manifestPath, 'utf8'))
+/** Reads it back: what a store answered with success is not always what it keeps. */
+async function checkStored(body: Readable | null, { sha256, manifestPath }: Download): Promise<void> {
+  const stored = body ?? Readable.from([])
+  const isThere =
+    manifestPath === null ? (await digestOf(stored)) === sha256 : await hasBlocks(stored, await blocksIn(manifestPath))
+  if (!isThere) throw new Error('the store does not give back what was put into it')
+}
+
+async function digestOf(body: Readable): Promise<string> {
+  const digest = createHash('sha256')
+  for await (const chunk of body) digest.update(chunk)
+  return digest.digest('hex')
+}
+
+async function hasBlocks(body: Readable, { blockSize, blocks }: BlockManifest): Promise<boolean> {
   let index = 0
-  for await (const block of blocksOf(body ?? Readable.from([]), blockSize)) {
+  for await (const block of blocksOf(body, blockSize)) {
     if (blockDigest(block) !== blocks[index]) break
     index++
   }
-  if (index !== blocks.length) throw new Error('the store does not give back what was put into it')
+  return index === blocks.length
 }
+
+const blocksIn = async (path: string): Promise<BlockManifest> => JSON.parse(await readFile(path, 'utf8'))

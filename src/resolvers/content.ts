@@ -63,7 +63,7 @@ export const content: ContentResolvers = {
  */
 async function makeFile(version: Version | null, { services }: OperationContext): Promise<void> {
   if (!version || version.version === 0) return
-  await services.downloads.of(version).catch(error => {
+  await services.downloads.file(version, DATABASE_FILE).catch(error => {
     if (!(error instanceof TeatreeError) || !['NOT_FOUND', 'SNAPSHOT_GONE', 'UNAVAILABLE'].includes(error.code))
       throw error
   })
@@ -80,8 +80,9 @@ async function keptVersion(model: string, version: number, { services }: Operati
 }
 
 /** What the file is called below /content; null where it cannot be fetched there, as all there is made from snapshots. */
-function downloadName({ form, name, table, kept }: Content): string | null {
+function downloadName({ form, role, name, table, kept }: Content): string | null {
   if (!kept) return null
+  if (form === 'ARROW' && role === 'PUBLISHED') return name
   // Of a version that is a base and a WAL, what can be fetched is the one file made of both.
   if (form === 'DUCKDB') return name === DATABASE_FILE ? name : null
   if (table === null) return null

@@ -1,9 +1,10 @@
+import { DATABASE_FILE, isPartName } from '../jobs/content.ts'
 import { noModel } from '../jobs/ledger.ts'
 import { RESULTS } from '../jobs/links.ts'
 import { VersionLost } from '../jobs/lost.ts'
 import type { Model, Version } from '../jobs/records.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import { answerBlocks, answerDatabase } from './content-file.ts'
+import { answerBlocks, answerVersionFile } from './content-file.ts'
 import { answerResult } from './content-result.ts'
 import { answerTable } from './content-table.ts'
 import type { Exchange, Route } from './exchange.ts'
@@ -22,7 +23,7 @@ export const contentRoute = (deps: ContentDeps): Route => ({
     if (version === 'latest') return redirect(exchange, `../${model.version}/${encodeURIComponent(file)}`)
     if (version === RESULTS) return answerResult(exchange, deps, model, file)
     const published = { model, version: await find(deps, model, version, exchange.signal) }
-    if (file === 'model.duckdb') return answerDatabase(exchange, deps, published)
+    if (file === DATABASE_FILE || isPartName(file)) return answerVersionFile(exchange, deps, published, file)
     if (file === 'blocks') return answerBlocks(exchange, deps, published)
     return answerTable(exchange, deps, published, file)
   },

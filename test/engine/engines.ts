@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { leaving, rowsOf as rowsOfFrame } from '../../src/engine/arrow/columns.ts'
 import { tableFrame } from '../../src/engine/arrow/frames.ts'
@@ -9,7 +10,7 @@ import { openArrowWriter } from '../../src/engine/arrow/writer.ts'
 import { databaseOf } from '../../src/engine/duckdb/database.ts'
 import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import { restoreModel as restoreDuckDB } from '../../src/engine/duckdb/restore.ts'
-import { DuckDBSql, quoted } from '../../src/engine/duckdb/sql.ts'
+import { DuckDBSql, literal, quoted } from '../../src/engine/duckdb/sql.ts'
 import { type DuckDBWriterOptions, openDuckDBWriter } from '../../src/engine/duckdb/writer.ts'
 import type { Engine, Readers, SnapshotFiles, Writer } from '../../src/engine/engine.ts'
 import type { EngineName } from '../../src/kinds/context.ts'
@@ -56,13 +57,23 @@ const arrow: TestEngine = {
 export const engines: readonly TestEngine[] = [duckdb, arrow]
 export { arrow, duckdb }
 
+let shared: Promise<DuckDBInstance> | undefined
+
+/** What a version answers by its files, which are open for so long; in an instance that is there, as to make one takes far longer. */
 export async function querySnapshot(files: SnapshotFiles, text: string): Promise<Row[]> {
-  const instance = await DuckDBInstance.create(databaseOf(files), { access_mode: 'READ_ONLY' })
-  const connection = await instance.connect()
+  shared ??= DuckDBInstance.create(':memory:', { threads: '2' })
+  const connection = await (await shared).connect()
+  const sql = new DuckDBSql(connection)
+  const name = quoted(randomUUID())
   try {
-    return await new DuckDBSql(connection).all(text)
+    await sql.run(`ATTACH ${literal(databaseOf(files))} AS ${name} (READ_ONLY)`)
+    try {
+      await sql.run(`USE ${name}`)
+      return await sql.all(text)
+    } finally {
+      await sql.run(`USE memory; DETACH ${name}`)
+    }
   } finally {
     connection.closeSync()
-    instance.closeSync()
   }
 }

@@ -146,17 +146,18 @@ const placeOf = (cell: Cell | Actual) => [cell.period, ...DIMENSIONS.map(name =>
 const goalLine = (cell: Cell) => [...placeOf(cell), decimal(cell.basis, 4), decimal(cell.goal, 2), cell.locked]
 const actualLine = (actual: Actual) => [...placeOf(actual), decimal(actual.amount, 4)]
 
-test.each(pairs)(
-  'goals ($goals.name) of sales ($sales.name), adjustments, locks, actuals and attainment are those of the rules, cell by cell',
-  async engines => {
+test(
+  'goals, adjustments, locks, actuals and attainment are those of the rules, cell by cell, on whichever engines',
+  async () => {
     await fc.assert(
-      fc.asyncProperty(scenario, async ({ sales, steps }) => {
+      fc.asyncProperty(scenario, fc.constantFrom(...pairs), async ({ sales, steps }, engines) => {
         await using model = await GoalsModel.open(engines)
         const both = new Both(model)
         await both.sell(sales)
         for (const step of steps) await both.does(step)
       }),
-      { numRuns: 15 * LONGER },
+      // To shrink what is found takes longer than the test has: the seed and the case are told at once.
+      { numRuns: 24 * LONGER, endOnFailure: true },
     )
   },
   240_000 * LONGER,

@@ -21,7 +21,7 @@ const sale: fc.Arbitrary<Sale> = fc.record({
 })
 
 /** A period of whole intervals that begins in one of the months given, counted from 2011. */
-const period = (interval: Interval, [min, max]: [number, number], longest: number) =>
+export const period = (interval: Interval, [min, max]: [number, number], longest: number) =>
   fc
     .record({ start: fc.integer({ min, max }), length: fc.integer({ min: 1, max: longest / LENGTH_OF[interval] }) })
     .map(({ start, length }) => {
@@ -129,6 +129,6 @@ export const scenario = fc.record({
     .map(([first, others]): Step[] => [first, ...others]),
 })
 
-function isoDay(year: number, month: number, day: number): string {
+export function isoDay(year: number, month: number, day: number): string {
   return new Date(Date.UTC(year, month, day)).toISOString().slice(0, 10)
 }

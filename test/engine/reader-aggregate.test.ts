@@ -57,7 +57,7 @@ describe.each(engines)('$name', engine => {
           })
         },
       ),
-      runs(50),
+      runs(25),
     )
   })
 

@@ -74,7 +74,7 @@ describe.each(engines)('$name', engine => {
           await Promise.all([older.close(), newer.close()])
         }
       }),
-      runs(30),
+      runs(15),
     )
   })
 

@@ -276,7 +276,7 @@ describe.each(engines)('$name', engine => {
           }
         },
       ),
-      runs(8),
+      runs(5),
     )
   })
 })

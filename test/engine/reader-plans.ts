@@ -8,7 +8,7 @@ import { orchard } from './reader-model.ts'
 
 type Present = Exclude<Value, null>
 
-/** So many runs, and an end to shrinking before the test's own time is up, so that the seed is told. */
+/** So many runs of an engine, since all have the same to answer; and an end to shrinking before the test's own time is up, so that the seed is told. */
 export const runs = (numRuns: number) => ({
   numRuns: Math.ceil(numRuns * LONGER),
   interruptAfterTimeLimit: 40_000 * LONGER,

@@ -66,7 +66,7 @@ describe.each(engines)('$name', engine => {
           }
         })
       }),
-      runs(30),
+      runs(15),
     )
   })
 
@@ -85,7 +85,7 @@ describe.each(engines)('$name', engine => {
           expect(await reader.rows(cut)).toEqual(oracle.rows(cut))
         })
       }),
-      runs(30),
+      runs(15),
     )
   })
 
@@ -116,7 +116,7 @@ describe.each(engines)('$name', engine => {
           })
         },
       ),
-      runs(15),
+      runs(10),
     )
   })
 

@@ -7,7 +7,8 @@ import { ALL } from '../../src/engine/plan.ts'
 import { duckdb, engines } from './engines.ts'
 import { orchard, type TestFolder, testFolder } from './reader-model.ts'
 
-const ROWS = 200_000
+// More than a row group, and more than is on its way at once.
+const ROWS = 130_000
 const FORMATS: readonly StreamFormat[] = ['arrow', 'csv', 'ndjson']
 const plan = { table: 'harvests' }
 

@@ -136,7 +136,7 @@ test.each(engines)(
           expect(byKey(found)).toEqual(byKey(expected.rows(name)))
         }
       }),
-      { numRuns: 30 * LONGER },
+      { numRuns: 15 * LONGER },
     )
   },
 )

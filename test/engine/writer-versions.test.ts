@@ -38,7 +38,7 @@ const someChanges = fc.array(
         weight: 12,
         arbitrary: fc.constantFrom('a few rows appended', 'rows here and there changed', 'a few rows updated'),
       },
-      { weight: 12, arbitrary: fc.constantFrom(...Object.keys(HEAP_CHANGES).filter(name => !LARGE.includes(name))) },
+      { weight: 14, arbitrary: fc.constantFrom(...Object.keys(HEAP_CHANGES).filter(name => !LARGE.includes(name))) },
       { weight: 2, arbitrary: fc.constant('more than a megabyte, with which a new base is due') },
       { weight: 1, arbitrary: fc.constantFrom(...LARGE) },
     ),
@@ -53,10 +53,10 @@ const someBatches = fc.array(
     fc.oneof(
       { weight: 12, arbitrary: fc.constant('nothing' as const) },
       { weight: 4, arbitrary: fc.constant('tidied' as const) },
-      { weight: 1, arbitrary: fc.constantFrom('opened again' as const, 'grown' as const) },
+      { weight: 2, arbitrary: fc.constantFrom('opened again' as const, 'grown' as const) },
     ),
   ),
-  { minLength: 80, maxLength: 85, size: 'max' },
+  { minLength: 64, maxLength: 68, size: 'max' },
 )
 
 test('every version is, query for query, the state that was published, however it came to be a file', async () => {

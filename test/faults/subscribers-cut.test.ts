@@ -2,14 +2,15 @@ import { randomInt } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seededRandom } from '../../src/engine/seeded-random.ts'
 import { followLog, startOfLog, type Transport } from '../support/log-followers.ts'
+import { LONGER } from '../support/longer.ts'
 import { endings, submitMixed, wholeLog } from '../support/mixed-intents.ts'
 import { type Answer, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { query } from '../support/postgres.ts'
 import { createModel } from '../support/sales-model.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
-const INTENTS = 2000
-const CUTS = 200
+const INTENTS = 1000 * LONGER
+const CUTS = 100 * LONGER
 /** TEATREE_TEST_CUTS_SEED says which. */
 const SEED = Number(process.env.TEATREE_TEST_CUTS_SEED) || randomInt(1, 2 ** 31)
 

@@ -4,7 +4,7 @@ import { open, readdir, rm } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CleanFiles } from '../../src/jobs/clean-files.ts'
+import { VersionDownloads } from '../../src/jobs/downloads.ts'
 import { letGo } from '../../src/jobs/let-go.ts'
 import { ModelFiles } from '../../src/jobs/model-files.ts'
 import type { Version } from '../../src/jobs/records.ts'
@@ -82,8 +82,8 @@ describe('a version that is a base and a WAL', () => {
   test('is the same file for processes that make it at once', async () => {
     const model = await walModel()
     const version = await versionOf(model)
-    const processes = Array.from({ length: 3 }, () => new CleanFiles(server))
-    const files = await Promise.all(processes.map(files => files.of(version)))
+    const processes = Array.from({ length: 3 }, () => new VersionDownloads(server))
+    const files = await Promise.all(processes.map(files => files.file(version, 'model.duckdb')))
     expect(new Set(files.map(({ sha256 }) => sha256)).size).toBe(1)
     expect(await cleanOnes(model)).toEqual([`2-${version.epoch}`])
     const answer = await at(`${model}/2/blocks`)
@@ -105,7 +105,7 @@ describe('a version that is a base and a WAL', () => {
     const version = await versionOf(making)
     await at(`${kept}/2/model.duckdb`)
     await server.db.query('UPDATE goal_model SET version = 9 WHERE id = ANY($1)', [[kept, making]])
-    const made = new CleanFiles(server).of(version)
+    const made = new VersionDownloads(server).file(version, 'model.duckdb')
     const refused = expect(made).rejects.toMatchObject({ code: 'SNAPSHOT_GONE' })
     // Who has just downloaded it gives it back in a moment.
     const left = async (model: string) => {
@@ -120,10 +120,10 @@ describe('a version that is a base and a WAL', () => {
   test('is made again where a process was killed over it', async () => {
     const model = await walModel()
     const version = await versionOf(model)
-    const files = new CleanFiles(server)
-    const { sha256 } = await files.of(version)
+    const files = new VersionDownloads(server)
+    const { sha256 } = await files.file(version, 'model.duckdb')
     await rm(cleanDir(model), { recursive: true })
-    const again = await files.of(version)
+    const again = await files.file(version, 'model.duckdb')
     expect((await at(`${model}/2/model.duckdb`)).headers.etag).toBe(`"${again.sha256}"`)
     expect(sha256).toMatch(/^[0-9a-f]{64}$/)
   })

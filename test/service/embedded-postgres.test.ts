@@ -3,7 +3,7 @@ import { readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
-import { describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { prepareBinaries } from '../../src/platform/embedded-postgres/binaries.ts'
 import { openCluster } from '../../src/platform/embedded-postgres/cluster.ts'
 import { openHome } from '../../src/platform/embedded-postgres/home.ts'
@@ -12,19 +12,26 @@ import { startServer } from '../../src/platform/embedded-postgres/server.ts'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts'
 import { UsageError } from '../../src/platform/errors.ts'
 import { query } from '../support/postgres.ts'
-import { makePostgresDir } from '../support/postgres-dir.ts'
+import { makePostgresDir, type PostgresDir, stopPostgresIn } from '../support/postgres-dir.ts'
 import { spawnStarter } from '../support/postgres-starter.ts'
 
 const ENTRY = join(import.meta.dirname, '../../src/platform/embedded-postgres.ts')
 const log = () => {}
 
-const writeRow = (url: string) => query(url, `create table kept as select 'kept' as value`)
+const writeRow = (url: string) => query(url, `drop table if exists kept; create table kept as select 'kept' as value`)
 const readRow = (url: string) => query(url, 'select value from kept')
 const KEPT = [{ value: 'kept' }]
 
+// To make a cluster takes longer than all else: one is made by the first start there, and stands still between the tests.
+let dir: PostgresDir
+beforeAll(async () => {
+  dir = await makePostgresDir()
+})
+afterEach(() => stopPostgresIn(dir))
+afterAll(() => dir[Symbol.asyncDispose]())
+
 describe('a start', () => {
   test('makes a durable database that is open to 127.0.0.1 and the password alone', async () => {
-    await using dir = await makePostgresDir()
     const server = await startEmbeddedPostgres({ dir: dir.path, log })
     expect(server.adopted).toBe(false)
     expect(new URL(server.url)).toMatchObject({ hostname: '127.0.0.1', pathname: '/teatree' })
@@ -52,7 +59,6 @@ describe('a start', () => {
   })
 
   test('refuses a wrong password, and none', async () => {
-    await using dir = await makePostgresDir()
     const { url } = await startEmbeddedPostgres({ dir: dir.path, log })
     const wrong = new URL(url)
     wrong.password = 'wrong'
@@ -62,7 +68,6 @@ describe('a start', () => {
   })
 
   test('finds the data of the run before', async () => {
-    await using dir = await makePostgresDir()
     const first = await startEmbeddedPostgres({ dir: dir.path, log })
     await writeRow(first.url)
     await first.stop()
@@ -72,7 +77,6 @@ describe('a start', () => {
   })
 
   test('tries again where the chosen port was taken meanwhile', async () => {
-    await using dir = await makePostgresDir()
     const home = await openHome(dir.path, log)
     const binaries = await prepareBinaries(home)
     const cluster = await openCluster(home, binaries, log)
@@ -108,7 +112,6 @@ describe('a start', () => {
 
 describe('a stop', () => {
   test('leaves no process, cuts open connections, and may be called again', async () => {
-    await using dir = await makePostgresDir()
     const server = await startEmbeddedPostgres({ dir: dir.path, log })
     const client = new pg.Client({ connectionString: server.url })
     const errors: Error[] = []
@@ -141,7 +144,6 @@ describe('a start that cannot be', () => {
   }
 
   test('names both versions where the data is of another one, and leaves the data alone', async () => {
-    await using dir = await makePostgresDir()
     const server = await startEmbeddedPostgres({ dir: dir.path, log })
     await writeRow(server.url)
     await server.stop()
@@ -154,7 +156,6 @@ describe('a start that cannot be', () => {
   })
 
   test('says what the log says, and leaves the data alone', async () => {
-    await using dir = await makePostgresDir()
     const server = await startEmbeddedPostgres({ dir: dir.path, log })
     await writeRow(server.url)
     await server.stop()

@@ -1,6 +1,7 @@
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type Answer, openServer, send } from '../support/http-server.ts'
 import { startPlatform } from '../support/platform.ts'
@@ -14,7 +15,7 @@ const health = async (url: string): Promise<{ status: number; body: Answer }> =>
 }
 /** Asks until the answer has this status. */
 async function until(url: string, status: number): Promise<Answer> {
-  for (;;) {
+  for (; ; await wait(20)) {
     const answer = await health(url)
     if (answer.status === status) return answer.body
   }

@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { pinVersion } from '../../src/jobs/pins.ts'
+import { anyEngine } from '../support/any-engine.ts'
 import { type Answer, openServer, send, type TestServer, until } from '../support/http-server.ts'
 import { sale } from '../support/sales-model.ts'
 
 let server: TestServer
 beforeAll(async () => {
-  server = await openServer()
+  server = await openServer({ engine: anyEngine() })
 })
 afterAll(() => server[Symbol.asyncDispose]())
 afterEach(() => vi.restoreAllMocks())

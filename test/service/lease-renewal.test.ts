@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Leases } from '../../src/jobs/lease.ts'
 import { openControl } from '../support/control.ts'
+import { untilWaiting } from '../support/locks.ts'
 
 test('a lease that is acquired while others are renewed is not taken for lost', async () => {
   await using control = await openControl()
@@ -15,9 +16,7 @@ test('a lease that is acquired while others are renewed is not taken for lost', 
   await control.db.transaction(async tx => {
     await tx.query('SELECT FROM model_lease WHERE model = $1 FOR UPDATE', [first.id])
     renewing = leases.renew()
-    const waits = () =>
-      control.db.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-    while ((await waits()).length === 0);
+    await untilWaiting(control.db)
     await leases.acquire(second.id)
   })
   expect(await renewing).toEqual(new Set([first.id, second.id]))

@@ -8,7 +8,6 @@ import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { pull } from '../../src/commands/pull.ts'
-import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import { ALL } from '../../src/engine/plan.ts'
 import { OfflineSnapshots } from '../../src/jobs/offline/offline-snapshots.ts'
 import { PulledFolder } from '../../src/jobs/offline/pulled-folder.ts'
@@ -38,7 +37,7 @@ beforeAll(async () => {
     ['appendSales', { rows }],
     ['updateSales', { where: { siteId: { eq: 'S2' } }, set: { amount: '7.50' } }],
   )
-  goals = (await online.models.create({ kind: 'goals', reads: [sales], name: 'Plan 100%' })).id
+  goals = (await online.models.create({ kind: 'goals', engine: 'ARROW', reads: [sales], name: 'Plan 100%' })).id
   await online.startManager().hold(goals)
   const computed = await online.run(goals, 'computeGoals', {
     salesModel: sales,
@@ -57,7 +56,6 @@ afterAll(async () => {
   await online[Symbol.asyncDispose]()
 })
 
-const engine = duckdbEngine({ log: quiet })
 const { signal } = new AbortController()
 const bring = (spec: string) => pull(spec, { url: `${online.url}/graphql`, to: dir, signal })
 
@@ -319,7 +317,7 @@ describe('offline', () => {
     const count = `{ salesModel(id: "${sales}") { version snapshot { version salesAggregate { nodes { count } } } } }`
     const before = (await ask(offline.url, count)).data.salesModel
     const intent = await online.run(sales, 'appendSales', { rows: [sale({ orderId: 'new' })] })
-    const snapshots = new OfflineSnapshots({ folder: new PulledFolder(dir), kinds: online.kinds, engine, log: quiet })
+    const snapshots = new OfflineSnapshots({ ...online, folder: new PulledFolder(dir), log: quiet })
     const held = await snapshots.acquire(sales, null, 0)
     await bring(sales)
     const after = (await ask(offline.url, count)).data.salesModel

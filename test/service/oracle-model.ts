@@ -1,3 +1,5 @@
+import type { Manager } from '../../src/jobs/manager.ts'
+import type { EngineName } from '../../src/kinds/context.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import type { TableRowsByName } from '../engine/reader-model.ts'
 import { tableOf } from '../engine/reader-plans.ts'
@@ -6,8 +8,7 @@ import { type Answer, openServer, type TestServer } from '../support/http-server
 import { keyOf } from './oracle-graphql.ts'
 
 /** Versions of one model, each with the rows that a test wants to be in it; all of it over GraphQL. */
-export interface OracleModel extends AsyncDisposable {
-  readonly server: TestServer
+export interface OracleModel {
   /** A version with these rows alone, kept until the next one is made. */
   fill(rows: TableRowsByName): Promise<number>
   /** A later version, in which the harvests are these; there are some in one of them. */
@@ -20,10 +21,27 @@ export interface OracleModel extends AsyncDisposable {
 
 const MUTATIONS = { growers: 'OrchardGrower', plots: 'OrchardPlot', harvests: 'OrchardHarvest' }
 
-export async function openOracleModel(): Promise<OracleModel> {
+/** A model on each engine, all of one server, which goes with them. */
+export async function openOracleModels(
+  engines: readonly EngineName[],
+): Promise<AsyncDisposable & { of(engine: EngineName): OracleModel }> {
   const server = await openServer({ kindsDir: ORACLE_KINDS })
-  const { id: model } = await server.models.create({ kind: 'orchard' })
-  await server.startManager().hold(model)
+  const manager = server.startManager()
+  const models = new Map<EngineName, OracleModel>()
+  for (const engine of engines) models.set(engine, await openModel(server, manager, engine))
+  return {
+    of(engine) {
+      const model = models.get(engine)
+      if (!model) throw new Error(`no model on ${engine}`)
+      return model
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
+
+async function openModel(server: TestServer, manager: Manager, engine: EngineName): Promise<OracleModel> {
+  const { id: model } = await server.models.create({ kind: 'orchard', engine })
+  await manager.hold(model)
   let pinned: number | undefined
 
   const read = (version: number, field: string, types: string, variables: Record<string, unknown>) =>
@@ -44,7 +62,6 @@ export async function openOracleModel(): Promise<OracleModel> {
   const args = (rest: string) => `(model: $model, waitMs: 30000, ${rest})`
 
   return {
-    server,
     async fill(rows) {
       if (pinned !== undefined)
         await server.answer('mutation ($model: ID!, $v: Int!) { releaseSnapshot(model: $model, version: $v) { id } }', {
@@ -100,7 +117,6 @@ export async function openOracleModel(): Promise<OracleModel> {
       const { errors } = await read(version, field, types, variables)
       return errors?.[0]?.extensions?.code
     },
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }
 

@@ -21,7 +21,7 @@ import {
   orderByOf,
   whereOf,
 } from './oracle-graphql.ts'
-import { type OracleModel, openOracleModel } from './oracle-model.ts'
+import { type OracleModel, openOracleModels } from './oracle-model.ts'
 
 /**
  * Whatever is asked over GraphQL is answered as a plain evaluation in JavaScript answers it (test/engine/reader-oracle.ts,
@@ -32,7 +32,7 @@ const RUNS = 60 * LONGER
 const SEED = Number(process.env.TEATREE_TEST_ORACLE_SEED) || randomInt(1, 2 ** 31)
 const PLANS = { rows: 24, aggregates: 20, diffs: 3 }
 /** So long at most; what was checked by then is told. However slow the machine is, fewer than so many are no check. */
-const TIME_MS = 15_000 * LONGER
+const TIME_MS = 6_000 * LONGER
 const LEAST_PLANS = 500
 
 const harvests = tableOf('harvests')
@@ -77,8 +77,11 @@ const diffQuestions: fc.Arbitrary<DiffPlan> = fc.record({
   limit: size,
 })
 
+const ENGINES = ['DUCKDB', 'ARROW'] as const
+
 /** A version, a later one that shares most of its rows, and what is asked of them. */
 const runs = fc.record({
+  engine: fc.constantFrom(...ENGINES),
   rows: contents(orchard, 25),
   more: contents(orchard, 10),
   choices: fc.array(fc.nat(4), { minLength: 25, maxLength: 25 }),
@@ -98,26 +101,27 @@ function later(rows: TableRowsByName, more: TableRowsByName, choices: readonly n
   return { ...rows, harvests: [...kept, ...added] }
 }
 
-let model: OracleModel
+let models: Awaited<ReturnType<typeof openOracleModels>>
 beforeAll(async () => {
-  model = await openOracleModel()
+  models = await openOracleModels(ENGINES)
 })
-afterAll(() => model[Symbol.asyncDispose]())
+afterAll(() => models[Symbol.asyncDispose]())
 
 test(`thousands of random plans are answered as a plain evaluation answers them (seed ${SEED})`, {
   timeout: TIME_MS + 120_000,
 }, async () => {
-  const asked = { versions: 0, plans: 0 }
+  const asked = { versions: 0, plans: 0, DUCKDB: 0, ARROW: 0 }
   const until = performance.now() + TIME_MS
   await fc.assert(
     fc.asyncProperty(runs, async run => {
       if (asked.plans >= LEAST_PLANS && performance.now() > until) return
+      const model = models.of(run.engine)
       const first = await model.fill(run.rows)
       const newer = later(run.rows, run.more, run.choices)
       const isSame = (run.rows.harvests ?? []).length + (newer.harvests ?? []).length === 0
       const second = isSame ? first : await model.change(run.rows.harvests ?? [], newer.harvests ?? [])
-      const older = { version: first, rows: run.rows, oracle: new Oracle(orchard, run.rows) }
-      const newest = { version: second, rows: newer, oracle: new Oracle(orchard, newer) }
+      const older = { model, version: first, rows: run.rows, oracle: new Oracle(orchard, run.rows) }
+      const newest = { model, version: second, rows: newer, oracle: new Oracle(orchard, newer) }
       const asks = [
         ...run.rowsQuestions.map(plan => named(plan, () => checkRows(run.asksLater ? newest : older, plan))),
         ...run.aggregates.map(plan => named(plan, () => checkGroups(run.asksLater ? newest : older, plan))),
@@ -127,10 +131,13 @@ test(`thousands of random plans are answered as a plain evaluation answers them 
       for (let next = 0; next < asks.length; next += 6) await Promise.all(asks.slice(next, next + 6).map(ask => ask()))
       asked.versions += 1
       asked.plans += asks.length
+      asked[run.engine] += 1
     }),
     { seed: SEED, numRuns: RUNS, endOnFailure: true },
   )
-  process.stdout.write(`oracle: ${asked.plans} plans over ${asked.versions} pairs of versions, seed ${SEED}\n`)
+  process.stdout.write(
+    `oracle: ${asked.plans} plans over ${asked.versions} pairs of versions, ${asked.ARROW} of them on Arrow, seed ${SEED}\n`,
+  )
   expect(asked.plans).toBeGreaterThanOrEqual(LEAST_PLANS)
 })
 
@@ -141,6 +148,7 @@ const named = (plan: unknown, check: () => Promise<void>) => () =>
   })
 
 interface Version {
+  model: OracleModel
   version: number
   rows: TableRowsByName
   oracle: Oracle
@@ -149,7 +157,7 @@ interface Version {
 const PAGE_INFO = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }'
 const REFERENCES = 'plot { field part area grower { growerId region } } grower { region since }'
 
-async function checkRows({ version, rows, oracle }: Version, question: RowsQuestion): Promise<void> {
+async function checkRows({ model, version, rows, oracle }: Version, question: RowsQuestion): Promise<void> {
   const { plan, references, counted, isLiteral, between } = question
   const { table, columns, limit, last } = plan
   const expected = oracle
@@ -180,7 +188,7 @@ async function checkRows({ version, rows, oracle }: Version, question: RowsQuest
   expect(cut.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: true })
 }
 
-async function checkGroups({ version, rows, oracle }: Version, plan: AggregatePlan): Promise<void> {
+async function checkGroups({ model, version, rows, oracle }: Version, plan: AggregatePlan): Promise<void> {
   const all = oracle.aggregate({ ...plan, limit: 1_000 })
   const isWhole = (column: string) => plan.groups.some(group => group.column === column && !group.bucket)
   const asksGrower = isWhole('growerId')
@@ -221,7 +229,7 @@ async function checkDiff(older: Version, newer: Version, plan: DiffPlan): Promis
   const read = async (page: Record<string, unknown>) => {
     const field = `harvestsDiff(from: $from, where: $where, first: $first, after: $after) { edges { cursor node { ${selection} } } nodes { ${selection} } ${PAGE_INFO} }`
     const variables = { from: { version: older.version }, where: whereOf(plan.where), ...page }
-    return (await model.ask(newer.version, field, types, variables)).harvestsDiff
+    return (await newer.model.ask(newer.version, field, types, variables)).harvestsDiff
   }
   await walk(read, expected, plan.limit)
 }

@@ -6,10 +6,12 @@ import { Housekeeper } from '../../src/jobs/housekeeper.ts'
 import { letGo } from '../../src/jobs/let-go.ts'
 import { ModelFiles } from '../../src/jobs/model-files.ts'
 import { openObjectStore } from '../../src/platform/objects/index.ts'
+import { anyEngine } from '../support/any-engine.ts'
 import { openApi, type TestApi } from '../support/api.ts'
 import { quiet } from '../support/control.ts'
 import { sale } from '../support/sales-model.ts'
 
+const engine = anyEngine()
 let api: TestApi
 beforeAll(async () => {
   api = await openApi()
@@ -18,7 +20,7 @@ afterAll(() => api[Symbol.asyncDispose]())
 
 /** A sales model with three sales at version 1, and that many versions. */
 async function modelAt(versions: number): Promise<string> {
-  const model = await api.create({ kind: 'sales' })
+  const model = await api.create({ kind: 'sales', engine })
   await append(model, ['A', 'B', 'C'])
   for (let version = 2; version <= versions; version++) await append(model, [`V${version}`])
   return model
@@ -129,7 +131,7 @@ test('every way of paging below a snapshot counts: backwards, groups, difference
 })
 
 test('what is kept for paging goes where there is no disk for it, and answers SNAPSHOT_GONE', async () => {
-  const model = await api.create({ kind: 'sales' })
+  const model = await api.create({ kind: 'sales', engine })
   await append(model, ['A', 'B', 'C'])
   for (const version of [1, 2, 3, 4]) {
     await page(model, version)

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,6 +71,45 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       await pinned.look()
       expect(await files(model)).toEqual([])
       expect(await roles(model)).toEqual([])
+    })
+
+    test('of a version that is several files, are all there, and again where they had to be made again', async () => {
+      const { id: model } = await server.models.create({ kind: 'sales', engine: 'ARROW' })
+      await server.startManager().hold(model)
+      for (const orderId of ['A', 'B']) await server.run(model, 'appendSales', { rows: [sale({ orderId })] })
+      const published = await server.db.query<{ name: string; sha256: string }>(
+        `SELECT name, sha256 FROM content_index WHERE model = $1 AND version = 2 AND form = 'ARROW'`,
+        [model],
+      )
+      await pinVersion(server.db, model, 2, 'audit')
+      await pinned.look()
+      expect(await roles(model)).toEqual(published.map(() => 'STORED'))
+      const shas = async () => {
+        const bodies = await Promise.all((await keys(model)).map(async key => bytesOf(await server.objects.get(key))))
+        return bodies.map(body => hash('sha256', body ?? '', 'hex')).sort()
+      }
+      expect(await shas()).toEqual(published.map(({ sha256 }) => sha256).sort())
+      const one = published.find(({ name }) => name.startsWith('sales.'))
+      const file = `${server.url}/content/${model}/2/${one?.name}`
+      const direct = await send(`${file}?from=server`)
+      expect([direct.status, hash('sha256', direct.body, 'hex')]).toEqual([200, one?.sha256])
+      const sent = await send(file)
+      expect(sent.status).toBe(storeUrl ? 307 : 200)
+
+      // What was stored of the version as it was before is of no use.
+      await server.db.query(
+        `UPDATE content_index SET sha256 = repeat('0', 64) WHERE model = $1 AND role = 'STORED' AND name LIKE '%manifest%'`,
+        [model],
+      )
+      const before = await keys(model)
+      await pinned.look()
+      await pinned.look()
+      expect(await roles(model)).toEqual(published.map(() => 'STORED'))
+      expect(await shas()).toEqual(published.map(({ sha256 }) => sha256).sort())
+      expect((await keys(model)).filter(key => !before.includes(key))).toHaveLength(1)
+      await releaseVersion(server.db, model, 2, null)
+      await pinned.look()
+      expect(await keys(model)).toEqual([])
     })
 
     test('go though the version was let go, or the model deleted, before somebody looked', async () => {

@@ -58,7 +58,12 @@ const REFUSED: [what: string, tamper: (passing: Passing) => void, message: RegEx
   ],
   ['another model', details(value => Object.assign(value, { id: 'other' })), /another version/],
   ['a model that is a path', details(value => Object.assign(value, { id: '../up' })), /model.id/],
-  ['an engine that has no file', details(value => Object.assign(value, { engine: 'ARROW' })), /model.engine/],
+  [
+    'an engine whose versions are no single file',
+    details(value => Object.assign(value, { engine: 'ARROW' })),
+    /another version/,
+  ],
+  ['no engine of ours', details(value => Object.assign(value, { engine: 'CSV' })), /model.engine/],
   ['rows without number', details(({ snapshot }) => Object.assign(snapshot.tables[0], { rows: '-1' })), /tables/],
   ['a checksum of other blocks', json('/blocks', ({ blocks }) => blocks.fill('0'.repeat(64))), /moves on faster/],
   ['the whole where a part was asked for', ofFile(() => ({ status: 200 })), /moves on faster/],

@@ -13,7 +13,7 @@ import { environment, PROGRAM } from '../support/manager-process.ts'
 import { sale } from '../support/sales-model.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
-const ROWS = 700_000
+const ROWS = 600_000
 
 let server: TestServer
 let model: string

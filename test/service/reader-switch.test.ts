@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => managed[Symbol.asyncDispose]())
 
-const PUBLISHES = 100 * LONGER
+const PUBLISHES = 50 * LONGER
 const READS = 20 * PUBLISHES
 const CLIENTS = 8
 

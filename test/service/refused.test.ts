@@ -1,22 +1,24 @@
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startPlatform, type TestPlatform } from '../support/platform.ts'
-import { appendSales, createModel, importTable } from '../support/sales-model.ts'
+import { openApi, type TestApi } from '../support/api.ts'
+import { appendSales, importTable } from '../support/sales-model.ts'
 
-let platform: TestPlatform
+let api: TestApi
 beforeAll(async () => {
-  platform = await startPlatform()
+  api = await openApi()
 })
-afterAll(() => platform[Symbol.asyncDispose]())
+afterAll(() => api[Symbol.asyncDispose]())
 
 const HEADER = 'orderId,line,date,siteId,productId,customerId,salespersonId,quantity,amount\n'
 const csv = (...lines: string[]) => HEADER + lines.map(line => `${line}\n`).join('')
 
 async function importCsv(model: string, text: string) {
-  return importTable(platform, model, 'Sales', await platform.upload(text))
+  const { id } = await api.services.uploads.receive(Readable.from([Buffer.from(text)]), {})
+  return importTable(api, model, 'Sales', id)
 }
 
 async function rowsOf(model: string): Promise<string[]> {
-  const { salesModel } = await platform.graphql(
+  const { salesModel } = await api.graphql(
     'query ($id: ID!) { salesModel(id: $id) { snapshot { sales { nodes { orderId line } } } } }',
     { id: model },
   )
@@ -24,7 +26,7 @@ async function rowsOf(model: string): Promise<string[]> {
 }
 
 test('a refused import names file line and column, leaves nothing, and the next intent goes through', async () => {
-  const model = await createModel(platform, { kind: 'sales' })
+  const model = await api.create({ kind: 'sales' })
   const value = await importCsv(model, csv('A,1,2024-01-01,S,T,C,,1,1.00', 'A,2,2024-01-01,S,T,C,,1,"1,5"'))
   expect(value).toMatchObject({
     status: 'FAILED',
@@ -49,12 +51,12 @@ test('a refused import names file line and column, leaves nothing, and the next 
 })
 
 test('an append of a key that is there fails whole, and its neighbours in the same batch do not', async () => {
-  const model = await createModel(platform, { kind: 'sales' })
-  await appendSales(platform, model, [{ orderId: 'A' }])
+  const model = await api.create({ kind: 'sales' })
+  await appendSales(api, model, [{ orderId: 'A' }])
   const [b, a, c] = await Promise.all([
-    appendSales(platform, model, [{ orderId: 'B' }]),
-    appendSales(platform, model, [{ orderId: 'X' }, { orderId: 'A' }]),
-    appendSales(platform, model, [{ orderId: 'C' }]),
+    appendSales(api, model, [{ orderId: 'B' }]),
+    appendSales(api, model, [{ orderId: 'X' }, { orderId: 'A' }]),
+    appendSales(api, model, [{ orderId: 'C' }]),
   ])
   expect(a).toMatchObject({ status: 'FAILED', version: null, error: { code: 'KEY_CONFLICT', cells: [{ row: '2' }] } })
   expect([b.status, c.status]).toEqual(['PUBLISHED', 'PUBLISHED'])
@@ -62,9 +64,9 @@ test('an append of a key that is there fails whole, and its neighbours in the sa
 })
 
 test('what the request alone shows to be wrong makes no intent', async () => {
-  const model = await createModel(platform, { kind: 'sales' })
+  const model = await api.create({ kind: 'sales' })
   const refused = async (query: string, variables: Record<string, unknown> = {}) => {
-    const { errors } = await platform.answer(query, { model, ...variables })
+    const { errors } = await api.answer(query, { model, ...variables })
     return errors?.[0]?.extensions?.code
   }
   expect(await refused('mutation ($model: ID!) { deleteSales(model: $model, where: {}) { id } }')).toBe('BAD_VALUE')
@@ -82,9 +84,8 @@ test('what the request alone shows to be wrong makes no intent', async () => {
     ),
   ).toBe('BAD_VALUE')
   expect(await refused('mutation { appendSales(model: "nobody", rows: []) { id } }')).toMatch(/NOT_FOUND|BAD_VALUE/)
-  const { intents } = await platform.graphql(
-    'query ($model: ID!) { intents(where: { model: $model }) { totalCount } }',
-    { model },
-  )
+  const { intents } = await api.graphql('query ($model: ID!) { intents(where: { model: $model }) { totalCount } }', {
+    model,
+  })
   expect(intents.totalCount).toBe(0)
 })

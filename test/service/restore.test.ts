@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
+import { anyEngine } from '../support/any-engine.ts'
 import { manifestOf } from '../support/archives.ts'
 import { quiet } from '../support/control.ts'
 import { type Losable, openLosable } from '../support/lost-disk.ts'
@@ -26,7 +27,7 @@ describe.each(STORES.filter(({ there }) => there))('restore from $name', ({ opti
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'teatree-restore-'))
     jobs = await openLosable(options())
-    ;({ id: model } = await jobs.models.create({ kind: 'sales' }))
+    ;({ id: model } = await jobs.models.create({ kind: 'sales', engine: anyEngine() }))
     await jobs.startManager({ archiveRest: NO_REST }).hold(model)
     rows = []
     const intents = [

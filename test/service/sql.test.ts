@@ -170,7 +170,7 @@ test('what is wrong, forbidden or too much has its own code, and the message hol
 
 test('so many wait for a place, and no more', async () => {
   const first = codeOf('SELECT sum(hash(i) % 10) FROM range(100000000) t(i)')
-  await vi.waitFor(() => expect(api.held).toBe(1))
+  await vi.waitFor(() => expect(api.held).toBe(1), 30_000)
   const others = await Promise.all(Array.from({ length: 70 }, (_, n) => codeOf(`SELECT ${n}`)))
   expect(await first).toBe('done')
   // Those that wait have their turn.

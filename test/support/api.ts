@@ -7,9 +7,9 @@ import { arrowEngine } from '../../src/engine/arrow/index.ts'
 import { duckdbEngine } from '../../src/engine/duckdb/index.ts'
 import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
 import type { SnapshotReader } from '../../src/engine/engine.ts'
-import { CleanFiles } from '../../src/jobs/clean-files.ts'
 import { Completions } from '../../src/jobs/completions.ts'
 import { contentIndex } from '../../src/jobs/content.ts'
+import { VersionDownloads } from '../../src/jobs/downloads.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Links } from '../../src/jobs/links.ts'
 import { Manager } from '../../src/jobs/manager.ts'
@@ -125,7 +125,7 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     results: stored,
     uploads,
     content: contentIndex({ db, objects }),
-    downloads: new CleanFiles({ db, engines, dataDir: dir }),
+    downloads: new VersionDownloads({ db, engines, dataDir: dir }),
     signatures,
     links: new Links({ signatures, publicUrl: () => 'http://test' }),
   }

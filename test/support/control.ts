@@ -3,6 +3,7 @@ import { Completions } from '../../src/jobs/completions.ts'
 import { Ledger } from '../../src/jobs/ledger.ts'
 import { Models } from '../../src/jobs/models.ts'
 import { Queue } from '../../src/jobs/queue.ts'
+import type { EngineName } from '../../src/kinds/context.ts'
 import type { Kinds } from '../../src/kinds/kind.ts'
 import { loadKinds } from '../../src/kinds/registry.ts'
 import { createLog, type Log } from '../../src/platform/log.ts'
@@ -27,6 +28,8 @@ export const TRIAL_KINDS = fileURLToPath(new URL('trial-kinds', import.meta.url)
 export const ORACLE_KINDS = fileURLToPath(new URL('oracle-kinds', import.meta.url))
 
 export interface ControlOptions {
+  /** Those on which models can be made; DUCKDB alone where left out. */
+  engines?: readonly EngineName[]
   kindsDir?: string
   /** The address that this process uses instead of the database's own: a proxy's, say. */
   through?: (url: string) => Promise<string>
@@ -46,6 +49,6 @@ export async function openControl(options: ControlOptions = {}): Promise<Control
   const ledger = new Ledger(db, queue)
   const completions = stack.adopt(new Completions(db), open => open.close())
   await completions.start(quiet)
-  const models = new Models({ db, queue, ledger, kinds, engines: new Set(['DUCKDB']) })
+  const models = new Models({ db, queue, ledger, kinds, engines: new Set(options.engines ?? ['DUCKDB']) })
   return { url, db, queue, ledger, models, completions, kinds, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }

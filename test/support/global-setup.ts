@@ -10,8 +10,11 @@ import { makePostgresDir, sweepPostgresDirs } from './postgres-dir.ts'
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const stack = new AsyncDisposableStack()
   try {
-    const url = process.env.TEATREE_TEST_DATABASE_URL ?? (await startOwn(stack))
+    const given = process.env.TEATREE_TEST_DATABASE_URL
+    const url = given ?? (await startOwn(stack))
     project.provide('postgresUrl', url)
+    // Files are copied in a fourth of the time, but behind two checkpoints, which wait for the disk where it is not ours.
+    project.provide('copyStrategy', given ? 'wal_log' : 'file_copy')
     project.provide('controlTemplate', await makeTemplate(stack, url))
   } catch (error) {
     await stack.disposeAsync()

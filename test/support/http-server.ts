@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
-import { CleanFiles } from '../../src/jobs/clean-files.ts'
+import { setTimeout as wait } from 'node:timers/promises'
 import { contentIndex } from '../../src/jobs/content.ts'
+import { VersionDownloads } from '../../src/jobs/downloads.ts'
 import { LocalLauncher } from '../../src/jobs/launcher.ts'
 import { Links } from '../../src/jobs/links.ts'
 import { ModelChanges } from '../../src/jobs/model-changes.ts'
@@ -15,6 +16,7 @@ import { signingKey } from '../../src/jobs/signing-key.ts'
 import { type OpenSnapshot, Snapshots } from '../../src/jobs/snapshots.ts'
 import { SqlQueries } from '../../src/jobs/sql-queries.ts'
 import { StoredResults } from '../../src/jobs/stored-results.ts'
+import type { EngineName } from '../../src/kinds/context.ts'
 import { Signatures } from '../../src/platform/signatures.ts'
 import { startTelemetry } from '../../src/platform/telemetry/index.ts'
 import type { Identify } from '../../src/server/callers.ts'
@@ -51,6 +53,8 @@ export async function openServer(
     /** The clock that links are good by. */
     now?: () => number
     runs?: boolean
+    /** Of the models that `salesModel` makes; DUCKDB where left out. */
+    engine?: EngineName
     through?: NonNullable<ControlOptions['through']>
     identify?: Identify
     outbox?: OutboxLimits
@@ -67,7 +71,7 @@ export async function openServer(
   )
   const publicUrl = () => options.publicUrl ?? server.url
   const content = contentIndex({ db, objects })
-  const downloads = new CleanFiles({ db, engines, dataDir })
+  const downloads = new VersionDownloads({ db, engines, dataDir })
   const results = stack.adopt(new ResultFiles({ dataDir, log: quiet }), open => open.close())
   const sql = new SqlQueries({ snapshots, files: results, limits: querySettings().sql })
   const stored = new StoredResults({ db, objects, files: results, snapshots })
@@ -123,7 +127,7 @@ export async function openServer(
       return (await response.json()) as { data?: Answer; errors?: Answer[] }
     },
     async salesModel(...mutations) {
-      const { id } = await models.create({ kind: 'sales' })
+      const { id } = await models.create({ kind: 'sales', engine: options.engine ?? 'DUCKDB' })
       await managed.startManager().hold(id)
       for (const [name, args] of mutations) {
         const intent = await managed.run(id, name, args)
@@ -175,7 +179,7 @@ export async function read(response: IncomingMessage): Promise<RawAnswer> {
   }
 }
 
-/** Settles when the condition holds, which is looked at again after every turn of the event loop. */
+/** Settles when the condition holds. Between looks there is a rest: who only waits takes no core from what he waits for. */
 export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise(resolve => setImmediate(resolve))
+  while (!holds()) await wait(5)
 }

@@ -41,7 +41,7 @@ export async function openManaged(options: ManagedOptions = {}): Promise<Managed
   const dataDir =
     options.dataDir ??
     stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-jobs-')), dir => rm(dir, { recursive: true, force: true }))
-  const control = stack.use(await openControl(options))
+  const control = stack.use(await openControl({ engines: ['DUCKDB', 'ARROW'], ...options }))
   const { db, queue, ledger, models, completions, kinds } = control
   const objects = stack.adopt(openObjectStore(options.storeUrl ?? pathToFileURL(join(dataDir, 'store')).href), store =>
     store.close(),

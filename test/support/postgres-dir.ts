@@ -35,6 +35,12 @@ export async function makePostgresDir(): Promise<PostgresDir> {
   }
 }
 
+/** Stops whatever runs there; the data stays. */
+export async function stopPostgresIn({ data }: Pick<PostgresDir, 'data'>): Promise<void> {
+  const postmaster = await findPostmaster(data)
+  if (postmaster) await stopServer(postmaster.pid, data)
+}
+
 /** Removes the folders of test processes that were killed, and stops their servers. */
 export async function sweepPostgresDirs(): Promise<void> {
   const base = await realpath(tmpdir())
@@ -51,9 +57,7 @@ export async function sweepPostgresDirs(): Promise<void> {
 export async function removePostgresDir(path: string): Promise<void> {
   const moved = await readlink(join(path, 'home')).catch(() => undefined)
   for (const home of moved ? [moved, path] : [path]) {
-    const data = join(home, 'cluster', 'data')
-    const postmaster = await findPostmaster(data)
-    if (postmaster) await stopServer(postmaster.pid, data)
+    await stopPostgresIn({ data: join(home, 'cluster', 'data') })
     await rm(home, { recursive: true, force: true, maxRetries: 3 })
   }
 }

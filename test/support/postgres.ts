@@ -8,6 +8,8 @@ declare module 'vitest' {
     postgresUrl: string
     /** The name of a control database there, migrated, that is copied and to which nobody is ever connected. */
     controlTemplate: string
+    /** How databases are copied there: a strategy of CREATE DATABASE. */
+    copyStrategy: 'file_copy' | 'wal_log'
   }
 }
 
@@ -25,7 +27,8 @@ export const createControlDatabase = (): Promise<TestDatabase> =>
 export async function createDatabase({ template }: { template?: string } = {}): Promise<TestDatabase> {
   const admin = inject('postgresUrl')
   const name = `test_${randomBytes(8).toString('hex')}`
-  await query(admin, `create database ${name}${template ? ` template ${pg.escapeIdentifier(template)}` : ''}`)
+  const copied = template ? ` template ${pg.escapeIdentifier(template)} strategy ${inject('copyStrategy')}` : ''
+  await query(admin, `create database ${name}${copied}`)
   const url = new URL(admin)
   url.pathname = `/${name}`
   return {

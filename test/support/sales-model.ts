@@ -1,7 +1,10 @@
 import type { Answer, TestPlatform } from './platform.ts'
 
+/** Whoever answers GraphQL: a platform, or the API in this process. */
+type Answering = Pick<TestPlatform, 'graphql'>
+
 /** Makes a model and answers with its id. */
-export async function createModel(platform: TestPlatform, input: Record<string, unknown>): Promise<string> {
+export async function createModel(platform: Answering, input: Record<string, unknown>): Promise<string> {
   const data = await platform.graphql('mutation ($input: CreateModelInput!) { createModel(input: $input) { id } }', {
     input,
   })
@@ -37,7 +40,7 @@ const INTENT = 'id seq function status version result error { code message cells
 
 /** Appends sales and waits until the intent has ended. */
 export async function appendSales(
-  platform: TestPlatform,
+  platform: Answering,
   model: string,
   rows: readonly SaleValues[],
   options: { idempotencyKey?: string } = {},
@@ -52,7 +55,7 @@ export async function appendSales(
 
 /** Imports an upload into a table of the kind `sales` and waits until the intent has ended. `table` as in `importSales`. */
 export async function importTable(
-  platform: TestPlatform,
+  platform: Answering,
   model: string,
   table: string,
   upload: string,
@@ -69,7 +72,7 @@ export async function importTable(
 
 /** Computes goals for 2025 from sales of 2024 and waits; `input` overrides. */
 export async function computeGoals(
-  platform: TestPlatform,
+  platform: Answering,
   model: string,
   input: Record<string, unknown>,
 ): Promise<Answer> {

@@ -1,11 +1,12 @@
 import { ALL } from '../../src/engine/plan.ts'
 import type { Intent } from '../../src/jobs/records.ts'
+import type { EngineName } from '../../src/kinds/context.ts'
 import { comesTrue } from './comes-true.ts'
 import type { Managed } from './managed.ts'
 
 /** What tests do to models of the kind `trial`: entries of which each has an id, and intents of which each writes some. */
 export interface Trials {
-  newModel(reads?: string[]): Promise<string>
+  newModel(reads?: string[], engine?: EngineName): Promise<string>
   append(model: string, ...entries: string[]): Promise<Intent>
   /** A function that has written when its step is `waiting`, and ends when there is a file at `until`. */
   linger(model: string, until: string): Promise<Intent>
@@ -30,7 +31,7 @@ export function trialsOn(managed: Managed): Trials {
     if (!(await comesTrue(look, WAIT_MS))) throw new Error(`model ${model} did not come to ${look}`)
   }
   return {
-    newModel: async (reads = []) => (await models.create({ kind: 'trial', reads })).id,
+    newModel: async (reads = [], engine = 'DUCKDB') => (await models.create({ kind: 'trial', engine, reads })).id,
     append: (model, ...entries) =>
       submit(model, 'appendTrialEntries', { rows: entries.map(entryId => ({ entryId, note: null })) }),
     linger: (model, path) => submit(model, 'trialLinger', { until: path }),

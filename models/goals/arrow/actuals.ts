@@ -1,11 +1,12 @@
 import type { FrameFunctionContext, ReadFrames, Row } from 'teatree'
 import type { ActualsWritten } from '../actuals.ts'
+import { refuseLarge, units } from '../amounts.ts'
 import type { Grain } from '../dimensions.ts'
 import type { Interval, Period } from '../intervals.ts'
-import { decimal, sum } from './amounts.ts'
-import { combinationOf, within } from './frames.ts'
+import { decimal, largest } from './amounts.ts'
+import { CELL_KEY, within } from './frames.ts'
 import { readPlans, recordRun } from './runs.ts'
-import { ACTUAL_COLUMNS, soldIn } from './sales.ts'
+import { soldIn } from './sales.ts'
 
 /** Sums the sales of the last run's goal period anew; runs by itself on each version of the sales model. */
 export async function refreshActuals(context: FrameFunctionContext): Promise<Row> {
@@ -15,7 +16,7 @@ export async function refreshActuals(context: FrameFunctionContext): Promise<Row
   // no goals yet, or their sales are no longer read: what there is stays as it is
   if (!plan || !sales) return { cells: '0', total: '0.0000', salesVersion: plan?.salesVersion ?? 0 }
 
-  const outcome = await context.step('actuals', () => writeActuals(context, sales, plan))
+  const outcome = await writeActuals(context, sales, plan)
   // one row tells where the actuals are from: there would soon be as many as versions of the sales
   const refreshes = table('runs').filter(pl.col('function').eq(pl.lit('refreshActuals')))
   const [plans, since] = [context.frame({ since: 'TIMESTAMP' }, [{ since: plan.at }]), pl.col('at').gt(pl.col('since'))]
@@ -33,19 +34,15 @@ export async function writeActuals(
   sales: ReadFrames,
   { goalPeriod, interval, grain }: { goalPeriod: Period; interval: Interval; grain: Grain },
 ): Promise<ActualsWritten> {
-  const { pl, frame, rows, table } = context
-  const sold = await soldIn(context, sales, { period: goalPeriod, interval, grain })
-  const actuals: Row[] = sold.map(({ period, dimensions, amount }) => ({
-    period,
-    ...dimensions,
-    amount: decimal(amount, 4),
-  }))
-  const there = await rows(table('actuals').filter(within(pl, 'period', goalPeriod)))
-  const [had, has] = [new Set(there.map(textOf)), new Set(actuals.map(textOf))]
-  const write = (rows: Row[]) => frame(ACTUAL_COLUMNS, rows)
-  await context.remove('actuals', write(there.filter(row => !has.has(textOf(row)))))
-  await context.append('actuals', write(actuals.filter(row => !had.has(textOf(row)))))
-  return { cells: String(sold.length), total: decimal(sum(sold.map(({ amount }) => amount)), 4) }
+  const { pl, rows, table } = context
+  const sold = await soldIn(context, 'actuals', sales, { period: goalPeriod, interval, grain })
+  refuseLarge(await largest(context, sold, 'amount', 4))
+  const actuals = sold.withColumns(pl.col('amount').cast(pl.Decimal(18, 4)))
+  const there = table('actuals').filter(within(pl, 'period', goalPeriod))
+  const same = { on: [...CELL_KEY, 'amount'], how: 'anti' as const, nullsEqual: true }
+  const added = actuals.join(there, same)
+  await context.remove('actuals', there.join(actuals, same))
+  await context.append('actuals', added)
+  const [row] = await rows(sold.select(pl.len().alias('cells'), pl.col('amount').sum().alias('total')))
+  return { cells: String(row?.cells), total: decimal(units(String(row?.total ?? '0'), 4), 4) }
 }
-
-const textOf = (row: Row): string => `${row.period} ${combinationOf(row)} ${row.amount}`

@@ -1,65 +1,60 @@
-import type { FrameFunctionContext, Row } from 'teatree'
+import type { Expr, FrameFunctionContext, LazyDataFrame, Row } from 'teatree'
 import { type AdjustGoals, nothingSelected, refuseToShare } from '../adjust.ts'
-import { units } from '../amounts.ts'
-import { decimal, positive, sum } from './amounts.ts'
-import { combinationOf, GOAL_COLUMNS, inOrder } from './frames.ts'
+import { refuseLarge, units } from '../amounts.ts'
+import { fromUnits, largest, positive, toUnits, unitsIn, whole } from './amounts.ts'
+import { CELL_KEY } from './frames.ts'
 import { recordRun } from './runs.ts'
 import { spread } from './spread.ts'
 
-/** A goal as it was, and its cents as they are to be. */
-interface Cell {
-  row: Row
-  before: bigint
-  cents: bigint
-}
-
 /** Gives the selected goals a new total, to the cent; the locked ones among them keep their amount. */
 export async function adjustGoals(context: FrameFunctionContext<AdjustGoals>): Promise<Row> {
-  const { args, pl, rows, step, table, where } = context
-  const read = async (frame: ReturnType<typeof table>): Promise<Cell[]> =>
-    (await rows(inOrder(pl, frame, 'period'))).map(row => {
-      const before = units(String(row.goalAmount), 2)
-      return { row, before, cents: before }
-    })
-  const chosen = await step('select', () => read(where('goals', args.where)))
-  if (chosen.length === 0) throw nothingSelected()
+  const { args, pl, step, table, where } = context
+  const before = toUnits(pl, pl.col('goalAmount'), 2)
+  const centsOf = (goals: LazyDataFrame) => unitsIn(context, goals, pl.col('goalAmount').sum(), 2)
+  const isUnlocked = pl.col('locked').not()
+  const chosen = await step('select', () => where('goals', args.where))
+  const cells = await unitsIn(context, chosen, pl.len(), 0)
+  if (cells === 0n) throw nothingSelected()
 
   const total = units(args.total, 2)
-  const before = centsOf(chosen)
-  const unlocked = chosen.filter(({ row }) => row.locked === false)
-  const locked = before - centsOf(unlocked)
-  const weight = args.spread === 'EVEN' ? () => 1n : ({ before }: Cell) => positive(before)
-  await step('spread', () => share(unlocked, weight, total - locked))
-  const others: Cell[] = []
-  if (args.keepTotal && total !== before) {
-    const selected = new Set(chosen.map(({ row }) => keyOf(row)))
+  const sum = await centsOf(chosen)
+  const unlocked = chosen.filter(isUnlocked)
+  const weight = args.spread === 'EVEN' ? whole(pl, 1) : positive(pl, before)
+  const locked = sum - (await centsOf(unlocked))
+  const shared = [await step('spread', () => share(context, unlocked, weight, total - locked))]
+  if (args.keepTotal && total !== sum) {
     // What the others have is their weight, so that one below 0 has no part in it.
-    const all = await read(table('goals'))
-    others.push(...all.filter(cell => !selected.has(keyOf(cell.row)) && cell.row.locked === false && cell.before >= 0n))
-    const left = centsOf(others) - (total - before)
-    await step('keep total', () => share(others, ({ before }) => before, left))
+    const others = table('goals')
+      .join(chosen, { on: CELL_KEY, how: 'anti', nullsEqual: true })
+      .filter(isUnlocked)
+      .filter(before.gtEq(whole(pl, 0)))
+    const left = (await centsOf(others)) - (total - sum)
+    shared.push(await step('keep total', () => share(context, others, before, left)))
   }
-  const changed = [...chosen.map(cell => changedRow(cell, args.lock)), ...others.map(cell => changedRow(cell, false))]
-  await context.upsert('goals', context.frame(GOAL_COLUMNS, changed.flat()))
+  for (const goals of shared) refuseLarge(await largest(context, goals, 'cents'))
+  const changed = shared.map((goals, place) => {
+    const lock = args.lock && place === 0
+    const amounts = lock ? goals : goals.filter(pl.col('cents').neq(before))
+    return amounts
+      .withColumns(fromUnits(pl, pl.col('cents'), 2).alias('goalAmount'), pl.lit(lock).alias('locked'))
+      .drop('cents')
+  })
+  await context.upsert('goals', changed.length === 1 && changed[0] ? changed[0] : pl.concat(changed))
 
-  const cells = String(chosen.length)
-  await recordRun(context, { cells, total: args.total })
-  return { cells, total: args.total }
+  await recordRun(context, { cells: String(cells), total: args.total })
+  return { cells: String(cells), total: args.total }
 }
 
-/** The cell's row as it is to be; none where nothing of it changes. */
-function changedRow({ row, before, cents }: Cell, lock: boolean): Row[] {
-  const locked = lock || row.locked === true
-  return cents === before && locked === row.locked ? [] : [{ ...row, goalAmount: decimal(cents, 2), locked }]
-}
-
-const keyOf = (row: Row): string => `${row.period} ${combinationOf(row)}`
-const centsOf = (cells: readonly Cell[]): bigint => sum(cells.map(({ before }) => before))
-
-/** Shares out cents among the cells. @throws TeatreeError GOALS_LOCKED, NO_BASIS */
-async function share(cells: readonly Cell[], weight: (cell: Cell) => bigint, cents: bigint): Promise<void> {
-  const weights = cells.map(weight)
-  refuseToShare({ cells: BigInt(cells.length), weights: sum(weights), cents })
-  const shares = spread(weights, cents)
-  for (const [place, cell] of cells.entries()) cell.cents = shares[place] ?? 0n
+/** Shares out cents among the goals, as a column. @throws TeatreeError GOALS_LOCKED, NO_BASIS */
+async function share(
+  context: FrameFunctionContext<AdjustGoals>,
+  goals: LazyDataFrame,
+  weight: Expr,
+  cents: bigint,
+): Promise<LazyDataFrame> {
+  const { pl } = context
+  const weighted = goals.withColumns(weight.alias('weighs'))
+  const weights = await unitsIn(context, weighted, pl.col('weighs').sum(), 0)
+  refuseToShare({ cells: await unitsIn(context, goals, pl.len(), 0), weights, cents })
+  return (await spread(context, weighted, { weight: pl.col('weighs'), total: cents, places: CELL_KEY })).drop('weighs')
 }

@@ -1,12 +1,13 @@
-import type { FrameFunctionContext, Row } from 'teatree'
+import type { FrameFunctionContext, LazyDataFrame, Polars, Row } from 'teatree'
 import { refuseLarge, units } from '../amounts.ts'
 import { type ComputeGoals, reachOf, refuseUnmet } from '../compute.ts'
-import { MONTHS, monthsAfter, type Period } from '../intervals.ts'
+import { noSales } from '../forecast.ts'
+import type { Period } from '../intervals.ts'
 import { refuseForeignDays } from '../locks.ts'
 import { writeActuals } from './actuals.ts'
-import { decimal, largest, positive, rounded, sum } from './amounts.ts'
-import { combinationsOf, type Forecast, forecast } from './forecast.ts'
-import { combinationOf, GOAL_COLUMNS, within } from './frames.ts'
+import { decimal, fromUnits, largest, positive, rounded, unitsIn, whole } from './amounts.ts'
+import { combinationsIn, forecast, withCombinations } from './forecast.ts'
+import { DIMENSION_COLUMNS, within } from './frames.ts'
 import { readPlans, recordRun } from './runs.ts'
 import { soldIn } from './sales.ts'
 import { spread } from './spread.ts'
@@ -19,35 +20,34 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
   if (!sales) throw new Error('the sales model is not attached')
   const plans = await readPlans(context, table('runs'))
   const reach = reachOf(plans, goalPeriod)
-  const locked = await rows(
-    table('goals')
-      .filter(within(pl, 'period', reach))
-      .filter(pl.col('locked')),
+  const locked = table('goals')
+    .filter(within(pl, 'period', reach))
+    .filter(pl.col('locked'))
+  const days = await rows(locked.select(pl.col('period')).unique().sort(pl.col('period')))
+  refuseForeignDays(
+    days.map(({ period }) => String(period)),
+    plans,
+    args,
   )
-  const days = new Set(locked.map(({ period }) => String(period)))
-  refuseForeignDays([...days].sort(), plans, args)
 
-  const sold = await step('basis', () => soldIn(context, sales, { period: basisPeriod, interval, grain }))
-  const kept = new Set(locked.map(row => `${row.period} ${combinationOf(row)}`))
-  const periodOf = (number: number) => monthsAfter(basisPeriod.from, number * MONTHS[interval])
+  const basis = await soldIn(context, 'basis', sales, { period: basisPeriod, interval, grain })
+  const combined = await withCombinations(pl, basis).collect()
+  const sold = combined.lazy()
+  if ((await unitsIn(context, sold, pl.len(), 0)) === 0n) throw noSales(basisPeriod)
+  refuseLarge(await largest(context, sold, 'amount', 4))
   const cells = await step(
     'forecast',
-    sold =>
-      forecast(combinationsOf(sold, args), args, args.method, (number, combination) =>
-        kept.has(`${periodOf(number)} ${combination}`),
-      ),
-    sold,
+    combined => forecast(context, combined.lazy(), args, args.method, locked),
+    combined,
   )
+  refuseLarge(await largest(context, cells, 'basis'))
   const amounts =
     args.total === null
-      ? await step('growth', cells => grown(cells, args.growth), cells)
-      : await step('spread', cells => met(cells, args, lockedCents(locked, goalPeriod)), cells)
-  const goals = cells.map(({ number, dimensions, basis }, place) => ({
-    ...{ period: periodOf(number), ...dimensions },
-    ...{ basisAmount: decimal(basis, 4), goalAmount: decimal(amounts[place] ?? 0n, 2), locked: false },
-  }))
-  await step('write', goals => writeGoals(context, goals, reach), goals)
-  await step('actuals', () => writeActuals(context, sales, args))
+      ? await step('growth', cells => grown(pl, cells, args.growth), cells)
+      : await step('spread', cells => met(context, cells, locked), cells)
+  refuseLarge(await largest(context, amounts, 'cents'))
+  await step('write', amounts => writeGoals(context, amounts, combinationsIn(pl, sold), reach), amounts)
+  await writeActuals(context, sales, args)
 
   const outcome = await countGoals(context)
   await recordRun(context, { ...outcome, salesModel: sales.model, salesVersion: sales.version })
@@ -55,33 +55,33 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
 }
 
 /** Step 3, without a total: the forecasts times 1 + growth, in cents. */
-function grown(cells: readonly Forecast[], growth: string): bigint[] {
+function grown(pl: Polars, cells: LazyDataFrame, growth: string): LazyDataFrame {
   const factor = 1_000_000n + units(growth, 6)
-  const cents = cells.map(({ basis }) => rounded(basis * factor, 10n ** 8n))
-  refuseLarge(largest(cents))
-  return cents
+  return cells.withColumns(rounded(pl, pl.col('basis').mul(whole(pl, factor)), 10n ** 8n).alias('cents'))
 }
 
 /** Steps 3 and 4, with a total: 1 + growth is a factor of every weight alike and so cancels out, unless it is 0. */
-function met(cells: readonly Forecast[], { total, growth }: ComputeGoals, locked: bigint): bigint[] {
-  const rest = units(total ?? '0', 2) - locked
-  refuseUnmet(rest, BigInt(cells.length))
-  const isNothing = units(growth, 6) === -1_000_000n
-  return spread(
-    cells.map(({ basis }) => (isNothing ? 0n : positive(basis))),
-    rest,
-  )
+async function met(
+  context: FrameFunctionContext<ComputeGoals>,
+  cells: LazyDataFrame,
+  locked: LazyDataFrame,
+): Promise<LazyDataFrame> {
+  const { args, pl } = context
+  const kept = locked.filter(within(pl, 'period', args.goalPeriod))
+  const rest = units(args.total ?? '0', 2) - (await unitsIn(context, kept, pl.col('goalAmount').sum(), 2))
+  refuseUnmet(rest, await unitsIn(context, cells, pl.len(), 0))
+  const isNothing = units(args.growth, 6) === -1_000_000n
+  const weight = isNothing ? pl.col('basis').mul(whole(pl, 0)) : positive(pl, pl.col('basis'))
+  return spread(context, cells, { weight, total: rest, places: ['number', 'combination'] })
 }
 
-const lockedCents = (locked: readonly Row[], { from, to }: Period): bigint =>
-  sum(
-    locked
-      .filter(({ period }) => from <= String(period) && String(period) < to)
-      .map(({ goalAmount }) => units(String(goalAmount), 2)),
-  )
-
 /** Replaces the goals that are not locked. */
-async function writeGoals(context: FrameFunctionContext<ComputeGoals>, goals: Row[], reach: Period): Promise<void> {
+async function writeGoals(
+  context: FrameFunctionContext<ComputeGoals>,
+  amounts: LazyDataFrame,
+  combinations: LazyDataFrame,
+  reach: Period,
+): Promise<void> {
   const { args, pl, table } = context
   await context.remove(
     'goals',
@@ -91,7 +91,16 @@ async function writeGoals(context: FrameFunctionContext<ComputeGoals>, goals: Ro
   )
   const before = { from: reach.from, to: args.goalPeriod.from }
   await context.remove('actuals', table('actuals').filter(within(pl, 'period', before)))
-  await context.append('goals', context.frame(GOAL_COLUMNS, goals))
+  const goals = amounts
+    .join(combinations, { on: 'combination', how: 'left', maintainOrder: 'left' })
+    .select(
+      pl.col('period'),
+      ...DIMENSION_COLUMNS.map(name => pl.col(name)),
+      fromUnits(pl, pl.col('basis'), 4).alias('basisAmount'),
+      fromUnits(pl, pl.col('cents'), 2).alias('goalAmount'),
+      pl.lit(false).alias('locked'),
+    )
+  await context.append('goals', goals)
 }
 
 /** The outcome, over all goals of the period, the locked ones too. @throws TeatreeError BAD_VALUE */

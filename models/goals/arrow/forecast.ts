@@ -1,86 +1,108 @@
-import type { Row } from 'teatree'
-import { refuseLarge } from '../amounts.ts'
-import { type Method, noSales, type Outline } from '../forecast.ts'
-import { intervalsBetween, MONTHS } from '../intervals.ts'
-import { largest, positive, rounded, sum } from './amounts.ts'
-import { combinationOf } from './frames.ts'
-import type { Sold } from './sales.ts'
+import type { Expr, FrameTools, LazyDataFrame, Polars } from 'teatree'
+import type { Method, Outline } from '../forecast.ts'
+import { intervalsBetween, MONTHS, monthsAfter } from '../intervals.ts'
+import { positive, rounded, toUnits, whole } from './amounts.ts'
+import { byDimensions, DIMENSION_COLUMNS, inOrder } from './frames.ts'
 
-/** A combination, and what was sold of it, by the number of the interval, counted from the beginning of the basis period. */
-export interface Combination {
-  dimensions: Row
-  sold: ReadonlyMap<number, bigint>
+/** What was sold, with the number of its combination, in the order that settles ties. */
+export function withCombinations(pl: Polars, sold: LazyDataFrame): LazyDataFrame {
+  const isAnother = DIMENSION_COLUMNS.map(name => {
+    const [value, before] = [pl.col(name), pl.col(name).shift(1)]
+    // Nulls are equal; a comparison with one is null.
+    return value.neq(before).fillNull(value.isNull().neq(before.isNull()))
+  }).reduce((any, next) => any.or(next))
+  return inOrder(pl, sold, 'period', 'last').withColumns(isAnother.cast(pl.Int32).cumSum().alias('combination'))
 }
 
-/** A cell of the goal period, and its forecast in ten-thousandths. */
-export interface Forecast {
-  number: number
-  dimensions: Row
-  basis: bigint
-}
-
-/** The combinations of the basis period, in the order that settles ties. @throws TeatreeError NO_BASIS */
-export function combinationsOf(sold: readonly Sold[], { basisPeriod, interval }: Outline): Combination[] {
-  if (sold.length === 0) throw noSales(basisPeriod)
-  const groups = Map.groupBy(sold, ({ dimensions }) => combinationOf(dimensions))
-  return [...groups.values()].map(group => ({
-    dimensions: group[0]?.dimensions ?? {},
-    sold: new Map(
-      group.map(({ period, amount }) => [intervalsBetween(basisPeriod.from, period, interval), amount] as const),
-    ),
-  }))
-}
+/** The combinations: their numbers and dimensions. */
+export const combinationsIn = (pl: Polars, sold: LazyDataFrame): LazyDataFrame =>
+  sold
+    .groupBy('combination')
+    .agg(...DIMENSION_COLUMNS.map(name => pl.col(name).first()))
+    .sort(pl.col('combination'))
 
 /**
- * Step 2: every combination in every interval of the goal period, but for cells that are locked; in the order that settles ties.
- * @param isLocked told of an interval's number and a combination
- * @throws TeatreeError BAD_VALUE where a forecast has too many digits
+ * Step 2: every combination in every interval of the goal period, but for locked cells, in the order that settles ties.
+ *
+ *   number, period   the interval, by its number and first day
+ *   combination      by its number
+ *   basis            the forecast, in ten-thousandths
+ *
+ * @param locked the goals that are
  */
 export function forecast(
-  combinations: readonly Combination[],
+  { pl, frame }: FrameTools,
+  sold: LazyDataFrame,
   { basisPeriod, goalPeriod, interval }: Outline,
   method: Method,
-  isLocked: (number: number, combination: string) => boolean,
-): Forecast[] {
+  locked: LazyDataFrame,
+): LazyDataFrame {
   const number = (border: string) => intervalsBetween(basisPeriod.from, border, interval)
-  const n = number(basisPeriod.to)
-  const lines = combinations.map(({ dimensions, sold }) => ({
-    dimensions,
-    key: combinationOf(dimensions),
-    at: FORECASTS[method](sold, n, 12 / MONTHS[interval]),
-  }))
-  const cells: Forecast[] = []
-  for (let at = number(goalPeriod.from); at < number(goalPeriod.to); at++) {
-    for (const line of lines) {
-      if (!isLocked(at, line.key)) cells.push({ number: at, dimensions: line.dimensions, basis: line.at(at) })
-    }
-  }
-  refuseLarge(largest(cells.map(({ basis }) => basis)))
-  return cells
+  const intervals = (from: string, to: string) =>
+    frame(
+      { number: 'INTEGER', period: 'DATE' },
+      Array.from({ length: number(to) - number(from) }, (_, index) => ({
+        number: number(from) + index,
+        period: monthsAfter(from, index * MONTHS[interval]),
+      })),
+    )
+  const combinations = combinationsIn(pl, sold)
+  const basis = sold
+    .join(intervals(basisPeriod.from, basisPeriod.to), { on: 'period', how: 'inner' })
+    .select(pl.col('number'), pl.col('combination'), toUnits(pl, pl.col('amount'), 4).alias('amount'))
+  const kept = locked.join(combinations, byDimensions('inner')).select(pl.col('period'), pl.col('combination'))
+  const future = intervals(goalPeriod.from, goalPeriod.to)
+    .join(combinations.select(pl.col('combination')), { how: 'cross' })
+    .join(kept, { on: ['period', 'combination'], how: 'anti' })
+  return FORECASTS[method](pl, future, basis, { n: BigInt(number(basisPeriod.to)), year: 12 / MONTHS[interval] })
+    .select(pl.col('number'), pl.col('period'), pl.col('combination'), pl.col('basis'))
+    .sort([pl.col('number'), pl.col('combination')])
 }
 
-type Line = (number: number) => bigint
+type MakeForecast = (
+  pl: Polars,
+  future: LazyDataFrame,
+  basis: LazyDataFrame,
+  intervals: { n: bigint; year: number },
+) => LazyDataFrame
 
-/** `n`: how many intervals the basis has. */
-const FORECASTS: Record<Method, (sold: ReadonlyMap<number, bigint>, n: number, intervalsInYear: number) => Line> = {
-  SAME_PERIOD_LAST_YEAR: (sold, _, intervalsInYear) => number => sold.get(number - intervalsInYear) ?? 0n,
-  BASIS_AVERAGE: (sold, n) => {
-    const mean = rounded(sum([...sold.values()]), BigInt(n))
-    return () => mean
+/** `n`: how many intervals the basis has; `year`: how many there are in one. */
+const FORECASTS: Record<Method, MakeForecast> = {
+  SAME_PERIOD_LAST_YEAR: (pl, future, basis, { year }) => {
+    const aYearOn = pl.col('number').add(pl.lit(year)).cast(pl.Int32).alias('number')
+    const before = basis.select(aYearOn, pl.col('combination'), pl.col('amount').alias('basis'))
+    return future
+      .join(before, { on: ['number', 'combination'], how: 'left' })
+      .withColumns(pl.col('basis').fillNull(whole(pl, 0)))
   },
-  LINEAR_TREND: (sold, n) => {
-    const y = sum([...sold.values()])
-    return n === 1 ? () => positive(y) : leastSquares(sold, y, BigInt(n))
-  },
+  BASIS_AVERAGE: (pl, future, basis, { n }) =>
+    joined(future, sums(pl, basis, rounded(pl, pl.col('y'), n).alias('basis'))),
+  LINEAR_TREND: (pl, future, basis, { n }) =>
+    n === 1n
+      ? joined(future, sums(pl, basis, positive(pl, pl.col('y')).alias('basis')))
+      : joined(future, sums(pl, basis)).withColumns(leastSquares(pl, n).alias('basis')),
 }
 
-/** The line that forecast.ts beside this folder derives. */
-function leastSquares(sold: ReadonlyMap<number, bigint>, y: bigint, n: bigint): Line {
+const joined = (future: LazyDataFrame, sums: LazyDataFrame): LazyDataFrame =>
+  future.join(sums, { on: 'combination', how: 'inner' })
+
+/** Of each combination, the sums over its intervals that forecast.ts beside this folder tells. */
+function sums(pl: Polars, basis: LazyDataFrame, ...more: Expr[]): LazyDataFrame {
+  const byNumber = pl.col('amount').mul(pl.col('number').cast(pl.Decimal(38, 0)))
+  return basis
+    .groupBy('combination')
+    .agg(pl.col('amount').sum().alias('y'), byNumber.sum().alias('xy'))
+    .withColumns(pl.col('y').cast(pl.Decimal(38, 0)), pl.col('xy').cast(pl.Decimal(38, 0)))
+    .withColumns(...more)
+}
+
+/** The line that forecast.ts beside this folder derives, read off at `number`. */
+function leastSquares(pl: Polars, n: bigint): Expr {
   const x = (n * (n - 1n)) / 2n
   const xx = (n * (n - 1n) * (2n * n - 1n)) / 6n
-  const xy = sum([...sold].map(([number, amount]) => BigInt(number) * amount))
-  return at => {
-    const number = BigInt(at)
-    return rounded(positive(y * (xx - number * x) + xy * (number * n - x)), n * xx - x * x)
-  }
+  const number = pl.col('number').cast(pl.Decimal(38, 0))
+  const [y, xy] = [pl.col('y'), pl.col('xy')]
+  const level = y.mul(whole(pl, xx).sub(number.mul(whole(pl, x))))
+  const slope = xy.mul(number.mul(whole(pl, n)).sub(whole(pl, x)))
+  return rounded(pl, positive(pl, level.add(slope)), n * xx - x * x)
 }

@@ -1,20 +1,8 @@
-import type { Expr, LazyDataFrame, Polars, Row } from 'teatree'
+import type { Expr, LazyDataFrame, Polars } from 'teatree'
 import { DIMENSIONS } from '../dimensions.ts'
 import type { Period } from '../intervals.ts'
 
 export const DIMENSION_COLUMNS = Object.values(DIMENSIONS)
-
-/** The columns of goals, for frames of their rows. */
-export const GOAL_COLUMNS = {
-  period: 'DATE',
-  siteId: 'VARCHAR',
-  productId: 'VARCHAR',
-  customerId: 'VARCHAR',
-  salespersonId: 'VARCHAR',
-  basisAmount: 'DECIMAL(18,4)',
-  goalAmount: 'DECIMAL(18,2)',
-  locked: 'BOOLEAN',
-} as const
 
 /** A day as Polars compares it with a date. */
 const day = (pl: Polars, date: string): Expr =>
@@ -30,17 +18,20 @@ export const within = (pl: Polars, column: string, { from, to }: Period): Expr =
     .gtEq(day(pl, from))
     .and(pl.col(column).lt(day(pl, to)))
 
-/** In the order in which ties are settled: Polars compares strings by their UTF-8 bytes. */
-export const inOrder = (pl: Polars, frame: LazyDataFrame, first: string): LazyDataFrame =>
+/** In the order of the dimensions in which ties are settled: Polars compares strings by their UTF-8 bytes. */
+export const inOrder = (pl: Polars, frame: LazyDataFrame, period: string, place: 'first' | 'last'): LazyDataFrame =>
   frame.sort(
-    [first, ...DIMENSION_COLUMNS].map(name => pl.col(name)),
+    (place === 'first' ? [period, ...DIMENSION_COLUMNS] : [...DIMENSION_COLUMNS, period]).map(name => pl.col(name)),
     false,
     false,
   )
 
-/** What of a row tells its combination of dimensions from others. */
-export const combinationOf = (row: Row): string => JSON.stringify(DIMENSION_COLUMNS.map(name => row[name] ?? null))
+/** Joins by the dimensions, of which nulls are equal. */
+export const byDimensions = <How extends 'inner' | 'anti'>(how: How) => ({
+  on: [...DIMENSION_COLUMNS],
+  how,
+  nullsEqual: true,
+})
 
-/** The dimensions alone. */
-export const dimensionsOf = (row: Row): Row =>
-  Object.fromEntries(DIMENSION_COLUMNS.map(name => [name, row[name] ?? null]))
+/** What tells cells apart, in the order in which ties are settled. */
+export const CELL_KEY = ['period', ...DIMENSION_COLUMNS]

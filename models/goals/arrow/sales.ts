@@ -1,57 +1,52 @@
-import type { FrameTools, ReadFrames, Row } from 'teatree'
-import { refuseLarge, units } from '../amounts.ts'
+import type { Expr, FrameFunctionContext, LazyDataFrame, Polars, ReadFrames } from 'teatree'
 import { DIMENSIONS, type Grain } from '../dimensions.ts'
-import { beginning, type Interval, type Period } from '../intervals.ts'
-import { largest } from './amounts.ts'
-import { combinationOf, DIMENSION_COLUMNS, dimensionsOf, within } from './frames.ts'
-
-/** What was sold in an interval, in ten-thousandths. */
-export interface Sold {
-  /** The first day of the interval. */
-  period: string
-  dimensions: Row
-  amount: bigint
-}
+import { beginning, type Interval, intervalsBetween, monthsAfter, type Period } from '../intervals.ts'
+import { DIMENSION_COLUMNS, within } from './frames.ts'
 
 /**
- * The sales of the period by interval and combination, those that come first in the order that settles ties first.
- * Polars sums them by the month, JavaScript the months.
- * @throws TeatreeError BAD_VALUE where a sum has too many digits
+ * What was sold in a period, by interval and combination. Polars streams the sum, which is all of a step; a join in the same
+ * frame would have it take all sales into memory.
+ *
+ *   period   the first day of the interval
+ *   siteId … the dimensions; null outside the grain
+ *   amount   the sum, with four places
  */
 export async function soldIn(
-  { pl, rows }: FrameTools,
+  { pl, frame, step }: FrameFunctionContext<unknown>,
+  name: string,
   sales: ReadFrames,
   { period, interval, grain }: { period: Period; interval: Interval; grain: Grain },
-): Promise<Sold[]> {
-  const columns = Object.entries(DIMENSIONS).flatMap(([dimension, column]) =>
+): Promise<LazyDataFrame> {
+  const columns: string[] = Object.entries(DIMENSIONS).flatMap(([dimension, column]) =>
     grain.some(one => one === dimension) ? [column] : [],
   )
-  const month = pl.col('date').dt.year().mul(12).add(pl.col('date').dt.month()).sub(1).cast(pl.Int32).alias('month')
-  const lines = (await sales.table('sales', ['date', 'amount', ...columns])).filter(within(pl, 'date', period))
-  const byMonth = lines
-    .select(month, pl.col('amount'), ...columns.map(name => pl.col(name)))
-    .groupBy(['month', ...columns])
-    .agg(pl.col('amount').sum())
-    .sort([...columns.map(name => pl.col(name)), pl.col('month')], false, false)
-  const sums = new Map<string, Sold>()
-  for (const row of await rows(byMonth)) {
-    const period = beginning(dayOf(Number(row.month)), interval)
-    const key = `${period} ${combinationOf(row)}`
-    const amount = (sums.get(key)?.amount ?? 0n) + units(String(row.amount), 4)
-    sums.set(key, { period, dimensions: dimensionsOf(row), amount })
-  }
-  const sold = [...sums.values()]
-  refuseLarge(largest(sold.map(({ amount }) => amount)))
-  return sold
+  const [year, month] = [pl.col('date').dt.year(), pl.col('date').dt.month()]
+  const ofMonth = year.mul(12).add(month).sub(1).cast(pl.Int32).alias('month')
+  const byMonth = await step(name, async () => {
+    const lines = (await sales.table('sales', ['date', 'amount', ...columns])).filter(within(pl, 'date', period))
+    return sumBy(pl, lines.withColumns(ofMonth), ['month', ...columns])
+  })
+  const months = frame({ month: 'INTEGER', period: 'DATE' }, monthsOf(period, interval))
+  const sums = byMonth.join(months, { on: 'month', how: 'inner' })
+  const dimension = (name: string): Expr =>
+    columns.includes(name) ? pl.col(name) : pl.lit(null).cast(pl.Utf8).alias(name)
+  const sold = (interval === 'MONTH' ? sums : sumBy(pl, sums, ['period', ...columns])).select(
+    pl.col('period'),
+    ...DIMENSION_COLUMNS.map(dimension),
+    pl.col('amount').cast(pl.Decimal(38, 4)),
+  )
+  // Asked for several times.
+  return (await sold.collect()).lazy()
 }
 
-/** The first day of a month that is counted from the year 0. */
-const dayOf = (month: number): string =>
-  `${String(Math.floor(month / 12)).padStart(4, '0')}-${String((month % 12) + 1).padStart(2, '0')}-01`
+const sumBy = (pl: Polars, lines: LazyDataFrame, by: string[]): LazyDataFrame =>
+  lines.groupBy(by).agg(pl.col('amount').sum())
 
-/** How rows of `actuals` are written. */
-export const ACTUAL_COLUMNS = {
-  period: 'DATE',
-  ...(Object.fromEntries(DIMENSION_COLUMNS.map(name => [name, 'VARCHAR'])) as Record<string, 'VARCHAR'>),
-  amount: 'DECIMAL(18,4)',
-} as const
+/** The months of a period, counted from the year 0, with the interval that each is in. */
+function monthsOf({ from, to }: Period, interval: Interval) {
+  const first = Number(from.slice(0, -6)) * 12 + Number(from.slice(-5, -3)) - 1
+  return Array.from({ length: intervalsBetween(from, to, 'MONTH') }, (_, index) => ({
+    month: first + index,
+    period: beginning(monthsAfter(from, index), interval),
+  }))
+}

@@ -1,26 +1,45 @@
-import { refuseLarge } from '../amounts.ts'
+import type { Expr, FrameTools, LazyDataFrame } from 'teatree'
 import { refuseUnshared } from '../spread.ts'
-import { largest, sum } from './amounts.ts'
+import { quotient, unitsIn, whole } from './amounts.ts'
 
 /**
- * Step 4, as spread.ts beside this folder has it: shares of a total in proportion to the weights, to the cent. Ties go to those
- * that come first.
- * @param weights at least 0
+ * Step 4, as spread.ts beside this folder has it: shares of a total in proportion to the weights, to the cent. The frame gets a
+ * column `cents`.
+ * @param weight of at least 0
  * @param total in cents, at least 0
+ * @param places columns that tell the rows apart, and settle ties: ascending, nulls first
  * @throws TeatreeError NO_BASIS, BAD_VALUE
  */
-export function spread(weights: readonly bigint[], total: bigint): bigint[] {
-  const all = sum(weights)
-  refuseUnshared(all, total)
-  const shares = weights.map(weight => (weight * total) / (all || 1n))
-  const remainders = weights.map((weight, place) => weight * total - (shares[place] ?? 0n) * (all || 1n))
-  const left = Number(total - sum(shares))
-  const first = remainders
-    .map((remainder, place) => ({ remainder, place }))
-    .filter(({ remainder }) => remainder > 0n)
-    .sort((a, b) => (a.remainder > b.remainder ? -1 : a.remainder < b.remainder ? 1 : a.place - b.place))
-  const raised = new Set(first.slice(0, left).map(({ place }) => place))
-  const cents = shares.map((share, place) => (raised.has(place) ? share + 1n : share))
-  refuseLarge(largest(cents))
-  return cents
+export async function spread(
+  tools: FrameTools,
+  frame: LazyDataFrame,
+  { weight, total, places }: { weight: Expr; total: bigint; places: readonly string[] },
+): Promise<LazyDataFrame> {
+  const { pl } = tools
+  const weights = await unitsIn(tools, frame, weight.sum(), 0)
+  refuseUnshared(weights, total)
+  const all = weights || 1n
+  const product = pl.col('weight').mul(whole(pl, total))
+  const order = places.map(name => pl.col(name))
+  const shares = frame
+    .withColumns(weight.alias('weight'))
+    .withColumns(quotient(pl, product, all).alias('cents'))
+    .withColumns(
+      product.sub(pl.col('cents').mul(whole(pl, all))).alias('remainder'),
+      whole(pl, total).sub(pl.col('cents').sum()).alias('left'),
+    )
+    .sort([pl.col('remainder'), ...order], [true, ...places.map(() => false)], false)
+    .withRowIndex('rank')
+  const isRaised = pl
+    .col('rank')
+    .cast(pl.Decimal(38, 0))
+    .lt(pl.col('left'))
+    .and(pl.col('remainder').gt(whole(pl, 0)))
+  const cents = pl
+    .when(isRaised)
+    .then(pl.col('cents').add(whole(pl, 1)))
+    .otherwise(pl.col('cents'))
+    .cast(pl.Decimal(38, 0))
+    .alias('cents')
+  return shares.withColumns(cents).drop('weight', 'remainder', 'left', 'rank').sort(order, false, false)
 }

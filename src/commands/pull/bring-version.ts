@@ -4,11 +4,12 @@ import type { PulledFolder } from '../../jobs/offline/pulled-folder.ts'
 import type { PulledManifest } from '../../jobs/offline/pulled-version.ts'
 import { UsageError } from '../../platform/errors.ts'
 import type { Server } from '../client.ts'
+import { bringFiles } from './bring-files.ts'
 import { fetchBlocks } from './fetch-blocks.ts'
 import { isWhole, PartFile, removeParts } from './part-file.ts'
 import type { PatienceOptions } from './patience.ts'
 import { Ranges } from './ranges.ts'
-import type { RemoteVersion } from './remote-version.ts'
+import type { RemoteFile, RemoteVersion } from './remote-version.ts'
 
 export interface BringOptions {
   folder: PulledFolder
@@ -28,6 +29,17 @@ const MAX_ROUNDS = 3
  * A version that was not asked for by its number takes the place of the one before that was not either.
  */
 export async function bringVersion(remote: RemoteVersion, options: BringOptions): Promise<void> {
+  const { details } = remote
+  const { folder } = options
+  await folder.removeReplaced(details.model.id)
+  const there = await folder.versions(details.model.id)
+  await (remote.is === 'files' ? bringFiles(remote, options) : bringFile(remote, options))
+  for (const older of there)
+    if (!details.byNumber && !older.byNumber && older.version !== details.version) await folder.remove(older)
+  await removeParts(folder, details.model.id)
+}
+
+async function bringFile(remote: RemoteFile, options: BringOptions): Promise<void> {
   const { details, manifest } = remote
   const { folder } = options
   const there = await folder.versions(details.model.id)
@@ -37,13 +49,10 @@ export async function bringVersion(remote: RemoteVersion, options: BringOptions)
   if (same && (await isWhole(same.path, manifest)))
     await folder.note({ ...details, byNumber: same.byNumber || details.byNumber })
   else await folder.add(await fetchPart(remote, options), details, manifest)
-  for (const older of there)
-    if (!details.byNumber && !older.byNumber && older.version !== details.version) await folder.remove(older)
-  await removeParts(folder, details.model.id)
 }
 
 /** The path of the file, whole and on disk under another name. */
-async function fetchPart({ details, manifest, url }: RemoteVersion, options: BringOptions): Promise<string> {
+async function fetchPart({ details, manifest, url }: RemoteFile, options: BringOptions): Promise<string> {
   const { folder, report } = options
   const model = details.model.id
   await using part = await PartFile.begin(folder, model, manifest)
@@ -52,7 +61,7 @@ async function fetchPart({ details, manifest, url }: RemoteVersion, options: Bri
   for (const from of await folder.versions(model)) {
     if (missing.length > 0) missing = await part.copyFrom(folder, from, missing)
   }
-  await checkRoom(folder.modelDir(model), manifest, missing)
+  await checkRoom(folder.modelDir(model), sizeOf(manifest, missing))
   const ranges = new Ranges(options.server, { url, ...details.content })
   let done = manifest.blocks.length - missing.length
   const onBlock = () => report('fetch', ++done / manifest.blocks.length)
@@ -67,11 +76,14 @@ async function fetchPart({ details, manifest, url }: RemoteVersion, options: Bri
   return part.path
 }
 
-async function checkRoom(dir: string, manifest: PulledManifest, missing: readonly number[]): Promise<void> {
-  const needed = missing.reduce((sum, index) => {
+const sizeOf = (manifest: PulledManifest, blocks: readonly number[]): number =>
+  blocks.reduce((sum, index) => {
     const { start, end } = blockAt(manifest, index)
     return sum + end - start
   }, 0)
+
+/** @throws UsageError where so many bytes have no room */
+export async function checkRoom(dir: string, needed: number): Promise<void> {
   const { bavail, bsize } = await statfs(dir)
   if (bavail * bsize < needed)
     throw new UsageError(`${dir} has ${bavail * bsize} bytes free, and ${needed} are to be fetched; make room`)

@@ -1,11 +1,11 @@
 import { blockAt } from '../../engine/blocks.ts'
 import type { PulledManifest } from '../../jobs/offline/pulled-version.ts'
+import { eachAtOnce } from './each-at-once.ts'
 import type { PartFile } from './part-file.ts'
 import { Patience, type PatienceOptions } from './patience.ts'
 import { Interrupted, type Ranges } from './ranges.ts'
 
-/** Requests at once, and how much one may ask for. */
-const CONNECTIONS = 4
+/** How much one request may ask for. */
 const MAX_RANGE_BYTES = 32 * 2 ** 20
 
 /** Blocks `[first, last]`, which lie side by side. */
@@ -33,22 +33,7 @@ export interface FetchOptions {
  */
 export async function fetchBlocks(options: FetchOptions): Promise<void> {
   const stretches = stretchesOf(options.manifest, options.missing)
-  const failed = new AbortController()
-  const signal = AbortSignal.any([options.signal, failed.signal])
-  const work = async () => {
-    for (let next = stretches.shift(); next; next = stretches.shift()) await fetchStretch({ ...options, signal }, next)
-  }
-  const workers = Array.from({ length: CONNECTIONS }, () =>
-    work().catch(error => {
-      failed.abort(error)
-      throw error
-    }),
-  )
-  const settled = await Promise.allSettled(workers)
-  options.signal.throwIfAborted()
-  // What failed first is why the others were stopped.
-  if (failed.signal.aborted) throw failed.signal.reason
-  for (const outcome of settled) if (outcome.status === 'rejected') throw outcome.reason
+  await eachAtOnce(stretches, options.signal, (stretch, signal) => fetchStretch({ ...options, signal }, stretch))
 }
 
 export function stretchesOf(manifest: PulledManifest, missing: readonly number[]): Stretch[] {
@@ -91,7 +76,7 @@ async function fetchStretch(options: FetchOptions, { first, last }: Stretch): Pr
   }
 }
 
-const GAVE_UP = 'the download broke off too often; run the same command again, and it goes on from here'
+export const GAVE_UP = 'the download broke off too often; run the same command again, and it goes on from here'
 
 /** A block as far as it has come. */
 class Filling {

@@ -94,7 +94,7 @@ async function missingBlocks(file: FileHandle, manifest: PulledManifest): Promis
 }
 
 /** False where somebody else was faster. */
-const renamed = (from: string, to: string): Promise<boolean> =>
+export const renamed = (from: string, to: string): Promise<boolean> =>
   rename(from, to).then(
     () => true,
     () => false,
@@ -103,11 +103,12 @@ const renamed = (from: string, to: string): Promise<boolean> =>
 /** Removes what killed pulls have left of a model, once nobody has a use for it. */
 export async function removeParts(folder: PulledFolder, model: string): Promise<void> {
   const dir = folder.modelDir(model)
-  for (const name of await orphans(dir, /^\d+\..*?(\d+)\.(?:part|tmp)$/)) await rm(join(dir, name), { force: true })
+  for (const name of await orphans(dir, /^\d+\..*?(\d+)\.(?:parts?|tmp)$/))
+    await rm(join(dir, name), { recursive: true, force: true })
 }
 
 /** Files whose process lives no more; its id is in their names. */
-const orphans = async (dir: string, pattern: RegExp): Promise<string[]> =>
+export const orphans = async (dir: string, pattern: RegExp): Promise<string[]> =>
   (await readdir(dir)).filter(name => {
     const [, pid] = pattern.exec(name) ?? []
     return pid !== undefined && !isAlive(Number(pid))

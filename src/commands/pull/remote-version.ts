@@ -1,10 +1,14 @@
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { manifestDigest } from '../../engine/blocks.ts'
+import { DATABASE_FILE, MANIFEST_FILE } from '../../jobs/content.ts'
 import {
   MAX_MANIFEST_BYTES,
   modelId,
+  type PulledFile,
   type PulledManifest,
   type PulledVersion,
+  pulledFiles,
   pulledManifest,
   pulledVersion,
 } from '../../jobs/offline/pulled-version.ts'
@@ -19,12 +23,31 @@ export interface Wanted {
   version: number | null
 }
 
-/** A version as the server has it. */
-export interface RemoteVersion {
+/** A version as the server has it: one file, or several. */
+export type RemoteVersion = RemoteFile | RemoteFiles
+export interface RemoteFile {
+  is: 'file'
   details: PulledVersion
   manifest: PulledManifest
   /** Without a query; the file may be asked for in ranges. */
   url: string
+}
+export interface RemoteFiles {
+  is: 'files'
+  details: PulledVersion
+  files: readonly PulledFile[]
+  /** The file that names them, as it is. */
+  manifest: Uint8Array
+}
+
+/** What there is to fetch, as the server says it first. */
+type Contents = Pick<RemoteFile, 'is' | 'manifest'> | Pick<RemoteFiles, 'is' | 'files' | 'manifest'>
+interface Asked {
+  version: number
+  contents: Contents
+  /** Of what the contents were read from, or of the file that they are of. */
+  bytes: number
+  sha256: string
 }
 
 /** The version was let go, or its file was made anew, while it was asked about: ask again. */
@@ -60,25 +83,41 @@ export async function askForVersion(
   wanted: Wanted,
   onBytes: (bytes: number) => void,
 ): Promise<RemoteVersion> {
-  const manifest = await askForManifest(server, wanted, onBytes)
-  if (wanted.version !== null && manifest.version !== wanted.version)
+  const asked = await askForContents(server, wanted, onBytes)
+  if (wanted.version !== null && asked.version !== wanted.version)
     throw new UsageError(`${server.url} answered with another version than ${wanted.version}; is it a Teatree server?`)
-  const details = await askForDetails(server, wanted, manifest)
-  return { details, manifest, url: contentUrl(server, wanted.model, manifest.version, 'model.duckdb') }
+  const details = await askForDetails(server, wanted, asked)
+  const { contents, version } = asked
+  return contents.is === 'files'
+    ? { ...contents, details }
+    : { ...contents, details, url: contentUrl(server, wanted.model, version, DATABASE_FILE) }
 }
 
-async function askForManifest(
+/** Where the version is several files, the server leads from its blocks, which it has none of, to its manifest. */
+async function askForContents(
   server: Server,
   { model, version }: Wanted,
   onBytes: (bytes: number) => void,
-): Promise<PulledManifest> {
+): Promise<Asked> {
   const url = contentUrl(server, model, version ?? 'latest', 'blocks')
   const response = await reach(server, url, { headers: authorization(server) })
   const body = await boundedText(response, MAX_MANIFEST_BYTES, onBytes)
   if (!response.ok) throw refusal(server, response.status, body)
-  const manifest = pulledManifest.safeParse(parsed(body))
-  if (manifest.success) return manifest.data
-  throw new UsageError(`${url} answered with no block manifest that can be read: ${issueOf(manifest.error)}`)
+  const said = parsed(body)
+  if (response.url.endsWith(`/${MANIFEST_FILE}`)) {
+    const manifest = Buffer.from(body)
+    const read = pulledFiles.safeParse(said)
+    if (!read.success)
+      throw new UsageError(`${response.url} answered with no manifest that can be read: ${issueOf(read.error)}`)
+    const { version, files } = read.data
+    const contents = { is: 'files', files, manifest } as const
+    return { version, contents, bytes: manifest.length, sha256: hash('sha256', manifest, 'hex') }
+  }
+  const read = pulledManifest.safeParse(said)
+  if (!read.success)
+    throw new UsageError(`${url} answered with no block manifest that can be read: ${issueOf(read.error)}`)
+  const { version: number, bytes, blocks } = read.data
+  return { version: number, contents: { is: 'file', manifest: read.data }, bytes, sha256: manifestDigest(blocks) }
 }
 
 const DETAILS = `query ($id: ID!, $at: SnapshotAt) { model(id: $id) { id name kind { name } engine size createdAt reads { id }
@@ -108,8 +147,8 @@ const answered = z.object({
   }),
 })
 
-async function askForDetails(server: Server, wanted: Wanted, manifest: PulledManifest): Promise<PulledVersion> {
-  const variables = { id: wanted.model, at: { version: manifest.version } }
+async function askForDetails(server: Server, wanted: Wanted, asked: Asked): Promise<PulledVersion> {
+  const variables = { id: wanted.model, at: { version: asked.version } }
   const answer = await graphql<unknown>(server, DETAILS, variables).catch(error => {
     throw error instanceof AnsweredError && error.code === GONE ? new VersionMoved('let go', error) : error
   })
@@ -118,12 +157,13 @@ async function askForDetails(server: Server, wanted: Wanted, manifest: PulledMan
     throw new UsageError(`${server.url} describes the version in no way that can be read: ${issueOf(read.error)}`)
   const { snapshot, kind, reads, ...model } = read.data.model
   const { cursor, content, ...version } = snapshot
-  const isAnother = model.id !== wanted.model || version.version !== manifest.version
-  const sha256 = manifestDigest(manifest.blocks)
+  const { sha256 } = asked
+  const engine = asked.contents.is === 'files' ? 'ARROW' : 'DUCKDB'
+  const isAnother = model.id !== wanted.model || version.version !== asked.version || model.engine !== engine
   // Made anew between the two questions it has another checksum.
-  const file = content.find(each => each.form === 'DUCKDB' && each.url !== null && each.sha256 === sha256)
+  const file = content.find(each => each.form === engine && each.url !== null && each.sha256 === sha256)
   if (!file) throw new VersionMoved('made anew')
-  if (isAnother || file.bytes !== manifest.bytes)
+  if (isAnother || file.bytes !== asked.bytes)
     throw new UsageError(`${server.url} describes another version than it has the blocks of; is it a Teatree server?`)
   const { id, bytes, createdAt } = file
   const details = pulledVersion.safeParse({
@@ -139,7 +179,8 @@ async function askForDetails(server: Server, wanted: Wanted, manifest: PulledMan
   return details.data
 }
 
-const contentUrl = (server: Server, model: string, version: number | 'latest', file: string): string =>
+/** Where something of a version is. */
+export const contentUrl = (server: Server, model: string, version: number | 'latest', file: string): string =>
   new URL(`/content/${model}/${version}/${file}`, server.url).href
 
 const GONE = 'SNAPSHOT_GONE'

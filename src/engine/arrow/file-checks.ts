@@ -3,9 +3,9 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { LRUCache } from 'lru-cache'
 import { errno } from '../../platform/errno.ts'
+import type { SnapshotFile } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { SnapshotMissing } from '../snapshot-missing.ts'
-import type { TableFile } from './manifest.ts'
 
 /** Files that are known to be sound. */
 const MOST = 100_000
@@ -19,7 +19,7 @@ export class FileChecks {
   readonly #checks = new LRUCache<string, Promise<void>>({ max: MOST })
 
   /** @throws SnapshotDamaged where the file is not what was written; SnapshotMissing where it is not there (any more) */
-  async check(path: string, { name, bytes, sha256 }: TableFile): Promise<void> {
+  async check(path: string, { name, bytes, sha256 }: SnapshotFile): Promise<void> {
     try {
       const { dev, ino, mtimeNs, size } = await stat(path, { bigint: true })
       if (size !== BigInt(bytes))

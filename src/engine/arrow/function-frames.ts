@@ -19,6 +19,7 @@ import {
 } from './row-writes.ts'
 import type { ScratchFile } from './scratch-files.ts'
 import type { Stage } from './stage.ts'
+import type { StreamedFrames } from './streamed-frames.ts'
 import { selected } from './where.ts'
 import { stageOfKeys, stageOfWritten } from './written-frames.ts'
 
@@ -35,9 +36,12 @@ export class FunctionFrames {
   /** Of frames of which it is known without computing them. */
   readonly #counts = new WeakMap<object, number>()
 
-  constructor(name: string, context: WriteContext) {
+  readonly #streamed: StreamedFrames
+
+  constructor(name: string, context: WriteContext, streamed: StreamedFrames) {
     this.#name = name
     this.#context = context
+    this.#streamed = streamed
   }
 
   readonly tools: FrameTools = {
@@ -92,11 +96,8 @@ export class FunctionFrames {
   /** What came out of a step, with the rows of a lazy frame computed. */
   async computed<T>(out: T): Promise<T> {
     if (!isLazy(out)) return out
-    const { height, frame } = await this.#read(async () => {
-      const frame = await out.collect()
-      return { height: frame.height, frame: frame.lazy() }
-    })
-    return this.counted(frame, height) as T
+    const { frame, rows } = await this.#read(() => this.#streamed.compute(out))
+    return this.counted(frame, rows) as T
   }
 
   /** How many rows there are in all of them; undefined where that is not known of one, or there is none. */

@@ -15,6 +15,7 @@ import { faultOf } from './errors.ts'
 import { FunctionFrames } from './function-frames.ts'
 import { ReadSources, type SourcesContext } from './read-frames.ts'
 import type { TableFiles, WriteContext } from './row-writes.ts'
+import { StreamedFrames } from './streamed-frames.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
 /** What a function runs with. */
@@ -35,7 +36,8 @@ export async function runFunction(run: FunctionRun): Promise<{ tables: TableFile
   const stopped = AbortSignal.any([signal, limit.signal])
   stopped.throwIfAborted()
   await using sources = new ReadSources({ ...context, signal: stopped }, change.reads)
-  const frames = new FunctionFrames(spec.name, { ...context, signal: stopped })
+  await using streamed = new StreamedFrames(context.dir)
+  const frames = new FunctionFrames(spec.name, { ...context, signal: stopped }, streamed)
   try {
     const answer = await unlessAborted(answerOf(spec, contextOf(run, frames, sources, stopped), frames), stopped)
     return { tables: frames.tables, result: declaredRow(`function ${spec.name}`, spec.resultColumns, answer) }

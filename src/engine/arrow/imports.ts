@@ -7,11 +7,12 @@ import type { Change, ImportSource, Work } from '../engine.ts'
 import { NO_ROWS, type RowCounts } from '../row-counts.ts'
 import { polarsType } from './columns.ts'
 import { literalPath } from './frames.ts'
+import { isOnArrow } from './manifest.ts'
 import pl from './polars.ts'
 import { appendStage, replaceStage, upsertStage, type WriteContext } from './row-writes.ts'
 import type { ScratchFile } from './scratch-files.ts'
 import { stageOfFrame } from './stage.ts'
-import { isOnArrow, tableToParquet } from './version-archive.ts'
+import { tableToParquet } from './version-archive.ts'
 
 /** What an import needs besides: `dir` is for files on the way. */
 export interface ImportContext extends WriteContext {

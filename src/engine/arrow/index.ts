@@ -2,14 +2,13 @@ import type { Log } from '../../platform/log.ts'
 import { describeUpload } from '../duckdb/imports/describe-upload.ts'
 import type { DuckDBReaders } from '../duckdb/readers.ts'
 import type { Engine } from '../engine.ts'
-import { ArrowReaders } from './readers.ts'
-import { restoreModel } from './restore.ts'
-import { openArrowWriter } from './writer.ts'
+import { FileChecks } from './file-checks.ts'
 
 /**
  * The engine that keeps a model as a folder of Arrow files, which Polars computes on. What text, uploads and SQL mean is DuckDB's
  * word there too, of whose `readers` it needs a part. `log` is told of faults in kinds' functions, `folder` is for files on the
- * way of reads.
+ * way of reads. Its modules are loaded when it is first used: a process has models on DuckDB alone more often than not, and is
+ * there in two thirds of the time without Polars and Arrow.
  */
 export const arrowEngine = ({
   log,
@@ -19,10 +18,23 @@ export const arrowEngine = ({
   log: Pick<Log, 'error'>
   readers: () => Promise<DuckDBReaders>
   folder: string
-}): Engine => ({
-  name: 'ARROW',
-  openWriter: options => openArrowWriter({ ...options, log }),
-  openReaders: async () => new ArrowReaders(await readers(), folder),
-  restore: restoreModel,
-  describeFile: describeUpload,
-})
+}): Engine => {
+  const checks = new FileChecks()
+  return {
+    name: 'ARROW',
+    async openWriter(options) {
+      const { openArrowWriter } = await import('./writer.ts')
+      return openArrowWriter({ ...options, log })
+    },
+    async openReaders() {
+      const { ArrowReaders } = await import('./readers.ts')
+      return new ArrowReaders(await readers(), folder)
+    },
+    async restore(...archived) {
+      const { restoreModel } = await import('./restore.ts')
+      return restoreModel(...archived)
+    },
+    describeFile: describeUpload,
+    checkFile: (path, file) => checks.check(path, file),
+  }
+}

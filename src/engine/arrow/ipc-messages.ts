@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { Message, type Schema } from 'apache-arrow'
 import { Footer } from 'apache-arrow/ipc/metadata/file'
+import { IpcError } from './ipc-error.ts'
 
 /** A message of an IPC file or stream, and where in the file it lies, with its body. */
 export type IpcMessage = { offset: number; bytes: number } & (
@@ -10,9 +11,6 @@ export type IpcMessage = { offset: number; bytes: number } & (
 )
 
 export type IpcForm = 'file' | 'stream'
-
-/** The bytes are not what the Arrow IPC format says. */
-export class IpcError extends Error {}
 
 const MAGIC = 'ARROW1'
 const MAX_METADATA_BYTES = 256 * 1024 * 1024

@@ -3,7 +3,7 @@ import { type LogicalType, type TypeName, typeName } from '../../kinds/types.ts'
 import { compareUtf8 } from '../../kinds/values.ts'
 import { leaving, rowsOf } from './columns.ts'
 import type { RangeValue, TableFile } from './manifest.ts'
-import pl, { type LazyDataFrame } from './polars.ts'
+import pl, { type Expr, type LazyDataFrame } from './polars.ts'
 
 /** What of a table its files are written by. */
 export type KeyedTable = Pick<Table, 'name' | 'columns' | 'key'>
@@ -33,7 +33,7 @@ export async function measure(table: KeyedTable, frame: LazyDataFrame): Promise<
   const found = await frame
     .select(
       pl.len().cast(pl.Int32).alias('rows of all'),
-      key.nUnique().cast(pl.Int32).alias('keys of all'),
+      key.hash().nUnique().cast(pl.Int32).alias('hashes of all'),
       ...columns.flatMap(({ name }) => [
         pl.col(name).min().alias(`least ${name}`),
         pl.col(name).max().alias(`most ${name}`),
@@ -47,13 +47,20 @@ export async function measure(table: KeyedTable, frame: LazyDataFrame): Promise<
     const [least, most] = [row?.[`least ${name}`] ?? null, row?.[`most ${name}`] ?? null]
     if (least !== null && most !== null && `${least}${most}`.length <= MAX_TEXT) ranges[name] = [least, most]
   }
-  return { rows: Number(row?.['rows of all']), keys: Number(row?.['keys of all']), ranges }
+  const [rows, hashes] = [Number(row?.['rows of all']), Number(row?.['hashes of all'])]
+  // Keys with different hashes are different. Where two are equal so may the keys be: that costs three times as much to find out.
+  return { rows, keys: hashes === rows ? rows : await differentKeys(frame, key), ranges }
+}
+
+async function differentKeys(frame: LazyDataFrame, key: Expr): Promise<number> {
+  const found = await frame.select(key.nUnique().cast(pl.Int32).alias('keys')).collect()
+  return Number(found.toRecords()[0]?.keys)
 }
 
 /** No column of a kind has a space in its name. */
 const COUNTS = [
   { name: 'rows of all', type: 'INTEGER' },
-  { name: 'keys of all', type: 'INTEGER' },
+  { name: 'hashes of all', type: 'INTEGER' },
 ] as const
 
 /** Between what the keys of all lie; of a column of which one of them does not say it, nothing is known. */

@@ -12,6 +12,9 @@ import { SnapshotMissing } from '../snapshot-missing.ts'
 /** The file by which a version is opened; a version on Arrow has it whatever its tables hold. */
 export const MANIFEST = 'manifest.json'
 
+/** Whether it is a version on Arrow. */
+export const isOnArrow = ({ files }: { files: SnapshotFiles }): boolean => MANIFEST in files
+
 /** One Arrow IPC file of a table: uncompressed, and never written to again. */
 export interface TableFile {
   name: string

@@ -11,10 +11,9 @@ import { SnapshotMissing } from '../snapshot-missing.ts'
 import { polarsType } from './columns.ts'
 import type { FileChecks } from './file-checks.ts'
 import { literalPath } from './frames.ts'
-import { openVersion } from './manifest.ts'
+import { isOnArrow, openVersion } from './manifest.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
 import { bytesOfColumns } from './read-bytes.ts'
-import { isOnArrow } from './version-archive.ts'
 import { VersionTables } from './version-tables.ts'
 
 export interface SourcesContext {

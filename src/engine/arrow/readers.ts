@@ -12,6 +12,9 @@ import { ParquetTwins } from './parquet-twins.ts'
 import { ArrowSnapshotReader, type ReaderParts } from './snapshot-reader.ts'
 import { VersionTables } from './version-tables.ts'
 
+/** Of all readers of the process: they have what was answered in common, by the names of what is open. */
+let opened = 0
+
 /**
  * The readers of this process, for the Arrow engine. Nothing is opened but the manifest: files are mapped by each read.
  * DuckDB's readers do what is DuckDB's part, and lend their places: both engines' reads hold threads of the one pool.
@@ -21,7 +24,6 @@ export class ArrowReaders implements Readers {
   readonly #parts: ReaderParts
   readonly #open = new Set<SnapshotReader>()
   readonly #opening = new Set<Promise<unknown>>()
-  #opened = 0
   #closed: Promise<void> | undefined
 
   /** @param duckdb which it closes with itself */
@@ -62,12 +64,12 @@ export class ArrowReaders implements Readers {
     const tables = new VersionTables(kind, version, this.#parts.checks)
     const state = version?.manifest ?? { version: 0, lastSeq: 0n }
     if (of) this.#parts.earlier.opened(of)
-    this.#opened += 1
+    opened += 1
     const reader: SnapshotReader = new ArrowSnapshotReader({
       parts: this.#parts,
       state,
       tables,
-      name: `arrow snapshot ${this.#opened}`,
+      name: `arrow snapshot ${opened}`,
       of: state.version === of?.version ? of : null,
       onClosed: () => this.#open.delete(reader),
     })

@@ -36,7 +36,7 @@ import { leaving, rowsOf } from './columns.ts'
 import type { FileChecks } from './file-checks.ts'
 import type { TableFile } from './manifest.ts'
 import type { MemoryBudget } from './memory-budget.ts'
-import type { ParquetTwins } from './parquet-twins.ts'
+import type { ParquetTwins, TwinHold } from './parquet-twins.ts'
 import { askedBy, sumsDoubles } from './plan-frames.ts'
 import { QueryFrames } from './query-frames.ts'
 import { pageOfQuery } from './query-functions.ts'
@@ -73,6 +73,8 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
   readonly #of: VersionOpened | null
   readonly #onClosed: () => void
   readonly #reads = new Set<Promise<unknown>>()
+  /** Of the twins that others read; it is over when nobody reads the version any more. */
+  #forOthers: TwinHold | undefined
   #closed: Promise<void> | undefined
 
   /** @param options `name` is of this reader alone; `of` is null where it is not known which version this is */
@@ -167,7 +169,9 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
 
   async parquets(signal: AbortSignal | undefined): Promise<Record<string, string[]>> {
     const parquets: Record<string, string[]> = {}
-    for (const table of this.#kind.tables.values()) parquets[table.name] = await this.#twinsOf(table, signal)
+    this.#forOthers ??= this.#parts.twins.hold()
+    const hold = this.#forOthers
+    for (const table of this.#kind.tables.values()) parquets[table.name] = await this.#twinsOf(table, hold, signal)
     return parquets
   }
 
@@ -217,8 +221,9 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
 
   async *stream(plan: TablePlan, format: StreamFormat, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
     const release = this.holdOpen()
+    using hold = this.#parts.twins.hold()
     try {
-      const scope = await this.#scopeOf({ is: 'count', table: plan.table, where: plan.where ?? ALL }, signal)
+      const scope = await this.#scopeOf({ is: 'count', table: plan.table, where: plan.where ?? ALL }, hold, signal)
       yield* streamTable(this.#parts.connections, scope, plan, format, signal)
     } finally {
       release()
@@ -364,26 +369,27 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
     work: (sql: DuckDBSql, scope: Scope) => Promise<T>,
     options: UseOptions,
   ): Promise<T> {
-    const scope = await this.#scopeOf(read, options.signal)
-    return this.#parts.connections.use(sql => work(sql, scope), options)
+    using hold = this.#parts.twins.hold()
+    const scope = await this.#scopeOf(read, hold, options.signal)
+    return await this.#parts.connections.use(sql => work(sql, scope), options)
   }
 
   /** The tables that are looked into, as DuckDB finds them. */
-  async #scopeOf(read: PlanRead, signal: AbortSignal | undefined): Promise<Scope> {
+  async #scopeOf(read: PlanRead, hold: TwinHold, signal: AbortSignal | undefined): Promise<Scope> {
     const selects = new Map<string, string>()
     for (const name of [tableRead(read), ...tablesBeside(this.#kind, read)]) {
       const table = tableOf(this.#kind, name)
-      selects.set(name, parquetSelect(table, await this.#twinsOf(table, signal)))
+      selects.set(name, parquetSelect(table, await this.#twinsOf(table, hold, signal)))
     }
     return { kind: this.#kind, names: { table: name => `(${selects.get(name)})` } }
   }
 
-  async #twinsOf(table: Table, signal: AbortSignal | undefined): Promise<string[]> {
+  async #twinsOf(table: Table, hold: TwinHold, signal: AbortSignal | undefined): Promise<string[]> {
     await this.#tables.check([table.name])
     const paths: string[] = []
     for (const file of this.#tables.files(table.name)) {
       signal?.throwIfAborted()
-      paths.push(await this.#parts.twins.of(this, table, file, this.#tables.path(file)))
+      paths.push(await this.#parts.twins.of({ owner: this, hold }, table, file, this.#tables.path(file)))
     }
     return paths
   }
@@ -399,6 +405,10 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
     this.#reads.add(promise)
     return () => {
       this.#reads.delete(promise)
+      if (this.#reads.size === 0) {
+        this.#forOthers?.[Symbol.dispose]()
+        this.#forOthers = undefined
+      }
       resolve()
     }
   }

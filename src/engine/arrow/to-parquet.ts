@@ -4,10 +4,9 @@ import { symlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type ArrowColumn, arrowColumn, unreadable } from './arrow-types.ts'
-import { IpcError, ipcMessages } from './ipc-messages.ts'
+import { IpcError } from './ipc-error.ts'
+import { ipcMessages } from './ipc-messages.ts'
 import { type ConversionMessage, SOURCE } from './parquet-conversion.ts'
-
-export { IpcError } from './ipc-messages.ts'
 
 /** The columns of an Arrow IPC file or stream, and how many rows it has. @throws IpcError */
 export async function describeArrow(path: string): Promise<{ columns: ArrowColumn[]; rows: number }> {

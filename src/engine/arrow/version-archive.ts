@@ -5,11 +5,8 @@ import { tableOf } from '../plan-tables.ts'
 import { SnapshotDamaged, SourceDamaged } from '../snapshot-damaged.ts'
 import { SnapshotMissing } from '../snapshot-missing.ts'
 import { FileChecks } from './file-checks.ts'
-import { MANIFEST, openVersion } from './manifest.ts'
+import { openVersion } from './manifest.ts'
 import { VersionTables } from './version-tables.ts'
-
-/** Whether it is a version on Arrow. */
-export const isOnArrow = ({ files }: SnapshotRef): boolean => MANIFEST in files
 
 /**
  * Tables of a version as an archive has them, as its kind knows them today, in `dir`: for an engine that makes its own files

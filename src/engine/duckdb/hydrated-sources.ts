@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Kinds } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
-import { archiveArrow, isOnArrow } from '../arrow/version-archive.ts'
+import { isOnArrow } from '../arrow/manifest.ts'
 import type { ArchivedVersion, SnapshotRef } from '../engine.ts'
 import { restoreModel } from './restore.ts'
 
@@ -73,6 +73,8 @@ async function converted<R extends SnapshotRef>(
       }
       const folder = await mkdtemp(join(dir, 'source-'))
       folders.push(folder)
+      // Loaded by those alone who read a version on Arrow.
+      const { archiveArrow } = await import('../arrow/version-archive.ts')
       signal.throwIfAborted()
       refs.push(await convert(ref, await archiveArrow(ref, kind, folder, tables), folder))
     }

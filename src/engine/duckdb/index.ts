@@ -9,20 +9,24 @@ import { openDuckDBWriter } from './writer.ts'
 
 /**
  * The engine that keeps a model as one DuckDB file. `log` is told of faults in kinds' functions; `queries` bounds what
- * runs in processes of its own; `readers` are those of the process, where other engines share them.
+ * runs in processes of its own; `readers` are those of the process, where other engines share them. A writer may have so much
+ * memory; of a process that has one alone, that is more than what it is left to otherwise.
  */
 export function duckdbEngine({
   log,
   queries,
   readers = () => DuckDBReaders.start({}, queries),
+  writerMemoryBytes,
 }: {
   log: Pick<Log, 'error'>
   queries?: QueryLimits
   readers?: () => Promise<DuckDBReaders>
+  writerMemoryBytes?: number | undefined
 }): Engine {
   return {
     name: 'DUCKDB',
-    openWriter: options => openDuckDBWriter({ ...options, log }),
+    openWriter: options =>
+      openDuckDBWriter({ ...options, log, ...(writerMemoryBytes ? { memoryBytes: writerMemoryBytes } : {}) }),
     openReaders: readers,
     restore: restoreModel,
     exportFile: (of, to) => exportFile(of, to),

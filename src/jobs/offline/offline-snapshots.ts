@@ -1,10 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Engine, Readers, SnapshotReader } from '../../engine/engine.ts'
+import { SnapshotMissing } from '../../engine/snapshot-missing.ts'
+import type { EngineName } from '../../kinds/context.ts'
 import type { Kinds } from '../../kinds/kind.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
 import { checkAsPublished } from '../as-published.ts'
-import { DATABASE_FILE } from '../content.ts'
 import type { Version } from '../records.ts'
 import type { Public } from '../services.ts'
 import type { OpenSnapshot, SnapshotAt, Snapshots } from '../snapshots.ts'
@@ -27,16 +28,16 @@ interface Entry {
 export class OfflineSnapshots implements Public<Snapshots> {
   readonly #folder: PulledFolder
   readonly #kinds: Kinds
-  readonly #engine: Engine
+  readonly #engines: ReadonlyMap<string, Engine>
   readonly #log: Log
   /** By the file's checksum. */
   readonly #open = new Map<string, Entry>()
-  #readers: Promise<Readers> | null = null
+  readonly #readers = new Map<string, Promise<Readers>>()
 
-  constructor(deps: { folder: PulledFolder; kinds: Kinds; engine: Engine; log: Log }) {
+  constructor(deps: { folder: PulledFolder; kinds: Kinds; engines: ReadonlyMap<string, Engine>; log: Log }) {
     this.#folder = deps.folder
     this.#kinds = deps.kinds
-    this.#engine = deps.engine
+    this.#engines = deps.engines
     this.#log = deps.log
   }
 
@@ -88,9 +89,15 @@ export class OfflineSnapshots implements Public<Snapshots> {
     }
   }
 
-  readers(): Promise<Readers> {
-    this.#readers ??= this.#engine.openReaders()
-    return this.#readers
+  readers(name: EngineName): Promise<Readers> {
+    const there = this.#readers.get(name)
+    if (there) return there
+    const engine = this.#engines.get(name)
+    if (!engine) throw new Error(`there is no engine ${name} here`)
+    const opening = engine.openReaders()
+    this.#readers.set(name, opening)
+    opening.catch(() => this.#readers.delete(name))
+    return opening
   }
 
   /** What was pulled stays until another takes its place. */
@@ -103,14 +110,18 @@ export class OfflineSnapshots implements Public<Snapshots> {
   }
 
   async #openReader(pulled: Pulled): Promise<SnapshotReader> {
-    const { model, path } = pulled
+    const { model, version } = pulled
     const kind = this.#kinds.get(model.kind)
     if (!kind)
       throw new TeatreeError(
         'UNKNOWN_KIND',
         `Model ${model.id} is of kind ${model.kind}, which this server does not know.`,
       )
-    const reader = await (await this.readers()).open({ kind, files: { [DATABASE_FILE]: path } })
+    const readers = await this.readers(model.engine)
+    const files = await this.#folder.filesOf(pulled)
+    const reader = await readers.open({ kind, files }).catch(error => {
+      throw error instanceof SnapshotMissing ? gone(model.id, version) : error
+    })
     try {
       checkAsPublished(reader, versionOf(pulled))
       return reader
@@ -137,7 +148,7 @@ export class OfflineSnapshots implements Public<Snapshots> {
 
   async close(): Promise<void> {
     for (const { reader } of this.#open.values()) await reader.then(open => open.close()).catch(() => {})
-    await (await this.#readers)?.close()
+    for (const readers of this.#readers.values()) await (await readers).close()
   }
 }
 

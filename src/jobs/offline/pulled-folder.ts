@@ -1,17 +1,22 @@
 import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { SnapshotFiles } from '../../engine/engine.ts'
+import { DATABASE_FILE, MANIFEST_FILE } from '../content.ts'
 import {
   MAX_DETAILS_BYTES,
   MAX_MANIFEST_BYTES,
   modelId,
+  type PulledFile,
   type PulledManifest,
   type PulledVersion,
+  pulledFiles,
   pulledManifest,
   pulledVersion,
 } from './pulled-version.ts'
 
 /** A version that is there, whole. */
 export interface Pulled extends PulledVersion {
+  /** Of its one file, or of the folder of its files. */
   path: string
   manifestPath: string
 }
@@ -21,8 +26,11 @@ export interface Pulled extends PulledVersion {
  *
  *   DIR/MODEL/VERSION.duckdb         the file, which opens in any DuckDB of the same or a newer release
  *   DIR/MODEL/VERSION.blocks.json    its block manifest
- *   DIR/MODEL/VERSION.json           what the file does not say itself
- *   DIR/MODEL/VERSION.PID.part       being fetched by that process, or left by it for the next pull to go on with
+ *   DIR/MODEL/VERSION/               or, of a model on Arrow, its files, shared with other versions that have them (links),
+ *   DIR/MODEL/VERSION/manifest.json    and which they are
+ *   DIR/MODEL/VERSION.json           what these do not say themselves
+ *   DIR/MODEL/VERSION.PID.part(s)    being fetched by that process, or left by it for the next pull to go on with
+ *   DIR/MODEL/VERSION.replaced       files that are left to who still reads them, until the next pull
  */
 export class PulledFolder {
   readonly #dir: string
@@ -70,14 +78,28 @@ export class PulledFolder {
     return { ...details, ...this.paths(details) }
   }
 
-  paths({ model, version }: { model: { id: string }; version: number }) {
+  paths({ model, version }: Pick<PulledVersion, 'model' | 'version'>) {
     const base = join(this.modelDir(model.id), String(version))
-    return { path: `${base}.duckdb`, manifestPath: `${base}.blocks.json` }
+    return model.engine === 'ARROW'
+      ? { path: base, manifestPath: join(base, MANIFEST_FILE) }
+      : { path: `${base}.duckdb`, manifestPath: `${base}.blocks.json` }
   }
 
-  /** Null where it is not there, or not as it should be. */
+  /** The paths of a version's files by their names, as its engine opens them. */
+  async filesOf({ model, path }: Pulled): Promise<SnapshotFiles> {
+    if (model.engine === 'DUCKDB') return { [DATABASE_FILE]: path }
+    return Object.fromEntries((await readdir(path).catch(() => [])).map(name => [name, join(path, name)]))
+  }
+
+  /** Of one file; null where it is not there, or not as it should be. */
   async manifest({ manifestPath }: Pick<Pulled, 'manifestPath'>): Promise<PulledManifest | null> {
     return pulledManifest.safeParse(await readJson(manifestPath, MAX_MANIFEST_BYTES)).data ?? null
+  }
+
+  /** Of a folder, what its manifest says; none where that is not there, or not as it should be. */
+  async parts({ model, manifestPath }: Pulled): Promise<readonly PulledFile[]> {
+    if (model.engine !== 'ARROW') return []
+    return pulledFiles.safeParse(await readJson(manifestPath, MAX_MANIFEST_BYTES)).data?.files ?? []
   }
 
   /** Gives a file that is whole its name, and with its JSON makes it a version that is there. */
@@ -88,6 +110,17 @@ export class PulledFolder {
     await this.note(details)
   }
 
+  /** The same of a folder whose files are whole, and synced. */
+  async addFolder(parts: string, details: PulledVersion): Promise<void> {
+    const { path } = this.paths(details)
+    const before = `${path}.${process.pid}.tmp`
+    await rm(replacedMark(path), { force: true })
+    await rename(path, before).catch(() => {})
+    await rename(parts, path)
+    await this.note(details)
+    await rm(before, { recursive: true, force: true })
+  }
+
   /** Writes the JSON of a version whose file is there. */
   async note(details: PulledVersion): Promise<void> {
     const dir = this.modelDir(details.model.id)
@@ -96,12 +129,27 @@ export class PulledFolder {
     await folder.sync()
   }
 
-  /** Takes a version away; who has its file open keeps it. */
+  /** Takes a version away. Who has its file open keeps it; files of a folder are opened by each read, and stay for a while. */
   async remove({ model, version, path, manifestPath }: Pulled): Promise<void> {
-    await rm(join(this.modelDir(model.id), `${version}.json`), { force: true })
+    const json = join(this.modelDir(model.id), `${version}.json`)
+    if (model.engine === 'ARROW') return rename(json, replacedMark(path))
+    await rm(json, { force: true })
     for (const each of [path, manifestPath]) await rm(each, { force: true })
   }
+
+  /** Removes what earlier pulls have left to its readers. */
+  async removeReplaced(model: string): Promise<void> {
+    const dir = this.modelDir(model)
+    for (const name of await readdir(dir).catch(() => [])) {
+      const [, version] = /^(\d+)\.replaced$/.exec(name) ?? []
+      if (version === undefined) continue
+      await rm(join(dir, version), { recursive: true, force: true })
+      await rm(join(dir, name), { force: true })
+    }
+  }
 }
+
+const replacedMark = (path: string): string => `${path}.replaced`
 
 async function readJson(path: string, most: number): Promise<unknown> {
   try {

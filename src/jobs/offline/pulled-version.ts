@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { blockCount } from '../../engine/blocks.ts'
 import { coerce } from '../../kinds/values.ts'
+import { isPartName, MANIFEST_FILE } from '../content.ts'
 
 /** No model's file is larger; what a server says beyond it is not believed. */
 const MAX_BYTES = 2 ** 40
@@ -32,14 +33,14 @@ const instant = z
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const bytes = z.number().int().min(1).max(MAX_BYTES)
 
-/** What the file of a pulled version does not say itself; it lies beside it as JSON. */
+/** What the files of a pulled version do not say themselves; it lies beside them as JSON. */
 export const pulledVersion = z.object({
   format: z.literal(1),
   model: z.object({
     id: modelId,
     name: text,
     kind: text,
-    engine: z.literal('DUCKDB'),
+    engine: z.enum(['DUCKDB', 'ARROW']),
     size: z.enum(['SMALL', 'MEDIUM', 'LARGE', 'XLARGE']),
     createdAt: instant,
     reads: z.array(modelId).max(MAX_ITEMS),
@@ -51,7 +52,7 @@ export const pulledVersion = z.object({
   publishedAt: instant,
   labels: z.array(text).max(MAX_ITEMS),
   tables: z.array(z.object({ name: text, rows: count })).max(MAX_ITEMS),
-  /** As the content index of the server has it. */
+  /** As the content index of the server has it: of several files, the one that says which. */
   content: z.object({ id: z.uuid(), bytes, sha256, createdAt: instant }),
   /** Whether it was asked for by its number, and so stays when a newer one is pulled. */
   byNumber: z.boolean(),
@@ -71,6 +72,25 @@ export const pulledManifest = z
   })
 export type PulledManifest = z.infer<typeof pulledManifest>
 
-/** A manifest of the largest file fits in. */
+/** What a version of several files says that these are; all but the names, sizes and checksums is the engine's to read. */
+export const pulledFiles = z
+  .object({
+    manifest: z.object({
+      version,
+      tables: z.record(text, z.array(z.object({ name: z.string().refine(isPartName), bytes, sha256 })).max(MAX_ITEMS)),
+    }),
+  })
+  .transform(({ manifest: { version, tables } }) => ({ version, files: Object.values(tables).flat() }))
+  .refine(
+    ({ files }) =>
+      new Set(files.map(({ name }) => name)).size === files.length &&
+      files.every(({ name }) => name !== MANIFEST_FILE) &&
+      files.reduce((sum, { bytes }) => sum + bytes, 0) <= MAX_BYTES,
+    { error: 'files of different names, within bounds' },
+  )
+export type PulledFiles = z.infer<typeof pulledFiles>
+export type PulledFile = PulledFiles['files'][number]
+
+/** A manifest of the largest version fits in. */
 export const MAX_MANIFEST_BYTES = 300 * 2 ** 20
 export const MAX_DETAILS_BYTES = 16 * 2 ** 20

@@ -22,7 +22,7 @@ export interface OfflineServices extends Services {
 export function offlineServices(deps: {
   dir: string
   kinds: Kinds
-  engine: Engine
+  engines: ReadonlyMap<string, Engine>
   /** Where pages of SQL are read from. */
   results: ResultFiles
   sql: QueryGrant

@@ -4,6 +4,8 @@ import { access } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { arg, defineFunction, defineKind } from 'teatree'
 
+const ENTRY = { entryId: 'VARCHAR', note: 'VARCHAR' } as const
+
 const crash = defineFunction({
   description: 'Takes its manager down, each time, after it has written.',
   arguments: {},
@@ -11,6 +13,11 @@ const crash = defineFunction({
   engines: {
     DUCKDB: async ({ sql, intentId }) => {
       await sql.run('INSERT INTO entries VALUES ($intentId, NULL)', { intentId })
+      process.kill(process.pid, 'SIGKILL')
+      return { entries: '1' }
+    },
+    ARROW: async ({ append, frame, intentId }) => {
+      await append('entries', frame(ENTRY, [{ entryId: intentId }]))
       process.kill(process.pid, 'SIGKILL')
       return { entries: '1' }
     },
@@ -26,6 +33,10 @@ const spin = defineFunction({
       await sql.run('INSERT INTO entries VALUES ($intentId, NULL)', { intentId })
       for (;;);
     },
+    ARROW: async ({ append, frame, intentId }) => {
+      await append('entries', frame(ENTRY, [{ entryId: intentId }]))
+      for (;;);
+    },
   },
 })
 
@@ -37,15 +48,12 @@ const linger = defineFunction({
   engines: {
     DUCKDB: async ({ args, sql, intentId, signal, step }) => {
       await sql.run('INSERT INTO entries VALUES ($intentId, NULL)', { intentId })
-      await step('waiting', async () => {
-        const watcher = watch(dirname(args.until))
-        try {
-          const changes = on(watcher, 'change', { signal })
-          while (!(await isThere(args.until))) await changes.next()
-        } finally {
-          watcher.close()
-        }
-      })
+      await step('waiting', () => untilThere(args.until, signal))
+      return { entries: '1' }
+    },
+    ARROW: async ({ args, append, frame, intentId, signal, step }) => {
+      await append('entries', frame(ENTRY, [{ entryId: intentId }]))
+      await step('waiting', () => untilThere(args.until, signal))
       return { entries: '1' }
     },
   },
@@ -65,8 +73,23 @@ const follow = defineFunction({
         )
       return { models: reads.length }
     },
+    ARROW: async ({ frame, reads, upsert }) => {
+      const sights = reads.map(({ model, version }) => ({ model, version }))
+      await upsert('seen', frame({ model: 'VARCHAR', version: 'INTEGER' }, sights))
+      return { models: reads.length }
+    },
   },
 })
+
+async function untilThere(path: string, signal: AbortSignal): Promise<void> {
+  const watcher = watch(dirname(path))
+  try {
+    const changes = on(watcher, 'change', { signal })
+    while (!(await isThere(path))) await changes.next()
+  } finally {
+    watcher.close()
+  }
+}
 
 const isThere = (path: string): Promise<boolean> =>
   access(path).then(
@@ -78,7 +101,7 @@ const isThere = (path: string): Promise<boolean> =>
 export default defineKind({
   name: 'trial',
   description: 'Entries, and what was seen of other trials.',
-  engines: ['DUCKDB'],
+  engines: ['DUCKDB', 'ARROW'],
   tables: {
     entries: {
       row: 'Entry',

@@ -1,23 +1,17 @@
-import type { Column } from '../../../kinds/kind.ts'
-import { BatchBuilder } from '../../arrow/batch-builder.ts'
 import { Texts } from '../../arrow/buffers.ts'
-import { END_OF_STREAM, schemaMessage } from '../../arrow/ipc-stream.ts'
 import type { StreamFormat } from '../../engine.ts'
 import { ALL, type TablePlan } from '../../plan.ts'
 import { tableOf } from '../../plan-tables.ts'
 import type { ChunkStream } from '../chunk-stream.ts'
 import type { Connections } from '../connections.ts'
 import { compileCount } from '../rows-sql.ts'
-import { quoted } from '../sql.ts'
 import type { Scope } from '../statement.ts'
-import { addVector } from './arrow-vectors.ts'
 import { addTexts } from './chunk-vectors.ts'
 import { columnsOf, compileTable } from './table-sql.ts'
 import { csvHeader, csvLine, ndjsonLine, type TextColumn } from './text-sql.ts'
 
-/** A piece is done with the chunk by which it has so many rows or bytes: the event loop is not held up by it. */
-const PIECE_ROWS = 16_384
-const PIECE_BYTES = 1 << 20
+/** A piece is done with the chunk by which it has so many bytes: the event loop is not held up by it. */
+export const PIECE_BYTES = 1 << 20
 
 /** How a format is made: what is selected for it, its pieces, and what goes before and after them. */
 export interface Form {
@@ -28,16 +22,11 @@ export interface Form {
   pieces(chunks: ChunkStream): AsyncGenerator<Uint8Array>
 }
 
-export const FORMS: Record<StreamFormat, (columns: readonly TextColumn[]) => Form> = {
-  arrow: columns => ({
-    select: columns.map(({ name }) => quoted(name)),
-    types: columns.map(({ type }) => type),
-    head: schemaMessage(columns),
-    tail: END_OF_STREAM,
-    pieces: chunks => batches(chunks, columns),
-  }),
-  csv: columns => textForm(csvLine(columns), csvHeader(columns)),
-  ndjson: columns => textForm(ndjsonLine(columns), ''),
+export const FORMS: Record<StreamFormat, (columns: readonly TextColumn[]) => Promise<Form>> = {
+  // Loaded by those alone who ask for Arrow.
+  arrow: async columns => (await import('./arrow-form.ts')).arrowForm(columns),
+  csv: async columns => textForm(csvLine(columns), csvHeader(columns)),
+  ndjson: async columns => textForm(ndjsonLine(columns), ''),
 }
 
 const textForm = (line: string, head: string): Form => ({
@@ -56,7 +45,7 @@ export async function* streamTable(
   format: StreamFormat,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const form = FORMS[format](columnsOf(tableOf(scope.kind, plan.table), plan))
+  const form = await FORMS[format](columnsOf(tableOf(scope.kind, plan.table), plan))
   const count = compileCount(scope, plan.table, plan.where ?? ALL)
   yield* streamForm(await connections.stream(compileTable(scope, plan, form.select), count, signal), form)
 }
@@ -75,22 +64,6 @@ export async function* streamForm(chunks: ChunkStream, form: Form): AsyncGenerat
     if (form.tail.length > 0) yield form.tail
   } finally {
     await chunks.close()
-  }
-}
-
-async function* batches(chunks: ChunkStream, columns: readonly Column[]): AsyncGenerator<Uint8Array> {
-  const batch = new BatchBuilder(columns)
-  for (let isMore = true; isMore; ) {
-    let rows = 0
-    isMore = await chunks.fill(chunk => {
-      for (const [index, { type }] of columns.entries()) {
-        const into = batch.columns[index]
-        if (into) addVector(chunk, index, type, into)
-      }
-      rows += chunk.rowCount
-      return rows >= PIECE_ROWS || batch.bytes >= PIECE_BYTES
-    })
-    if (rows > 0) yield batch.finish(rows)
   }
 }
 

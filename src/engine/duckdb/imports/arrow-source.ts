@@ -1,5 +1,5 @@
 import { TeatreeError } from '../../../platform/errors.ts'
-import { arrowToParquet, IpcError } from '../../arrow/to-parquet.ts'
+import { IpcError } from '../../arrow/ipc-error.ts'
 import { SurroundingsError } from '../../surroundings-error.ts'
 import { readParquet } from './parquet-source.ts'
 import type { Reading, Source } from './source.ts'
@@ -10,6 +10,8 @@ import type { Reading, Source } from './source.ts'
  */
 export async function readArrow(reading: Reading, path: string): Promise<Source> {
   const { scratch: dir, signal } = reading
+  // Loaded by those alone who import Arrow.
+  const { arrowToParquet } = await import('../../arrow/to-parquet.ts')
   const parts = await arrowToParquet({ path, dir, signal }).catch(error => {
     if (error instanceof IpcError || signal.aborted) throw arrowError(error)
     throw new SurroundingsError('the Arrow file could not be converted', error)

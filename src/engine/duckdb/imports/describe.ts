@@ -1,5 +1,4 @@
 import type { Row } from '../../../kinds/types.ts'
-import { describeArrow } from '../../arrow/to-parquet.ts'
 import type { FileDescription } from '../../engine.ts'
 import type { ImportFormat } from '../../files.ts'
 import type { DuckDBSql } from '../sql.ts'
@@ -27,10 +26,12 @@ const DESCRIBE: Record<ImportFormat, (sql: DuckDBSql, path: string) => Promise<F
     describeParquet(sql, path).catch(error => {
       throw fileError(error, 'Parquet')
     }),
-  ARROW: (_, path) =>
-    describeArrow(path).catch(error => {
+  ARROW: async (_, path) => {
+    const { describeArrow } = await import('../../arrow/to-parquet.ts')
+    return describeArrow(path).catch(error => {
       throw arrowError(error)
-    }),
+    })
+  },
   CSV: async (_, path) => {
     const { names } = await readCsvHeader(path, new AbortController().signal)
     return { columns: names.map(name => ({ name, type: 'VARCHAR', nullable: true })), rows: null }

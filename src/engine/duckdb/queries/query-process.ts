@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
-import { readFile, rename, rm, stat } from 'node:fs/promises'
+import { rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TeatreeError } from '../../../platform/errors.ts'
 import type { QueryResult } from '../../engine.ts'
 import { SnapshotDamaged } from '../../snapshot-damaged.ts'
 import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
+import { ownMemory } from './process-memory.ts'
 import { resultTooLarge, tooExpensive } from './query-errors.ts'
 
 export interface ProcessLimits {
@@ -18,11 +19,11 @@ export interface ProcessLimits {
 
 /** The program's file, in whichever form this one is run. */
 const PROGRAM = import.meta.filename.replace(/query-process(\.\w+)$/, 'query-program$1')
-/** What Node and DuckDB's code take besides, as pages in memory. */
-const OWN_RSS = 384 << 20
-/** What they have when they do nothing. */
-const IDLE_RSS = 128 << 20
-/** OWN_RSS as address space that could be written to, much of which never is. */
+/** What Node and the engines take besides, of memory that is theirs alone (process-memory.ts). */
+const OWN_MEMORY = 304 << 20
+/** What they have of it when they do nothing. */
+const IDLE_MEMORY = 48 << 20
+/** OWN_MEMORY as address space that could be written to, much of which never is. */
 const OWN_DATA = 1024 << 20
 const LOOK_MS = 50
 const MAX_REASON = 4_000
@@ -37,8 +38,8 @@ export class QueryProcessFailed extends Error {
  * folder of its own, no input. What a query may take is bounded from outside, and who goes too far is killed:
  *
  *   time                 by the clock here ──────────────────────────────────────▶ QUERY_TIMEOUT
- *   memory               what the system gives (RLIMIT_DATA); what it has, as the
- *                        system counts it, looked at every 50 ms; DuckDB's own limit ▶ QUERY_TOO_EXPENSIVE
+ *   memory               what the system gives (RLIMIT_DATA); what it has to itself, as
+ *                        the system counts it, every 50 ms; DuckDB's own limit ──────▶ QUERY_TOO_EXPENSIVE
  *   result               the file's size, looked at as often; its rows ───────────▶ RESULT_TOO_LARGE
  *   nobody waits         the signal ──────────────────────────────────────────────▶ the signal's reason
  *
@@ -144,21 +145,15 @@ export class QueryProcess {
 
   /** Whether so much of its memory is left taken, that the next query could not do with the rest. */
   async isWornOut(): Promise<boolean> {
-    return (await this.#rss()) > IDLE_RSS + this.#limits.memoryBytes / 2
+    return (await ownMemory(this.#child.pid)) > IDLE_MEMORY + this.#limits.memoryBytes / 2
   }
 
   async #look(most: number): Promise<void> {
-    const [rss, bytes] = await Promise.all([this.#rss(), this.#resultBytes()])
+    const [memory, bytes] = await Promise.all([ownMemory(this.#child.pid), this.#resultBytes()])
     // It may have ended meanwhile.
     if (!this.#job) return
-    if (rss > this.#limits.memoryBytes + OWN_RSS) this.kill(tooExpensive())
+    if (memory > this.#limits.memoryBytes + OWN_MEMORY) this.kill(tooExpensive())
     else if (bytes > most) this.kill(resultTooLarge(most))
-  }
-
-  /** Bytes of memory that it has, as Linux tells; elsewhere nobody does, and 0. */
-  async #rss(): Promise<number> {
-    const text = await readFile(`/proc/${this.#child.pid}/status`, 'utf8').catch(() => '')
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024
   }
 
   async #resultBytes(): Promise<number> {

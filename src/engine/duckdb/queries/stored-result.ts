@@ -91,7 +91,7 @@ export async function* streamResult(
   format: StreamFormat,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const form = FORMS[format](result.columns.map(asColumn))
+  const form = await FORMS[format](result.columns.map(asColumn))
   const from = scan(result)
   const rows = { text: `SELECT ${form.select.join(', ')} FROM ${from}`, params: {} }
   const count = { text: `SELECT count(*) AS count FROM ${from}`, params: {} }

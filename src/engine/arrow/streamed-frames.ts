@@ -1,0 +1,35 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { literalPath } from './frames.ts'
+import pl, { type LazyDataFrame } from './polars.ts'
+
+/**
+ * Frames that are computed into files of their own, from which they are mapped then; they are gone when this is disposed of. What is
+ * written to a file Polars streams: neither what it reads has to be in memory nor what comes out of it, and it takes half of the
+ * processor's time. Whatever its options say, `collect` of the package for Node does not.
+ */
+export class StreamedFrames implements AsyncDisposable {
+  readonly #dir: string
+  #folder: Promise<string> | undefined
+  #next = 1
+
+  /** @param dir which is there; nothing is made in it before a frame is computed */
+  constructor(dir: string) {
+    this.#dir = dir
+  }
+
+  async compute(frame: LazyDataFrame): Promise<{ frame: LazyDataFrame; rows: number }> {
+    this.#folder ??= mkdtemp(join(this.#dir, 'frames-'))
+    const path = join(await this.#folder, `${this.#next++}.arrow`)
+    await frame.sinkIpc(path, { compression: 'uncompressed', maintainOrder: true }).collect()
+    const computed = pl.scanIPC(literalPath(path))
+    const [found] = (await computed.select(pl.len().cast(pl.Int32).alias('rows')).collect()).toRecords()
+    return { frame: computed, rows: Number(found?.rows) }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Who asked for it was told where it could not be made.
+    const folder = await this.#folder?.catch(() => undefined)
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  }
+}
