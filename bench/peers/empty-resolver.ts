@@ -17,7 +17,7 @@ const dir = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-bench-')), path =>
   rm(path, { recursive: true, force: true }),
 )
 const settings = readSettings({ PORT: '0', TEATREE_DATA_DIR: dir, TEATREE_DATABASE_URL: process.argv[2] })
-const { url, services } = await startPlatform(stack, settings)
+const { url, services } = await startPlatform(stack, settings, new AbortController().signal)
 const server = { url: `${url}/graphql` }
 const model = await createModel(server, { kind: 'sales' })
 const row = { orderId: 'A', line: 1, date: '2025-06-01', siteId: 'S01', productId: 'T001', customerId: 'C0001' }
