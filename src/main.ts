@@ -122,7 +122,6 @@ const AT_FAULT: Readonly<Record<string, string>> = {
   ENETUNREACH: NO_DATABASE,
   ETIMEDOUT: NO_DATABASE,
   ENOTFOUND: NO_HOST,
-  EAI_AGAIN: NO_HOST,
   '28000': NO_LOGIN,
   '28P01': NO_LOGIN,
   '3D000': 'the server has no such database; make it, or look at TEATREE_DATABASE_URL',

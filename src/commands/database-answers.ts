@@ -5,7 +5,7 @@ import type { Log } from '../platform/log.ts'
 const CONNECT_MS = 5000
 const AGAIN_MS = 1000
 /** Nobody is there, or who is there starts or stops, or has too much to do: that passes. */
-const AWAY = /^(ECONN(REFUSED|RESET)|E(HOST|NET)UNREACH|ETIMEDOUT|57P0\d|53\d{3}|08\w{3})$/
+const AWAY = /^(ECONN(REFUSED|RESET)|E(HOST|NET)UNREACH|ETIMEDOUT|EPIPE|EAI_AGAIN|57P0\d|53\d{3}|08\w{3})$/
 const AWAY_WORDS = /timeout expired|terminated/i
 
 /**

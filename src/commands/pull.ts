@@ -26,7 +26,7 @@ export interface PullOutcome {
 }
 
 /**
- * `teatree pull MODEL[@VERSION] --to DIR`: the version on this machine, verified block by block. What an earlier pull
+ * `teatree pull MODEL[@VERSION] --to DIR`: the version on this machine, every part of it held against its checksum. What an earlier pull
  * brought, whole or not, is not fetched again.
  */
 export async function pull(spec: string, options: PullOptions): Promise<PullOutcome> {

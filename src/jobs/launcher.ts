@@ -10,7 +10,7 @@ import type { FromManager, ToManager } from './messages.ts'
 export interface Launcher {
   /** Whether a manager of this launcher holds the model, or is about to. */
   holds(model: string): boolean
-  /** `isSuspect`: its last manager may have died of an intent that is to be tried again. */
+  /** `isSuspect`: its last manager may have died of an intent that is to be tried again. Where there is no room, nobody holds it yet. */
   hold(model: string, isSuspect: boolean): void
   /** Whether the manager that is to hold the model has yet to come up. */
   isStarting(model: string): boolean
@@ -29,6 +29,8 @@ interface Process {
   /** The owner of its leases, once it is ready. */
   owner: string | null
   models: Set<string>
+  /** It is for one suspect, and ends with its holding that. */
+  isForSuspect: boolean
 }
 
 /** A manager that does not end by itself is killed after this; longer than a line's own grace. */
@@ -38,7 +40,9 @@ const METRICS_MS = 1000
 const FAULT_MS = 10_000
 /** Many times what a manager takes to come up on a machine that is not overloaded, and at most so many times that. */
 const START_MS = 30_000
-const MOST_PATIENCE = 64
+const MOST_PATIENCE = 8
+/** Models that are suspects at the same time; others wait until one of them has been let go. */
+const MOST_SUSPECTS = 4
 
 /**
  * Managers as child processes on this machine, so that a crash in native code takes down a manager and neither the API
@@ -50,8 +54,8 @@ const MOST_PATIENCE = 64
  * One that hangs, in a loop of a function's or stopped from outside, cannot be asked to end. It is killed: as it starts
  * by the clock, later by whoever sees that its leases ended.
  *
- * What may have been the death of a manager goes on in a process that is for such models alone: who is in the line of another
- * model waits for a new manager once, and not as often as an intent that kills is tried.
+ * A model that may have been the death of its manager goes on in a process of its own: who is in the line of another model
+ * does not wait for a new manager as often as an intent that kills is tried.
  */
 export class LocalLauncher implements Launcher {
   readonly #db: Database
@@ -59,8 +63,8 @@ export class LocalLauncher implements Launcher {
   readonly #program: string
   readonly #env: NodeJS.ProcessEnv
   readonly #processes: (Process | null)[]
-  /** The place of the one for suspects, behind all others. */
-  readonly #suspects: number
+  /** So many places are for all models; those behind them are for suspects. */
+  readonly #managers: number
   readonly #onLost: (model: string) => void
   readonly #startMs: number
   /** How many times as long the next manager has to come up: where those before it were only slow, to kill it as early goes on for ever. */
@@ -87,8 +91,8 @@ export class LocalLauncher implements Launcher {
     this.#log = deps.log
     this.#program = deps.program
     this.#env = deps.env
-    this.#suspects = deps.managers
-    this.#processes = Array.from({ length: deps.managers + 1 }, () => null)
+    this.#managers = deps.managers
+    this.#processes = Array.from({ length: deps.managers + MOST_SUSPECTS }, () => null)
     this.#onLost = deps.onLost
     this.#startMs = deps.startMs ?? START_MS
   }
@@ -103,7 +107,8 @@ export class LocalLauncher implements Launcher {
 
   hold(model: string, isSuspect: boolean): void {
     if (this.#closing || this.holds(model)) return
-    const process = isSuspect ? this.#at(this.#suspects) : this.#leastLoaded()
+    const process = isSuspect ? this.#forSuspect() : this.#leastLoaded()
+    if (!process) return
     process.models.add(model)
     this.#send(process, { is: 'hold', model })
   }
@@ -133,27 +138,30 @@ export class LocalLauncher implements Launcher {
 
   #leastLoaded(): Process {
     const load = (process: Process | null) => process?.models.size ?? 0
-    const loads = this.#processes.slice(0, this.#suspects).map(load)
-    return this.#at(loads.indexOf(Math.min(...loads)))
-  }
-
-  #at(slot: number): Process {
+    const loads = this.#processes.slice(0, this.#managers).map(load)
+    const slot = loads.indexOf(Math.min(...loads))
     return this.#processes[slot] ?? this.#start(slot)
   }
 
+  #forSuspect(): Process | null {
+    const slot = this.#processes.indexOf(null, this.#managers)
+    return slot === -1 ? null : this.#start(slot)
+  }
+
   #start(slot: number): Process {
-    const name = slot === this.#suspects ? 'manager-suspects' : `manager-${slot + 1}`
+    const name = `manager-${slot + 1}`
     const child = fork(this.#program, ['manager', '--local', name], {
       env: this.#env,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
-    const process: Process = { name, child, owner: null, models: new Set() }
+    const process: Process = { name, child, owner: null, models: new Set(), isForSuspect: slot >= this.#managers }
     this.#processes[slot] = process
+    const patience = this.#patience
     const late = setTimeout(() => {
       if (process.owner !== null) return
-      this.#patience = Math.min(2 * this.#patience, MOST_PATIENCE)
+      this.#patience = Math.min(2 * patience, MOST_PATIENCE)
       this.#kill(process, 'a manager does not come up')
-    }, this.#startMs * this.#patience)
+    }, this.#startMs * patience)
     const ended = (code: number | null, signal: string | null) => {
       clearTimeout(late)
       this.#ended(slot, process, code, signal)
@@ -176,6 +184,7 @@ export class LocalLauncher implements Launcher {
     }
     if (message.is === 'refused') process.models.delete(message.model)
     if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
+    if (process.isForSuspect && process.models.size === 0 && message.is !== 'metrics') void this.#stop(process)
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
   }
 

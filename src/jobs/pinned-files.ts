@@ -6,6 +6,7 @@ import type { BlockManifest, Engine } from '../engine/engine.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
+import { unlessAborted } from '../platform/unless-aborted.ts'
 import { mediaTypeOf, type StoredFile, storedKeys, storedName } from './content.ts'
 import type { Download, Downloads } from './downloads.ts'
 import { Pauses } from './pauses.ts'
@@ -118,7 +119,7 @@ export class PinnedFiles {
     const { signal } = this.#stop
     for (const name of await downloads.names(version)) {
       // What is being made is made for others too, and nobody who stops waits for it.
-      await this.#storeFile(version, await Promise.race([downloads.file(version, name), aborted(signal)]))
+      await this.#storeFile(version, await unlessAborted(downloads.file(version, name), signal))
     }
   }
 
@@ -194,14 +195,6 @@ export class PinnedFiles {
     await Promise.all([this.#removing, this.#storing])
   }
 }
-
-/** Rejects when the signal aborts. */
-const aborted = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    const end = () => reject(signal.reason)
-    if (signal.aborted) end()
-    else signal.addEventListener('abort', end, { once: true })
-  })
 
 /** Reads it back: what a store answered with success is not always what it keeps. */
 async function checkStored(body: Readable | null, { sha256, manifestPath }: Download): Promise<void> {

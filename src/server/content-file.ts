@@ -17,7 +17,8 @@ export async function answerVersionFile(
 ): Promise<void> {
   const { services } = deps
   const { model, version } = published
-  const elsewhere = await storeUrl(exchange, deps, published, name)
+  // Who asks for the manifest learns by its address what the version is: it is ours.
+  const elsewhere = name === MANIFEST_FILE ? null : await storeUrl(exchange, deps, published, name)
   if (elsewhere !== null) return redirect(exchange, elsewhere)
   const open = await services.snapshots.open(version)
   try {
@@ -72,6 +73,9 @@ async function storeUrl(
   if (request.method !== 'GET' || url.searchParams.get('from') === 'server') return null
   const files = await services.content.list({ model: model.id, version: version.version }, { limit: MAX_FILES })
   const stored = files.find(file => file.role === 'STORED' && file.name === storedName(name))
+  // Of a version that was made again, the store may still have what it was before.
+  const own = files.find(file => file.role === 'PUBLISHED' && file.name === name)
+  if (own && own.sha256 !== stored?.sha256) return null
   if (!stored || namesTag(request.headers['if-none-match'], `"${stored.sha256}"`)) return null
   return services.content.storeUrl(stored)
 }

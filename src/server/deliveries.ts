@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import {
   type ExecutionArgs,
   type ExecutionResult,
@@ -17,6 +18,8 @@ import { createContext, type User } from '../resolvers/index.ts'
 const MAX_BYTES = 32 << 20
 /** So long they ask: who comes back to a log later is told of labels, files and links as they are by then. */
 const MAX_AGE_MS = 60_000
+/** Between two tries of what could not be told. */
+const AGAIN_MS = 500
 
 /** An event of a subscription, executed: to be waited for, or no longer. */
 export type Delivery = Joined<ExecutionResult>
@@ -57,7 +60,16 @@ export class Deliveries {
     return this.#last.key
   }
 
+  /** What cannot be told while the database is away, or files are made again, is told when it can: a log has no second telling. */
   async #execute(event: ValidatedSubscriptionArgs, signal: AbortSignal, user: User | null): Promise<ExecutionResult> {
+    for (;;) {
+      const result = await this.#tried(event, signal, user)
+      if (!isUnavailable(result) || signal.aborted) return result
+      await wait(AGAIN_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  async #tried(event: ValidatedSubscriptionArgs, signal: AbortSignal, user: User | null): Promise<ExecutionResult> {
     const contextValue = createContext(this.#services, { signal, user })
     try {
       const executed = await traced(event.rootValue, () => executeSubscriptionEvent({ ...event, contextValue }))
@@ -108,6 +120,9 @@ const partsOf = (event: unknown): { key?: unknown; cursor?: unknown } => event ?
 
 /** What one could not be told may be there for the next who asks. */
 const isWhole = ({ errors }: ExecutionResult): boolean => !errors
+
+const isUnavailable = ({ errors }: ExecutionResult): boolean =>
+  errors?.some(({ extensions }) => extensions.code === 'UNAVAILABLE') ?? false
 
 const ids = new WeakMap<ExecutionResult, string>()
 

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { createClient } from 'graphql-ws'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import WebSocket from 'ws'
+import { TeatreeError } from '../../src/platform/errors.ts'
 import { type Answer, openServer, send, type TestServer, until } from '../support/http-server.ts'
+import { sale } from '../support/sales-model.ts'
 import { type Connected, type ConnectOptions, connect as connectTo, PROTOCOL } from '../support/websocket.ts'
 
 let server: TestServer
@@ -184,4 +186,28 @@ describe('connections', () => {
     expect(await next()).toEqual({ type: 'pong' })
     socket.close()
   })
+})
+
+test('what cannot be told while the database is away is told when it is back: the log has no second telling', async () => {
+  const model = await server.salesModel()
+  const { subscribe, next, socket } = await connect()
+  const query = `subscription ($model: ID!) { completions(model: $model) {
+    edges { node { ... on Intent { status } } } snapshot { ... on SalesSnapshot { version sales { nodes { orderId } } } } } }`
+  subscribe('1', { query, variables: { model } })
+  expect((await next()).payload.data.completions.snapshot.version).toBe(0)
+  const away = new TeatreeError('UNAVAILABLE', 'The control database cannot be reached; try again.')
+  const opening = vi.spyOn(server.services.snapshots, 'acquire').mockRejectedValueOnce(away).mockRejectedValueOnce(away)
+  onTestFinished(() => opening.mockRestore())
+  await server.run(model, 'appendSales', { rows: [sale({ orderId: 'A' })] })
+  const { payload } = await next()
+  expect(payload).toEqual({
+    data: {
+      completions: {
+        edges: [{ node: { status: 'PUBLISHED' } }],
+        snapshot: { version: 1, sales: { nodes: [{ orderId: 'A' }] } },
+      },
+    },
+  })
+  expect(opening.mock.calls.length).toBeGreaterThan(2)
+  socket.close()
 })

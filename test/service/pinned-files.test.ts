@@ -76,6 +76,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
     test('of a version that is several files, are all there, and again where they had to be made again', async () => {
       const { id: model } = await server.models.create({ kind: 'sales', engine: 'ARROW' })
       await server.startManager().hold(model)
+      await server.startManager().hold(model)
       for (const orderId of ['A', 'B']) await server.run(model, 'appendSales', { rows: [sale({ orderId })] })
       const published = await server.db.query<{ name: string; sha256: string }>(
         `SELECT name, sha256 FROM content_index WHERE model = $1 AND version = 2 AND form = 'ARROW'`,
@@ -187,6 +188,30 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       expect((await readFile(join(to, model, '2.duckdb'))).equals(whole)).toBe(true)
       await rm(to, { recursive: true })
     })
+
+    test.skipIf(!storeUrl)(
+      'of a model on Arrow are pulled from the store file by file, as their manifest says',
+      async () => {
+        const { id: model } = await server.models.create({ kind: 'sales', engine: 'ARROW' })
+        await server.startManager().hold(model)
+        const rows = Array.from({ length: 8_000 }, (_, order) => sale({ orderId: `${order * 7919}` }))
+        await server.run(model, 'appendSales', { rows })
+        expect(await server.run(model, 'appendSales', { rows: [sale({ orderId: 'B' })] })).toMatchObject({ version: 2 })
+        await pinVersion(server.db, model, 2, 'audit')
+        await pinned.look()
+        let down = 0
+        await using proxy = await startTcpProxy(server.url, (side, chunk) => {
+          if (side === 'down') down += chunk.length
+          return 'pass'
+        })
+        const to = await mkdtemp(join(tmpdir(), 'teatree-pull-'))
+        const { signal } = new AbortController()
+        const { fetched } = await pull(`${model}@2`, { url: `${proxy.url}/graphql`, to, token: 'mine', signal })
+        expect(fetched).toBeGreaterThan(500_000)
+        expect(down).toBeLessThan(50_000)
+        await rm(to, { recursive: true })
+      },
+    )
 
     test('that cannot be put, however many they are, hold up no other', async () => {
       const model = await newModel()

@@ -41,6 +41,8 @@ export async function writeData(
   for (const [table, of] of Object.entries(tables)) {
     const file = createWriteStream(dataFile(dir, table))
     const closed = once(file, 'close')
+    // Where it fails, the pipeline says why.
+    closed.catch(() => {})
     await pipeline(paced(csv(SALES_COLUMNS[table] ?? [], of)), file, { signal })
     await closed
   }

@@ -16,7 +16,7 @@ const HIERARCHIES = [
 
 /**
  * Node tells such a bound as the machine's memory, so that whoever goes by that keeps within it, and the system ends who does not.
- * Pages of files that are mapped, or cached, do not count: the system takes them back where somebody needs the room.
+ * Pages of files that are mapped, or cached, count as long as they are there: the system takes them back where somebody needs the room.
  * @throws UsageError where the system has no groups, or this user may not make one
  */
 export async function makeMemoryGroup(bytes: number): Promise<MemoryGroup> {

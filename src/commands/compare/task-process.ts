@@ -46,7 +46,8 @@ export async function runTask(
     if (answer?.is === 'done') return answer
     if (group && answer?.isOutOfMemory) throw tooMuch(what)
     if (answer) throw new UsageError(`${what}: ${answer.code ? `${answer.code}: ` : ''}${answer.message}`)
-    if (group && killed !== null) throw tooMuch(what)
+    // The system ends who needs too much, and an engine that gets no more ends itself; other signals are faults.
+    if (group && (killed === 'SIGKILL' || killed === 'SIGABRT')) throw tooMuch(what)
     throw new Error(`${what}: the process ended with ${killed ?? `code ${code}`}: ${said}`)
   } finally {
     signal.removeEventListener('abort', stop)

@@ -62,7 +62,10 @@ async function fetchStretch(options: FetchOptions, { first, last }: Stretch): Pr
           const { start, end } = blockAt(manifest, index)
           rest = block.add(rest, end - start)
           if (block.bytes < end - start) continue
-          if (!(await part.write(index, block.take()))) throw new Interrupted('a block is not what its checksum says')
+          if (!(await part.write(index, block.take()))) {
+            ranges.wasWrong()
+            throw new Interrupted('a block is not what its checksum says')
+          }
           index++
           patience.gotOn()
           onBlock()

@@ -4,7 +4,7 @@ import { eachAtOnce } from './each-at-once.ts'
 import { GAVE_UP } from './fetch-blocks.ts'
 import type { PartFolder } from './part-folder.ts'
 import { Patience, type PatienceOptions } from './patience.ts'
-import { Interrupted, Ranges } from './ranges.ts'
+import { Interrupted, Ranges, type StoreTrouble } from './ranges.ts'
 
 export interface FetchFilesOptions {
   server: Server
@@ -18,14 +18,17 @@ export interface FetchFilesOptions {
 }
 
 /** Fetches whole files, each held against its checksum at its end. A connection that breaks is made again from the byte that it broke at. */
-export const fetchFiles = (files: readonly PulledFile[], options: FetchFilesOptions): Promise<void> =>
-  eachAtOnce(files, options.signal, (file, signal) => fetchFile(file, { ...options, signal }))
+export async function fetchFiles(files: readonly PulledFile[], options: FetchFilesOptions): Promise<void> {
+  const trouble: StoreTrouble = { failures: 0 }
+  await eachAtOnce(files, options.signal, (file, signal) => fetchFile(file, { ...options, signal }, trouble))
+}
 
 async function fetchFile(
   file: PulledFile,
   { server, urlOf, part, signal, patience: tries, onBytes }: FetchFilesOptions,
+  trouble: StoreTrouble,
 ): Promise<void> {
-  const ranges = new Ranges(server, { url: urlOf(file.name), ...file })
+  const ranges = new Ranges(server, { url: urlOf(file.name), ...file }, trouble)
   const patience = new Patience({ ...tries, signal })
   let most = await part.begun(file)
   for (;;) {
@@ -33,6 +36,7 @@ async function fetchFile(
     try {
       await part.append(file, heard(ranges.read(start, file.bytes, signal), onBytes))
       if (await part.isWhole(file)) return
+      ranges.wasWrong()
       throw new Interrupted('a file is not what its checksum says')
     } catch (error) {
       if (!(error instanceof Interrupted)) throw error

@@ -12,6 +12,14 @@ export class Interrupted extends Error {
   override readonly name = 'Interrupted'
 }
 
+/** How often the store has failed a pull, over all of its files. */
+export interface StoreTrouble {
+  failures: number
+}
+
+/** After so many the server itself is asked: perhaps it alone can reach the store. */
+const MOST_FAILURES = 2
+
 /** One file on a server, in ranges. Where the server sends us to its store we ask there, and the store gets no token. */
 export class Ranges {
   readonly #server: Server
@@ -20,10 +28,15 @@ export class Ranges {
   readonly #tag: string
   /** Where the server sent us: good for a while. */
   #store: string | null = null
-  #storeFailures = 0
+  readonly #trouble: StoreTrouble
 
-  constructor(server: Server, of: { url: string; bytes: number; sha256: string }) {
+  constructor(
+    server: Server,
+    of: { url: string; bytes: number; sha256: string },
+    trouble: StoreTrouble = { failures: 0 },
+  ) {
     this.#server = server
+    this.#trouble = trouble
     this.#url = of.url
     this.#bytes = of.bytes
     this.#tag = `"${of.sha256}"`
@@ -54,7 +67,7 @@ export class Ranges {
       throw new Interrupted('the answer is shorter than it said')
     } catch (error) {
       signal.throwIfAborted()
-      if (this.#store !== null) this.#storeFailed()
+      if (this.#store !== null) this.#storeFailed(1)
       if (error instanceof VersionMoved || error instanceof UsageError || error instanceof Interrupted) throw error
       throw new Interrupted('the connection broke', { cause: error })
     } finally {
@@ -85,7 +98,7 @@ export class Ranges {
 
   /** Follows by hand: what `fetch` follows it follows with the headers that it was given. */
   async #askServer(range: string, signal: AbortSignal): Promise<Response> {
-    const from = this.#storeFailures >= 2 ? '?from=server' : ''
+    const from = this.#trouble.failures >= MOST_FAILURES ? '?from=server' : ''
     // Whoever keeps a copy on the way asks the server whether it is still the file before he gives a part of it.
     const headers = { ...authorization(this.#server), range, 'if-range': this.#tag, 'cache-control': 'no-cache' }
     const response = await fetch(this.#url + from, { headers, redirect: 'manual', signal })
@@ -99,9 +112,13 @@ export class Ranges {
     return fetch(this.#store, { headers: { range }, signal })
   }
 
-  /** After two of these the server itself is asked: perhaps it alone can reach the store. */
-  #storeFailed(): void {
+  /** What was read is not what its checksum says: a store that gave it would give it again. */
+  wasWrong(): void {
+    if (this.#store !== null) this.#storeFailed(MOST_FAILURES)
+  }
+
+  #storeFailed(times: number): void {
     this.#store = null
-    this.#storeFailures++
+    this.#trouble.failures += times
   }
 }

@@ -1,6 +1,7 @@
 import type { FrameFunctionContext, Rows } from '../../kinds/frames.ts'
 import type { KindFunction } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
+import { unlessAborted } from '../../platform/unless-aborted.ts'
 import { declaredRow } from '../declared-row.ts'
 import {
   calledFunction,
@@ -16,7 +17,6 @@ import { FunctionFrames } from './function-frames.ts'
 import { ReadSources, type SourcesContext } from './read-frames.ts'
 import type { TableFiles, WriteContext } from './row-writes.ts'
 import { StreamedFrames } from './streamed-frames.ts'
-import { unlessAborted } from './unless-aborted.ts'
 
 /** What a function runs with. */
 export interface FunctionRun extends FunctionCall {

@@ -1,5 +1,6 @@
 import type { Kind, Table } from '../../kinds/kind.ts'
 import type { Row, Value } from '../../kinds/types.ts'
+import { unlessAborted } from '../../platform/unless-aborted.ts'
 import { aggregateReader } from '../aggregate-rows.ts'
 import { diffReader } from '../diff-rows.ts'
 import type { Connections, UseOptions } from '../duckdb/connections.ts'
@@ -45,7 +46,6 @@ import { arrowReadError } from './read-errors.ts'
 import { ReadSources } from './read-frames.ts'
 import { rowsIn } from './row-writes.ts'
 import type { Asked } from './rows.ts'
-import { unlessAborted } from './unless-aborted.ts'
 import type { VersionTables } from './version-tables.ts'
 import type { Frames } from './where.ts'
 
@@ -169,10 +169,16 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
 
   async parquets(signal: AbortSignal | undefined): Promise<Record<string, string[]>> {
     const parquets: Record<string, string[]> = {}
-    this.#forOthers ??= this.#parts.twins.hold()
-    const hold = this.#forOthers
-    for (const table of this.#kind.tables.values()) parquets[table.name] = await this.#twinsOf(table, hold, signal)
-    return parquets
+    // For as long as it takes: who asked may have given up, because of another source.
+    const release = this.#hold()
+    try {
+      this.#forOthers ??= this.#parts.twins.hold()
+      const hold = this.#forOthers
+      for (const table of this.#kind.tables.values()) parquets[table.name] = await this.#twinsOf(table, hold, signal)
+      return parquets
+    } finally {
+      release()
+    }
   }
 
   async diff(from: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {

@@ -69,7 +69,7 @@ export class OfflineSnapshots implements Public<Snapshots> {
 
   async open(version: Version): Promise<OpenSnapshot> {
     const pulled = await this.#pulled(version)
-    const key = pulled.content.sha256
+    const key = keyOf(pulled)
     const entry = this.#open.get(key) ?? { path: pulled.path, reader: this.#openReader(pulled), holders: 0 }
     this.#open.set(key, entry)
     entry.holders++
@@ -134,7 +134,7 @@ export class OfflineSnapshots implements Public<Snapshots> {
   /** Versions that nobody holds stay open as long as they are there. */
   async #closeReplaced(model: string): Promise<void> {
     try {
-      const there = new Set((await this.#folder.versions(model)).map(({ content }) => content.sha256))
+      const there = new Set((await this.#folder.versions(model)).map(keyOf))
       const dir = this.#folder.modelDir(model)
       for (const [key, { path, holders, reader }] of this.#open) {
         if (holders > 0 || there.has(key) || !path.startsWith(`${dir}/`)) continue
@@ -183,3 +183,6 @@ const versionOf = ({ model, version, lastSeq, completions, publishedAt, tables }
 
 const gone = (model: string, version: number) =>
   new TeatreeError('SNAPSHOT_GONE', `Version ${version} of model ${model} is not among those that were pulled.`)
+
+/** Two models on Arrow that were filled alike have the same checksum, each in files of its own. */
+const keyOf = ({ model, content }: Pulled) => `${model.id} ${content.sha256}`

@@ -1,4 +1,4 @@
-/** What the work comes to, or the signal's reason as soon as it is aborted: Polars cannot be stopped, and goes on until it is done. */
+/** What the work comes to, or the signal's reason as soon as it is aborted: the work goes on until it is done, for others or because it cannot be stopped. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>()
   const onAbort = () => aborted.reject(signal.reason)
