@@ -12,12 +12,15 @@ export class Keeper {
   readonly #measuredAt = new Map<string, number>()
   readonly #runs: PerKey
 
-  constructor(deps: LetGoDeps & { log: Log }) {
-    this.#runs = new PerKey(model =>
-      letGo(deps, model, this.#diskFor(model)).catch(error =>
-        deps.log.warn({ model, err: error }, 'old versions were not let go'),
-      ),
-    )
+  /** `onGone` is told of a model whose versions have gone. */
+  constructor(deps: LetGoDeps & { log: Log; onGone?(model: string): void }) {
+    this.#runs = new PerKey(async model => {
+      try {
+        if (await letGo(deps, model, this.#diskFor(model))) deps.onGone?.(model)
+      } catch (error) {
+        deps.log.warn({ model, err: error }, 'old versions were not let go')
+      }
+    })
   }
 
   /** Sees to it that what need not be kept of the model goes; nobody waits for it. */

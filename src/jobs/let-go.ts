@@ -41,24 +41,25 @@ export interface LetGoDeps {
  * read which no archive of its model holds yet (applying it again must read the same), and, within the disk budget, those
  * from which somebody pages. Whoever does it, the transaction decides; the files go after it.
  *
- * `disk`: where versions have been measured; null leaves the budget for another time.
+ * `disk`: where versions have been measured; null leaves the budget for another time. Answers whether any has gone.
  */
 export async function letGo(
   deps: LetGoDeps,
   model: string,
   disk: VersionDisk | null = new VersionDisk(),
-): Promise<void> {
+): Promise<boolean> {
   const { db, dataDir } = deps
   const files = new ModelFiles(dataDir, model)
   await endReaders(db)
   const past = disk ? await pastBudget(deps, model, files, disk) : []
   const gone = await db.transaction(tx => markGone(tx, model, past))
-  if (gone.length === 0) return
+  if (gone.length === 0) return false
   reach('versions.unkept')
   // One that cannot be removed must not keep the others: it is a stray from now on.
   const removed = await Promise.allSettled(gone.map(({ version, epoch }) => files.removeVersion(version, epoch)))
   reach('versions.removed')
   for (const outcome of removed) if (outcome.status === 'rejected') throw outcome.reason
+  return true
 }
 
 async function markGone(

@@ -93,7 +93,8 @@ export class Manager {
       ledger: new Ledger(deps.db, deps.queue),
     })
     this.#archiver = new Archiver({ ...deps, safe: model => this.#leases.safe(model) })
-    this.#keeper = new Keeper(deps)
+    // Archives are kept for versions that might be made again from them.
+    this.#keeper = new Keeper({ ...deps, onGone: model => this.#archive(model) })
     this.#stopNotices = listenForNotices(
       deps.db,
       notice => notice.is === 'work' && this.#wake(notice.model),
@@ -180,10 +181,15 @@ export class Manager {
     if (this.#behind.has(model)) return
     const begin = () => {
       this.#behind.delete(model)
-      if (this.#holdings.get(model)?.held?.epoch === epoch) this.#archiver.request(model, epoch)
+      if (this.#holdings.get(model)?.held?.epoch === epoch) this.#archive(model)
       this.#keeper.request(model)
     }
     this.#behind.set(model, setTimeout(begin, BEHIND_MS))
+  }
+
+  #archive(model: string): void {
+    const holding = this.#holdings.get(model)
+    if (holding?.held && !holding.releasing) this.#archiver.request(model, holding.held.epoch)
   }
 
   /** What was held as the last version was published, by readers or by the archive, is not by now. */
