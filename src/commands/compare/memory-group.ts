@@ -30,10 +30,11 @@ export async function makeMemoryGroup(bytes: number): Promise<MemoryGroup> {
     )
       continue
     try {
-      for (const name of bounds) await writeFile(join(dir, name), String(bytes))
-      for (const [name, value] of Object.entries(noSwap)) await writeFile(join(dir, name), value).catch(() => {})
+      // Where it is a folder like others, nothing is written to it: it could not be removed then.
       const processes = join(dir, 'cgroup.procs')
       await stat(processes)
+      for (const name of bounds) await writeFile(join(dir, name), String(bytes))
+      for (const [name, value] of Object.entries(noSwap)) await writeFile(join(dir, name), value).catch(() => {})
       return { processes, [Symbol.asyncDispose]: () => rmdir(dir) }
     } catch {
       await rmdir(dir).catch(() => {})
