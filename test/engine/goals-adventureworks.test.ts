@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { RESELLER_SALES } from '../support/adventureworks.ts'
 import { LONGER } from '../support/longer.ts'
 import { engines, type TestEngine } from './engines.ts'
 import { decimal, GoalsModel } from './goals-model.ts'
@@ -12,22 +13,11 @@ const folder = process.env.TEATREE_TEST_DATA && `${process.env.TEATREE_TEST_DATA
 const QUARTERS = { interval: 'QUARTER', grain: ['SALESPERSON'] }
 const BASIS = { from: '2012-01-01', to: '2013-01-01' }
 const GOAL = { from: '2013-01-01', to: '2014-01-01' }
-const COLUMNS = {
-  orderId: 'SalesOrderNumber',
-  line: 'SalesOrderLineNumber',
-  date: 'OrderDate',
-  siteId: 'SalesTerritoryKey',
-  productId: 'ProductKey',
-  customerId: 'ResellerKey',
-  salespersonId: 'EmployeeKey',
-  quantity: 'OrderQuantity',
-  amount: 'SalesAmount',
-}
 
 /** Goals on the engine, of the sales of AdventureWorks on it. */
 async function openModel(engine: TestEngine): Promise<GoalsModel> {
   const model = await GoalsModel.open({ goals: engine, sales: engine })
-  await model.import('sales', join(folder ?? '', 'reseller-sales.parquet'), COLUMNS)
+  await model.import('sales', join(folder ?? '', 'reseller-sales.parquet'), RESELLER_SALES)
   return model
 }
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ImportFormat } from '../../src/engine/files.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import { defineKind } from '../../src/kinds/index.ts'
+import { RESELLER_SALES } from '../support/adventureworks.ts'
 import { ImportModel } from './import-model.ts'
 
 const folder = process.env.TEATREE_TEST_DATA && `${process.env.TEATREE_TEST_DATA}/adventureworks`
@@ -76,23 +77,7 @@ describe.skipIf(!folder)('AdventureWorks', () => {
       17,
       { salespersonId: 'EmployeeKey', name: 'FullName', siteId: 'SalesTerritoryKey' },
     ],
-    [
-      'sales',
-      'reseller-sales.parquet',
-      'PARQUET',
-      60_855,
-      {
-        orderId: 'SalesOrderNumber',
-        line: 'SalesOrderLineNumber',
-        date: 'OrderDate',
-        siteId: 'SalesTerritoryKey',
-        productId: 'ProductKey',
-        customerId: 'ResellerKey',
-        salespersonId: 'EmployeeKey',
-        quantity: 'OrderQuantity',
-        amount: 'SalesAmount',
-      },
-    ],
+    ['sales', 'reseller-sales.parquet', 'PARQUET', 60_855, RESELLER_SALES],
   ])('%s from %s', async (name, file, format, rows, columns) => {
     const counts = await model.from(name, { is: 'file', path: join(folder ?? '', file), format, columns })
     expect(counts).toEqual({ inserted: rows, updated: 0, deleted: 0 })

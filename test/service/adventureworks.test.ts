@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { expect, test } from 'vitest'
+import { RESELLER_SALES } from '../support/adventureworks.ts'
 import { type Answer, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { computeGoals, createModel, importTable } from '../support/sales-model.ts'
 
@@ -22,21 +23,7 @@ const FILES: readonly [table: string, file: string, columns: Record<string, stri
   ['Products', 'products.parquet', { productId: 'ProductKey', name: 'EnglishProductName' }],
   ['Customers', 'resellers.parquet', { customerId: 'ResellerKey', name: 'ResellerName' }],
   ['Salespersons', 'salespersons.csv', { salespersonId: 'EmployeeKey', name: 'FullName', siteId: 'SalesTerritoryKey' }],
-  [
-    'Sales',
-    'reseller-sales.parquet',
-    {
-      orderId: 'SalesOrderNumber',
-      line: 'SalesOrderLineNumber',
-      date: 'OrderDate',
-      siteId: 'SalesTerritoryKey',
-      productId: 'ProductKey',
-      customerId: 'ResellerKey',
-      salespersonId: 'EmployeeKey',
-      quantity: 'OrderQuantity',
-      amount: 'SalesAmount',
-    },
-  ],
+  ['Sales', 'reseller-sales.parquet', RESELLER_SALES],
 ]
 
 test.skipIf(!folder)(

@@ -51,6 +51,19 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
     const keyOf = async (model: string, name: string) =>
       (await keys(model)).find(key => key.includes(`/${name}-`)) ?? ''
 
+    /** Version 2 pulled, and how many bytes came from the server. */
+    const pulled = async (model: string) => {
+      let down = 0
+      await using proxy = await startTcpProxy(server.url, (side, chunk) => {
+        if (side === 'down') down += chunk.length
+        return 'pass'
+      })
+      const to = await mkdtemp(join(tmpdir(), 'teatree-pull-'))
+      const { signal } = new AbortController()
+      const came = await pull(`${model}@2`, { url: `${proxy.url}/graphql`, to, token: 'mine', signal })
+      return { ...came, down, to }
+    }
+
     test('are there as long as a label is, with their blocks', async () => {
       const model = await newModel()
       await pinned.look()
@@ -173,14 +186,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       expect([head.status, (await send(`${server.url}/content/${model}/2/model.duckdb`, known)).status]).toEqual([
         200, 304,
       ])
-      let down = 0
-      await using proxy = await startTcpProxy(server.url, (side, chunk) => {
-        if (side === 'down') down += chunk.length
-        return 'pass'
-      })
-      const to = await mkdtemp(join(tmpdir(), 'teatree-pull-'))
-      const { signal } = new AbortController()
-      const { bytes, fetched } = await pull(`${model}@2`, { url: `${proxy.url}/graphql`, to, token: 'mine', signal })
+      const { bytes, fetched, down, to } = await pulled(model)
       expect(bytes).toBeGreaterThan(500_000)
       expect(fetched).toBeGreaterThan(bytes)
       expect(down).toBeLessThan(20_000)
@@ -199,14 +205,7 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
         expect(await server.run(model, 'appendSales', { rows: [sale({ orderId: 'B' })] })).toMatchObject({ version: 2 })
         await pinVersion(server.db, model, 2, 'audit')
         await pinned.look()
-        let down = 0
-        await using proxy = await startTcpProxy(server.url, (side, chunk) => {
-          if (side === 'down') down += chunk.length
-          return 'pass'
-        })
-        const to = await mkdtemp(join(tmpdir(), 'teatree-pull-'))
-        const { signal } = new AbortController()
-        const { fetched } = await pull(`${model}@2`, { url: `${proxy.url}/graphql`, to, token: 'mine', signal })
+        const { fetched, down, to } = await pulled(model)
         expect(fetched).toBeGreaterThan(500_000)
         expect(down).toBeLessThan(50_000)
         await rm(to, { recursive: true })

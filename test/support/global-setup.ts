@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../src/jobs/migrate.ts'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { makePostgresDir, sweepPostgresDirs } from './postgres-dir.ts'
+import { runSql } from './run-sql.ts'
 
 /** One real PostgreSQL per run: the one of TEATREE_TEST_DATABASE_URL (a role that may make databases), or our own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -33,20 +33,10 @@ async function startOwn(stack: AsyncDisposableStack): Promise<string> {
 
 async function makeTemplate(stack: AsyncDisposableStack, server: string): Promise<string> {
   const name = `test_template_${randomBytes(8).toString('hex')}`
-  await run(server, `create database ${name}`)
-  stack.defer(() => run(server, `drop database ${name}`))
+  await runSql(server, `create database ${name}`)
+  stack.defer(() => runSql(server, `drop database ${name}`))
   const url = new URL(server)
   url.pathname = `/${name}`
   await migrate(url.href, createLog({ name: 'test', level: 'silent' }))
   return name
-}
-
-async function run(url: string, sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    await client.query(sql)
-  } finally {
-    await client.end()
-  }
 }

@@ -28,7 +28,7 @@ export const arrowEngine = ({
     },
     async openReaders() {
       const { ArrowReaders } = await import('./readers.ts')
-      return new ArrowReaders(await readers(), folder)
+      return new ArrowReaders(await readers(), folder, checks)
     },
     async restore(...archived) {
       const { restoreModel } = await import('./restore.ts')

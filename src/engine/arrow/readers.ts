@@ -26,8 +26,11 @@ export class ArrowReaders implements Readers {
   readonly #opening = new Set<Promise<unknown>>()
   #closed: Promise<void> | undefined
 
-  /** @param duckdb which it closes with itself */
-  constructor(duckdb: DuckDBReaders, folder: string) {
+  /**
+   * @param duckdb which it closes with itself
+   * @param checks what is known of files in this process
+   */
+  constructor(duckdb: DuckDBReaders, folder: string, checks = new FileChecks()) {
     const { connections } = duckdb
     this.#duckdb = duckdb
     this.#parts = {
@@ -37,7 +40,7 @@ export class ArrowReaders implements Readers {
       twins: new ParquetTwins(join(folder, `parquet-${randomUUID()}`), work =>
         connections.admit(work, { isExport: true }),
       ),
-      checks: new FileChecks(),
+      checks,
       folder,
       processes: () => duckdb.queryProcesses(),
     }

@@ -114,9 +114,11 @@ export class PulledFolder {
   async addFolder(parts: string, details: PulledVersion): Promise<void> {
     const { path } = this.paths(details)
     const before = `${path}.${process.pid}.tmp`
-    await rm(replacedMark(path), { force: true })
+    // Without its JSON before without its files: wherever this is broken off, what is there is whole.
+    await rename(join(this.modelDir(details.model.id), `${details.version}.json`), replacedMark(path)).catch(() => {})
     await rename(path, before).catch(() => {})
     await rename(parts, path)
+    await rm(replacedMark(path), { force: true })
     await this.note(details)
     await rm(before, { recursive: true, force: true })
   }

@@ -1,8 +1,8 @@
-import pg from 'pg'
 import { migrate } from '../../../src/jobs/migrate.ts'
 import { startEmbeddedPostgres } from '../../../src/platform/embedded-postgres.ts'
 import { createLog } from '../../../src/platform/log.ts'
 import { makePostgresDir } from '../../support/postgres-dir.ts'
+import { runSql } from '../../support/run-sql.ts'
 
 /** The PostgreSQL of all schedules of a run: it can be stopped, killed and started again at its address. */
 export interface DatabaseServer extends AsyncDisposable {
@@ -23,7 +23,7 @@ export async function startDatabaseServer(): Promise<DatabaseServer> {
   const { url } = server
   return {
     async create(name) {
-      await once(url, `create database ${name}`)
+      await runSql(url, `create database ${name}`)
       const made = new URL(url)
       made.pathname = `/${name}`
       await migrate(made.href, createLog({ name: 'faults', level: 'silent' }))
@@ -39,15 +39,5 @@ export async function startDatabaseServer(): Promise<DatabaseServer> {
       if (!(await server.revive())) throw new Error('PostgreSQL runs at another address')
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  }
-}
-
-async function once(url: string, sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    await client.query(sql)
-  } finally {
-    await client.end()
   }
 }
