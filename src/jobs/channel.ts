@@ -6,9 +6,9 @@ import { type Database, type Queryable, UNHURRIED } from '../platform/postgres.t
  *
  *   work MODEL        intents wait in the model's line
  *   query MODEL       query runs of the model wait
- *   ended MODEL AT    the model's log, and perhaps its version, went on: its newest position is AT
+ *   ended MODEL AT    the model's log, and perhaps its version or its files, went on: its newest position is AT
  *   changed INTENT    a function or import was begun, or is at another step
- *   model MODEL       made, changed, deleted, blocked, archived, got or lost its manager
+ *   model MODEL       made, changed, deleted, blocked, archived, got or lost its manager; who follows models looks at any notice of one
  */
 export type Notice =
   | { is: 'work' | 'query' | 'model'; model: string }

@@ -2,7 +2,7 @@ import type { SnapshotFile, TableRows } from '../engine/engine.ts'
 import type { Kind, Kinds } from '../kinds/kind.ts'
 import { reach } from '../platform/kill-points.ts'
 import type { Database, Transaction } from '../platform/postgres.ts'
-import { notifyEnded, notifyModel } from './channel.ts'
+import { notifyEnded } from './channel.ts'
 import { logCompletions } from './completion-log.ts'
 import type { Ledger } from './ledger.ts'
 import type { Queue } from './queue.ts'
@@ -113,7 +113,6 @@ export class Publisher {
       snapshot && insertVersion(tx, publication, snapshot),
       this.#queue.settle(tx, model, intents),
       notifyEnded(tx, model),
-      notifyModel(tx, model),
     ])
     for (const each of [due, moving, writing]) each?.catch(() => {})
     const triggers = await due

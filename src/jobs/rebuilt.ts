@@ -1,7 +1,7 @@
 import type { SnapshotFile } from '../engine/engine.ts'
 import type { Database, Transaction } from '../platform/postgres.ts'
 import type { Archive } from './archives.ts'
-import { notifyEnded, notifyModel } from './channel.ts'
+import { notifyEnded } from './channel.ts'
 import { forgetFiles } from './content.ts'
 import { Fenced } from './publish.ts'
 
@@ -35,7 +35,6 @@ export function publishRebuilt(
     )
     // Who waits for it is woken as by a completion.
     await notifyEnded(tx, model)
-    await notifyModel(tx, model)
     return true
   })
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Kind, Kinds, Table } from '../kinds/kind.ts'
 import { coerceArguments, coercePatch, coerceRows } from '../kinds/validate.ts'
 import { isRecord } from '../kinds/values.ts'
@@ -18,11 +19,16 @@ export interface Request {
   submittedBy?: string | null
 }
 
+/** What a model was made as: that never changes, and its id is never given to another. */
+type MadeAs = Readonly<Pick<Model, 'id' | 'kind' | 'engine'>>
+const MOST_KNOWN = 10_000
+
 /** The door to the ledger: what the request alone, or what is already there, shows to be wrong never reaches it. */
 export class Submitter {
   readonly #models: Models
   readonly #ledger: Ledger
   readonly #kinds: Kinds
+  readonly #known = new LRUCache<string, MadeAs>({ max: MOST_KNOWN })
 
   constructor(deps: { models: Models; ledger: Ledger; kinds: Kinds }) {
     this.#models = deps.models
@@ -31,8 +37,7 @@ export class Submitter {
   }
 
   async submit(request: Request): Promise<Intent> {
-    const model = await this.#models.get(request.model)
-    if (!model) throw noModel(request.model)
+    const model = await this.#madeAs(request.model)
     const kind = this.#kinds.get(model.kind)
     const fn = kind && intentFunctions(kind).get(request.function)
     if (!kind || !fn)
@@ -54,7 +59,19 @@ export class Submitter {
     return this.#ledger.submit(submission)
   }
 
-  async #checkReads(model: Model, fn: IntentFunction, args: Readonly<Record<string, unknown>>): Promise<void> {
+  /** The database is asked once; whether the model is still there, the ledger finds as it accepts. */
+  async #madeAs(id: string): Promise<MadeAs> {
+    const known = this.#known.get(id)
+    if (known) return known
+    const model = await this.#models.get(id)
+    if (!model) throw noModel(id)
+    const { kind, engine } = model
+    const made = { id, kind, engine }
+    this.#known.set(id, made)
+    return made
+  }
+
+  async #checkReads(model: MadeAs, fn: IntentFunction, args: Readonly<Record<string, unknown>>): Promise<void> {
     if (fn.is === 'write' && fn.way !== 'import') return
     const reads = await this.#models.reads(model.id)
     for (const { alias, model: id } of readRequests(fn, args, reads)) {

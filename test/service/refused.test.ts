@@ -89,3 +89,12 @@ test('what the request alone shows to be wrong makes no intent', async () => {
   })
   expect(intents.totalCount).toBe(0)
 })
+
+test('a model that this server has written to is asked for again: once it is deleted, it is not there', async () => {
+  const model = await api.create({ kind: 'sales' })
+  expect(await appendSales(api, model, [{ orderId: 'A' }])).toMatchObject({ status: 'PUBLISHED' })
+  await api.services.models.delete(model)
+  await expect(
+    api.services.submitter.submit({ model, function: 'deleteSales', arguments: { where: { line: { eq: 1 } } } }),
+  ).rejects.toMatchObject({ code: 'NOT_FOUND' })
+})
