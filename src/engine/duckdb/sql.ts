@@ -4,17 +4,18 @@ import {
   DuckDBListValue,
   type DuckDBPreparedStatement,
   type DuckDBResult,
-  type DuckDBResultReader,
   type DuckDBType,
   DuckDBTypeId,
   type DuckDBValue,
   INTEGER,
+  JsonDuckDBValueConverter,
   LIST,
   type StatementType,
   VARCHAR,
 } from '@duckdb/node-api'
 import type { Parameters, Sql } from '../../kinds/context.ts'
 import type { Row, Value } from '../../kinds/types.ts'
+import { inPieces } from '../../platform/turns.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
 import type { Statement } from './statement.ts'
 
@@ -44,9 +45,7 @@ export class DuckDBSql implements Sql {
   }
 
   async all(text: string, params: Parameters = {}): Promise<Row[]> {
-    return this.#use(await this.#connection.prepare(text), params, async prepared =>
-      rowsOf(await prepared.runAndReadAll()),
-    )
+    return this.#use(await this.#connection.prepare(text), params, async prepared => rowsOf(await prepared.run()))
   }
 
   /**
@@ -56,7 +55,7 @@ export class DuckDBSql implements Sql {
   async again(statements: PreparedStatements, { text, params, most }: Statement): Promise<Row[]> {
     return statements.use(text, async prepared => {
       bind(prepared, params)
-      return rowsOf(await (most === undefined ? prepared.runAndReadAll() : prepared.runAndReadUntil(most)))
+      return rowsOf(await prepared.run(), most)
     })
   }
 
@@ -67,11 +66,11 @@ export class DuckDBSql implements Sql {
 
   /** Runs one or more statements, and answers with the rows of the last. */
   async script(text: string, params?: Parameters): Promise<Row[]> {
-    if (this.#goesAtOnce(params)) return rowsOf(await this.#connection.runAndReadAll(text))
+    if (this.#goesAtOnce(params)) return rowsOf(await this.#connection.run(text))
     let rows: Row[] = []
     await this.#each(text, params ?? {}, async (prepared, isLast) => {
-      if (isLast) rows = await rowsOf(await prepared.runAndReadAll())
-      else await prepared.run()
+      const result = await prepared.run()
+      if (isLast) rows = await rowsOf(result)
     })
     return rows
   }
@@ -108,12 +107,27 @@ export class DuckDBSql implements Sql {
   }
 }
 
-function rowsOf(reader: DuckDBResultReader): Row[] {
-  const names = reader.deduplicatedColumnNames()
-  const columns = reader.getColumnsJson().map((column, index) => canonicalColumn(column, reader.columnTypeId(index)))
-  return Array.from({ length: reader.currentRowCount }, (_, row) =>
-    Object.fromEntries(names.map((name, index) => [name, columns[index]?.[row] ?? null])),
-  )
+/**
+ * The rows of a result, `most` of them at most: to see that there are no more after these would be a way through the thread
+ * pool and back. A column at a time, with others' turns in between: thousands of rows take longer than a turn may.
+ */
+async function rowsOf(result: DuckDBResult, most = Number.POSITIVE_INFINITY): Promise<Row[]> {
+  const names = result.deduplicatedColumnNames()
+  const rows: Record<string, Value>[] = []
+  while (rows.length < most) {
+    const chunk = await result.fetchChunk()
+    if (!chunk || chunk.rowCount === 0) break
+    const first = rows.length
+    for (let row = 0; row < chunk.rowCount; row++) rows.push({})
+    for await (const [column, name] of inPieces([...names.entries()])) {
+      const canonical = result.columnTypeId(column) === DuckDBTypeId.TIMESTAMP ? canonicalTimestamp : canonicalValue
+      chunk.visitColumnValues(column, (value, row, _, type) => {
+        const of = rows[first + row]
+        if (of) of[name] = canonical(value, type)
+      })
+    }
+  }
+  return rows
 }
 
 /** Binds the parameters that the statement names; those that it does not name belong to another statement of the text. */
@@ -137,12 +151,12 @@ function bind(prepared: DuckDBPreparedStatement, params: Parameters): void {
   if (prepared.parameterCount > 0) prepared.bind(values, types)
 }
 
+const canonicalValue = (value: DuckDBValue, type: DuckDBType): Value =>
+  JsonDuckDBValueConverter(value, type, JsonDuckDBValueConverter) as Value
+
 /** DuckDB's JSON form differs from the canonical one in timestamps alone. */
-function canonicalColumn(column: readonly unknown[], type: DuckDBTypeId): Value[] {
-  if (type !== DuckDBTypeId.TIMESTAMP) return column as Value[]
-  return column.map(value => {
-    if (value === null) return null
-    const [seconds = '', fraction = ''] = String(value).replace(' ', 'T').split('.')
-    return `${seconds}.${fraction.padEnd(6, '0')}Z`
-  })
+function canonicalTimestamp(value: DuckDBValue, type: DuckDBType): Value {
+  if (value === null) return null
+  const [seconds = '', fraction = ''] = String(canonicalValue(value, type)).replace(' ', 'T').split('.')
+  return `${seconds}.${fraction.padEnd(6, '0')}Z`
 }
