@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, open, readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, rmdir, stat, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -148,6 +148,19 @@ describe('pull of a version that is several files', () => {
     await append('while it lay there')
     const { version, bytes, fetched } = await from(model)
     expect(fetched).toBeLessThan(bytes - 6_000_000)
+    await expectWhole(version)
+    expect(await there()).toEqual(named(version))
+  })
+
+  test('fetches nothing again where it ended after the last byte, before the version was there', async () => {
+    const { version } = (await server.models.get(model)) ?? { version: 0 }
+    // The last that it writes has no place, as if it had been killed before.
+    const inTheWay = join(to, model, `${version}.json.${process.pid}.tmp`)
+    await mkdir(inTheWay, { recursive: true })
+    await expect(from(model)).rejects.toThrow('cannot be written to')
+    expect(await there()).not.toContain(`${version}.json`)
+    await rmdir(inTheWay)
+    expect((await from(model)).fetched).toBeLessThan(50_000)
     await expectWhole(version)
     expect(await there()).toEqual(named(version))
   })
