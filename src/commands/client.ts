@@ -38,7 +38,7 @@ interface Answer<T> {
 
 /** One GraphQL operation over HTTP. Errors of the answer are an AnsweredError: what a person at the command line reads. */
 export async function graphql<T>(server: Server, query: string, variables: Record<string, unknown> = {}): Promise<T> {
-  const response = await reach(server, server.url, {
+  const response = await fetchFrom(server, server.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json', ...authorization(server) },
     body: JSON.stringify({ query, variables }),
@@ -65,7 +65,7 @@ export async function upload(
       yield chunk
     }
   })()
-  const response = await reach(server, new URL('/uploads', server.url).href, {
+  const response = await fetchFrom(server, new URL('/uploads', server.url).href, {
     method: 'POST',
     headers: { 'content-type': 'application/octet-stream', ...authorization(server) },
     body: streamOf(counted),
@@ -85,7 +85,7 @@ export const authorization = ({ token }: Server): Record<string, string> =>
   token ? { authorization: `Bearer ${token}` } : {}
 
 /** @throws Unreachable */
-export async function reach(
+export async function fetchFrom(
   { signal }: Server,
   url: string,
   init: RequestInit & { duplex?: 'half' },

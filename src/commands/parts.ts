@@ -49,7 +49,7 @@ export async function openParts(
   )
   const kinds = await loadKinds(settings.kindsDir === undefined ? {} : { directory: settings.kindsDir })
   await mkdir(settings.dataDir, { recursive: true })
-  const objects = stack.adopt(openObjectStore(settings.storeUrl), store => store.close())
+  const objects = stack.adopt(await openObjectStore(settings.storeUrl), store => store.close())
   const databaseUrl = await as.database(log)
   const onError = (error: Error) => log.warn({ err: error }, 'the control database')
   const db = stack.adopt(

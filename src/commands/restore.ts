@@ -24,7 +24,7 @@ export async function restore(settings: Settings, which: string, to: string): Pr
   const { model, version } = asked(which)
   const signal = abortOn(['SIGTERM', 'SIGINT'])
   await using stack = new AsyncDisposableStack()
-  const objects = stack.adopt(openObjectStore(settings.storeUrl), store => store.close())
+  const objects = stack.adopt(await openObjectStore(settings.storeUrl), store => store.close())
   const engine = duckdbEngine({ log: createLog({ name: 'restore' }) })
   const dir = await targetDir(to)
   using progress = showProgress(`Restoring ${model}`)

@@ -56,11 +56,11 @@ export class VersionDownloads implements Downloads {
   }
 
   async file(version: Version, name: string): Promise<Download> {
-    const { engine, files } = await this.#published(version)
+    const { engine, files } = await this.#published(version, name)
     try {
       if (engine?.exportFile && name === DATABASE_FILE && version.version > 0)
         return { form: engine.name, name, ...(await this.#clean.of(version)) }
-      const file = engine?.checkFile && files.find(each => each.name === name)
+      const [file] = engine?.checkFile ? files : []
       if (!engine || !file) throw noFile(version, name, engine)
       const path = new ModelFiles(this.#deps.dataDir, version.model).snapshotFiles(version, [name])[name] ?? ''
       await engine.checkFile?.(path, file)
@@ -73,12 +73,14 @@ export class VersionDownloads implements Downloads {
     }
   }
 
-  async #published({ model, version }: Version) {
+  /** Its files, or the one of that name: a version may have many, and each is asked for by itself. */
+  async #published({ model, version }: Version, name: string | null = null) {
     const rows = await this.#deps.db.query<{ engine: string; name: string | null; bytes: bigint; sha256: string }>(
       `SELECT m.engine, f.name, f.bytes, f.sha256 FROM goal_model m
          LEFT JOIN content_index f ON f.model = m.id AND f.version = $2 AND f.form = m.engine AND f.role = 'PUBLISHED'
+              AND ($3::text IS NULL OR f.name = $3)
         WHERE m.id = $1`,
-      [model, version],
+      [model, version, name],
     )
     const files = rows.flatMap(({ name, bytes, sha256 }) =>
       name === null ? [] : [{ name, bytes: Number(bytes), sha256 }],

@@ -26,7 +26,9 @@ interface Deps {
 
 /**
  * Keeps the files of pinned versions in the object store too, for as long as they are pinned, so that who fetches one can
- * be sent there. Any number of processes may be at it: who has the same row puts the same bytes.
+ * be sent there. Any number of processes may be at it, and two at one file cost a transfer and no more: who has the same
+ * row puts the same bytes under the same name, a store shows a file whole or not at all, and the last of them finds the
+ * row STORED, or gone, and then removes what it has put. A claim on the row would have to run out for those that die with it.
  *
  *   pinned ─▶ COMING ─▶ put, read back ─▶ STORED ─ last label released ─▶ GOING ─▶ removed
  */

@@ -5,6 +5,7 @@ import pl from 'nodejs-polars'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { literal } from '../../src/engine/duckdb/sql.ts'
 import type { Row } from '../../src/kinds/types.ts'
+import { LONGER } from '../support/longer.ts'
 import { ImportModel, refused } from './import-model.ts'
 import { DAMAGE, keyed, parcelRow, type Written, writeCsv, writeNdjson } from './import-rows.ts'
 
@@ -38,7 +39,7 @@ test('random rows written as CSV or NDJSON are imported as they were', async () 
       await model.file('parcels', { format: file.format, content, mode: 'REPLACE' })
       expect(byKey(await model.rows('parcels'))).toEqual(file.rows)
     }),
-    { numRuns: 40 },
+    { numRuns: 24 * LONGER },
   )
 })
 
@@ -63,7 +64,7 @@ test('cells that were damaged are all found, with row, line and column, and no o
       expect(new Set(error.cells.map(({ row, column }) => `${row} ${column}`))).toEqual(damaged)
       for (const { row, line } of error.cells) expect(line).toBe(lines[Number(row) - 1])
     }),
-    { numRuns: 40 },
+    { numRuns: 24 * LONGER },
   )
 })
 

@@ -78,7 +78,7 @@ test('a damaged archive that is made anew, in other bytes, is not put over what 
   await using jobs = await openLosable()
   const { id } = await jobs.models.create({ kind: 'sales' })
   const sell = (orderId: string) => jobs.run(id, 'appendSales', { rows: [sale({ orderId })] })
-  const nobody = nobodysStore()
+  const nobody = await nobodysStore()
   const offline = jobs.startManager({ objects: nobody })
   await offline.hold(id)
   await jobs.run(id, 'upsertSites', { rows: [{ siteId: 'S1', name: 'South', region: null }] })

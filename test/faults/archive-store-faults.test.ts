@@ -33,7 +33,7 @@ const failing: Faulty = async (store, isFaulty) => {
   const stack = new AsyncDisposableStack()
   const server = stack.use(await startFailingServer(`${process.env.AWS_ENDPOINT_URL_S3}`, status))
   const env = { ...process.env, AWS_ENDPOINT_URL_S3: server.url }
-  const failing = stack.adopt(openObjectStore(store.url, env, { attempts: 1 }), open => open.close())
+  const failing = stack.adopt(await openObjectStore(store.url, env, { attempts: 1 }), open => open.close())
   return { store: failing, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 

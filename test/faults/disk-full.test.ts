@@ -33,14 +33,14 @@ test.skipIf(!disk)(
   },
 )
 
-const ROWS = 10_000
+const ROWS = 2_000
 const KIB = 1024
 /** So much is left on the disk: nothing at all, room for a part of the change, for all of it and a part of the version … */
 const LEFT = [0, 1024, 1408, 1664, 1920, 2304].map(kib => kib * KIB)
 /** Rows that cannot be compressed. */
 const randomRows = () =>
   Array.from({ length: ROWS }, (_, order) =>
-    sale({ orderId: `${order}`, productId: randomBytes(80).toString('base64') }),
+    sale({ orderId: `${order}`, productId: randomBytes(400).toString('base64') }),
   )
 
 test.skipIf(!disk)(

@@ -3,13 +3,19 @@ import { once } from 'node:events'
 import { link, mkdir, open, readdir, readFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startBeside, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { query } from '../support/postgres.ts'
 import { appendSales, createModel, importTable } from '../support/sales-model.ts'
 
 const ROWS = 120_000
 const LATER = { timeout: 60_000, interval: 250 }
+
+let platform: TestPlatform
+beforeAll(async () => {
+  platform = await startPlatform()
+})
+afterAll(() => platform[Symbol.asyncDispose]())
 
 /** A model whose version 1 is larger than what lies in sockets and pipes on its way to a client. */
 async function largeModel(platform: TestPlatform): Promise<string> {
@@ -77,7 +83,6 @@ const isKept = async ({ databaseUrl }: TestPlatform, model: string, version: num
 test('an API that was frozen past its leases hands on nothing of a version that was let go and written over', {
   timeout: 180_000,
 }, async () => {
-  await using platform = await startPlatform()
   const model = await largeModel(platform)
   const versionDir = join(platform.dir, 'data', 'models', model, 'versions', '1-1')
   const files = await namesFor(join(platform.dir, 'reused'), versionDir)
@@ -113,7 +118,6 @@ test('an API that was frozen past its leases hands on nothing of a version that 
 })
 
 test('an API that was killed holds nothing for long: what it read goes', { timeout: 120_000 }, async () => {
-  await using platform = await startPlatform()
   const model = await largeModel(platform)
   await beginDownload(platform, `${model}/1/sales.csv`)
   for (const orderId of ['A', 'B', 'C', 'D']) await appendSales(platform, model, [{ orderId }])

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { LOAD } from '../../examples/live-page/newest-sales.ts'
 import { LIVE_PAGES } from '../support/live-pages.ts'
@@ -125,6 +126,9 @@ async function startRefusing(): Promise<AsyncDisposable & { url: string; askedBy
   }
 }
 
+/** Between two intents: written as fast as can be, they would take the processor from those who are told of them. */
+const REST_MS = 20
+
 /** Submits one intent after the other, of which every third is refused. While the platform is away it tries the same again. */
 async function write(platform: TestPlatform, model: string, signal: AbortSignal): Promise<void> {
   for (let count = 0; !signal.aborted; count++) {
@@ -135,7 +139,8 @@ async function write(platform: TestPlatform, model: string, signal: AbortSignal)
            appendSales(model: $model, rows: $rows, idempotencyKey: $key, waitMs: 1000) { seq } }`,
         { model, rows: [sale({ orderId })], key: `${count}` },
       )
-    while (!signal.aborted && !(await submit().catch(() => null))?.data?.appendSales);
+    while (!signal.aborted && !(await submit().catch(() => null))?.data?.appendSales) await wait(REST_MS)
+    await wait(REST_MS)
   }
 }
 

@@ -47,30 +47,39 @@ test('a manager that was stopped from outside is replaced', { timeout: 240_000 }
 })
 
 test('a manager that does not come up is killed, and another is started', { timeout: 240_000 }, async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'teatree-'))
-  await using cleanup = new AsyncDisposableStack()
-  cleanup.defer(() => rm(dir, { recursive: true }))
-  const program = join(dir, 'hangs-at-first.mjs')
-  await writeFile(
-    program,
-    `import { mkdirSync } from 'node:fs'
+  await using program = await programThat(
+    dir => `
+    import { mkdirSync } from 'node:fs'
     const isFirst = mkdirSync(${JSON.stringify(join(dir, 'begun'))}, { recursive: true }) !== undefined
-    if (isFirst) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
-    await import(${JSON.stringify(pathToFileURL(PROGRAM).href)})`,
+    if (isFirst) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)`,
   )
-  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, startMs: 15_000, hungSeconds: 1, program })
+  await using launched = await openLaunched({
+    program: program.path,
+    kindsDir: TRIAL_KINDS,
+    startMs: 3_000,
+    hungSeconds: 1,
+  })
   const { append, newModel } = trialsOn(launched)
   const { id } = await append(await newModel(), 'A')
   expect(await launched.ended(id)).toMatchObject({ status: 'PUBLISHED', attempts: 1 })
 })
 
 test('managers that come up slowly, as on a machine that is overloaded, come up', { timeout: 240_000 }, async () => {
-  // Less than any takes.
-  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, startMs: 500 })
+  // More than the first of them have.
+  await using program = await programThat(() => 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000)')
+  await using launched = await openLaunched({ program: program.path, kindsDir: TRIAL_KINDS, startMs: 1_500 })
   const { append, newModel } = trialsOn(launched)
   const { id } = await append(await newModel(), 'A')
   expect(await launched.ended(id)).toMatchObject({ status: 'PUBLISHED', attempts: 1 })
 })
+
+/** A program that does something, in a folder of its own, before it becomes ours. */
+async function programThat(does: (dir: string) => string): Promise<AsyncDisposable & { path: string }> {
+  const dir = await mkdtemp(join(tmpdir(), 'teatree-'))
+  const path = join(dir, 'before.mjs')
+  await writeFile(path, `${does(dir)}\nawait import(${JSON.stringify(pathToFileURL(PROGRAM).href)})`)
+  return { path, [Symbol.asyncDispose]: () => rm(dir, { recursive: true }) }
+}
 
 /** Process ids of the managers that this process has started. */
 async function managers(): Promise<number[]> {

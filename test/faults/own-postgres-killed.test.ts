@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { openHome } from '../../src/platform/embedded-postgres/home.ts'
 import { findPostmaster } from '../../src/platform/embedded-postgres/postmaster.ts'
 import { startPlatform, type TestPlatform } from '../support/platform.ts'
@@ -17,10 +17,15 @@ async function killPostgres(platform: TestPlatform): Promise<number> {
 
 const ownDatabase = { TEATREE_DATABASE_URL: '' }
 
+let platform: TestPlatform
+beforeAll(async () => {
+  platform = await startPlatform(ownDatabase)
+})
+afterAll(() => platform[Symbol.asyncDispose]())
+
 test('its own PostgreSQL is killed again and again: the platform starts it where it was, and goes on', {
   timeout: 120_000,
 }, async () => {
-  await using platform = await startPlatform(ownDatabase)
   const model = await createModel(platform, { kind: 'sales' })
   const events = platform.subscribe('subscription ($id: ID!) { completions(model: $id) { snapshot { version } } }', {
     id: model,
@@ -52,15 +57,14 @@ test('its own PostgreSQL is killed again and again: the platform starts it where
 test('a platform that wakes up to find its data served by another one ends, and harms nothing', {
   timeout: 120_000,
 }, async () => {
-  await using first = await startPlatform(ownDatabase)
-  const model = await createModel(first, { kind: 'sales' })
-  await appendSales(first, model, [{ orderId: 'A' }])
-  first.process.kill('SIGSTOP')
-  await killPostgres(first)
-  await using second = await startPlatform({ ...ownDatabase, TEATREE_DATA_DIR: join(first.dir, 'data') })
-  const exit = once(first.process, 'exit')
-  first.process.kill('SIGCONT')
+  const model = await createModel(platform, { kind: 'sales' })
+  await appendSales(platform, model, [{ orderId: 'A' }])
+  platform.process.kill('SIGSTOP')
+  await killPostgres(platform)
+  await using second = await startPlatform({ ...ownDatabase, TEATREE_DATA_DIR: join(platform.dir, 'data') })
+  const exit = once(platform.process, 'exit')
+  platform.process.kill('SIGCONT')
   expect(await exit).toEqual([1, null])
-  expect(first.log.at(-1)).toMatch(/another teatree serve runs on/)
+  expect(platform.log.at(-1)).toMatch(/another teatree serve runs on/)
   expect(await appendSales(second, model, [{ orderId: 'B' }])).toMatchObject({ status: 'PUBLISHED', version: 2 })
 })

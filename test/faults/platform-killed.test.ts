@@ -1,15 +1,20 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { comesTrue } from '../support/comes-true.ts'
 import { type Answer, startPlatform, type TestPlatform } from '../support/platform.ts'
 import { appendSales, createModel } from '../support/sales-model.ts'
 
+/** Its own PostgreSQL is in the data directory. */
+let platform: TestPlatform
+beforeAll(async () => {
+  platform = await startPlatform({ TEATREE_DATABASE_URL: '' })
+})
+afterAll(() => platform[Symbol.asyncDispose]())
+
 test('kill -9 of the whole platform under load, started again on its data: what was acknowledged is there once', {
   timeout: 120_000,
 }, async () => {
-  // Its own PostgreSQL in the data directory, which is killed as hard or left running, as chance has it.
-  await using platform = await startPlatform({ TEATREE_DATABASE_URL: '' })
   const model = await createModel(platform, { kind: 'sales' })
   await appendSales(platform, model, [{ orderId: 'FIRST' }])
   const acknowledged = ['FIRST']
@@ -35,17 +40,16 @@ test('kill -9 of the whole platform under load, started again on its data: what 
 })
 
 test('a second platform on the same data says so and ends; the first goes on, and ends at SIGTERM, leaving no process', async () => {
-  await using first = await startPlatform({ TEATREE_DATABASE_URL: '' })
-  const model = await createModel(first, { kind: 'sales' })
-  const second = startPlatform({ TEATREE_DATABASE_URL: '', TEATREE_DATA_DIR: join(first.dir, 'data') })
+  const model = await createModel(platform, { kind: 'sales' })
+  const second = startPlatform({ TEATREE_DATABASE_URL: '', TEATREE_DATA_DIR: join(platform.dir, 'data') })
   await expect(second).rejects.toThrow(/another teatree serve runs on/)
-  expect(await appendSales(first, model, [{ orderId: 'A' }])).toMatchObject({ status: 'PUBLISHED' })
-  const ours = await processesOf(first.dir)
+  expect(await appendSales(platform, model, [{ orderId: 'A' }])).toMatchObject({ status: 'PUBLISHED' })
+  const ours = await processesOf(platform.dir)
   expect(ours.length).toBeGreaterThan(1)
   // Within its grace: past that it would be killed, and have no exit code.
-  await first[Symbol.asyncDispose]()
-  expect(first.process.exitCode).toBe(0)
-  expect(await processesOf(first.dir)).toEqual([])
+  await platform[Symbol.asyncDispose]()
+  expect(platform.process.exitCode).toBe(0)
+  expect(await processesOf(platform.dir)).toEqual([])
 })
 
 /** The accepted intent, or null where the platform is gone. */

@@ -11,7 +11,7 @@ import { makePostgresDir } from '../support/postgres-dir.ts'
 import { createModel, sale } from '../support/sales-model.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
-const INTENTS = 200
+const INTENTS = 120
 const oneManager = { TEATREE_MANAGERS: '1' }
 
 interface Fire {

@@ -103,7 +103,7 @@ describe.each(STORES.filter(({ there }) => there))('the archive over $name', ({ 
     await jobs.objects.put(`${id}/2/entries-1-0123456789abcdef.parquet`, Buffer.from('of a manager that was killed'))
     await jobs.objects.put(`${id}/2/manifest-1.json`, Buffer.from('{}'))
     await jobs.objects.put(`${id}/note.txt`, Buffer.from('somebody else'))
-    const nobody = nobodysStore()
+    const nobody = await nobodysStore()
     const offline = jobs.startManager({ objects: nobody })
     await offline.hold(id)
     for (const entry of ['B', 'C', 'D', 'E', 'F']) await append(entry)

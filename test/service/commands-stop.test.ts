@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { runNode } from '../support/node-process.ts'
-import { createDatabase } from '../support/postgres.ts'
+import { createControlDatabase } from '../support/postgres.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 let dir: string
@@ -83,12 +83,13 @@ test('SIGTERM while serve starts stops the PostgreSQL that it started', async ()
   const pid = Number(/\(process (\d+)/.exec(started)?.[1])
   serve.child.kill('SIGTERM')
   expect(await serve.ended).toEqual([0, null])
-  expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  // It is nobody's child by now, and whoever takes in orphans may take a moment.
+  await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 30_000)
   await expect(readFile(join(data, 'postgres', 'cluster', 'data', 'postmaster.pid'))).rejects.toThrow('ENOENT')
 })
 
 test('demo that is told to stop, or killed, while it fills, is filled by the next start', async () => {
-  await using database = await createDatabase()
+  await using database = await createControlDatabase()
   const env = { TEATREE_DATABASE_URL: database.url, TEATREE_DATA_DIR: join(dir, 'refilled') }
   {
     await using first = start(['demo', '--rows', '2000000'], env)
@@ -109,7 +110,7 @@ test('demo that is told to stop, or killed, while it fills, is filled by the nex
 }, 240_000)
 
 test('demo goes on serving when its models are deleted', async () => {
-  await using database = await createDatabase()
+  await using database = await createControlDatabase()
   const env = { TEATREE_DATABASE_URL: database.url, TEATREE_DATA_DIR: join(dir, 'deleted') }
   await using demo = start(['demo', '--rows', '3000'], env)
   await demo.says(/^New orders come in/)

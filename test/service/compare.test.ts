@@ -7,7 +7,9 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { answersDiffer } from '../../src/commands/compare/equality.ts'
+import { type CompareOptions, readOptions } from '../../src/commands/compare/options.ts'
 import { report } from '../../src/commands/compare/report.ts'
+import { loadKinds } from '../../src/kinds/registry.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 
@@ -77,27 +79,33 @@ test('what differs is said, and what was ended for want of memory', () => {
   expect(text).toMatch(/NOT COMPARED/)
 })
 
-test.each([
-  [['--kind', 'sales'], /--kind takes goals/],
-  [['--function', 'computeSales'], /--function takes a function of goals.*computeGoals/],
-  [['--rows', '1e3,many'], /--rows takes whole numbers .*not many/],
-  [['--rows', '10'], /--rows takes whole numbers from 1000/],
-  [['--memory', 'little'], /--memory takes a size .*not little/],
-  [['--arguments', '[]'], /--arguments takes a JSON object/],
-  [['--arguments', '{"interval": "WEEK"}'], /interval.*WEEK/],
-  [['--arguments', '{"intervall": "MONTH"}'], /intervall/],
-])('%j is told in one line', async (args, message) => {
-  const { code, err, out } = await compare(...args)
+test.each<[Partial<CompareOptions>, RegExp]>([
+  [{ kind: 'sales' }, /--kind takes goals/],
+  [{ function: 'computeSales' }, /--function takes a function of goals.*computeGoals/],
+  [{ rows: '1e3,many' }, /--rows takes whole numbers .*not many/],
+  [{ rows: '10' }, /--rows takes whole numbers from 1000/],
+  [{ memory: 'little' }, /--memory takes a size .*not little/],
+  [{ arguments: '[]' }, /--arguments takes a JSON object/],
+  [{ arguments: '{"interval": "WEEK"}' }, /interval.*WEEK/],
+  [{ arguments: '{"intervall": "MONTH"}' }, /intervall/],
+])('%j is refused, and says what is right', async (given, message) => {
+  const kinds = await loadKinds()
+  const read = () => readOptions(kinds, { kind: 'goals', function: 'computeGoals', rows: '1e6', ...given })
+  expect(read).toThrow(message)
+  expect(read).toThrow(/^.*$/)
+})
+
+test('what is refused is told in one line', async () => {
+  const { code, err, out } = await compare('--arguments', '{"interval": "WEEK"}')
   expect(code).toBe(1)
-  expect(err).toMatch(message)
-  expect(err.trim().split('\n')).toHaveLength(1)
+  expect(err).toMatch(/^teatree: .*interval.*WEEK.*\n$/)
   expect(out).toBe('')
 })
 
 test.each(['SIGINT', 'SIGTERM'] as const)(
   '%s ends it with its processes, and leaves nothing',
   async signal => {
-    const { child, ended, err } = start(['--rows', '20000'])
+    const { child, ended, err } = start(['--rows', '1e3'])
     const folder = await vi.waitFor(
       async () => {
         const found = (await leftBehind()).find(name => name.startsWith('teatree-compare-'))

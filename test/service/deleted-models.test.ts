@@ -59,7 +59,7 @@ describe.each(STORES.filter(({ there }) => there))('what $name holds of a delete
     expect(await namesOf(jobs, model)).toContain(`${model}/2/manifest.json`)
 
     await deleted(jobs, model)
-    const nobody = nobodysStore()
+    const nobody = await nobodysStore()
     await expect(clearStore({ ...jobs, objects: nobody })).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     await nobody.close()
     await Promise.all([clearStore(jobs), clearStore(jobs)])
@@ -116,7 +116,7 @@ describe.each(STORES.filter(({ there }) => there))('what $name holds of a delete
     await using jobs = await openLosable(options())
     const source = await archivedModel(jobs)
     const { id: copy } = await jobs.models.create({ kind: 'sales', from: { model: source } })
-    const nobody = nobodysStore()
+    const nobody = await nobodysStore()
     const unarchived = jobs.startManager({ objects: nobody })
     await unarchived.hold(copy)
     const [intent] = await jobs.ledger.intents({ model: copy }, { limit: 1 })

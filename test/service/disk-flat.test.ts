@@ -1,5 +1,6 @@
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { Housekeeper } from '../../src/jobs/housekeeper.ts'
@@ -12,6 +13,8 @@ const POINTS = 4
 const WRITES = 20
 const READERS = 3
 const PAGED_DISK = 4
+/** Between three pages and the next: versions come no faster. */
+const REST_MS = 10
 
 /** Bytes that a folder takes on disk, each file once, whatever it is called and however often. */
 async function diskUse(folder: string): Promise<number> {
@@ -41,6 +44,7 @@ async function pageOn(api: TestApi, model: string, isOver: () => boolean): Promi
       at = `at: { version: ${version} }`
       after = `, after: "${sales.pageInfo.endCursor}"`
     }
+    await wait(REST_MS)
   }
 }
 
@@ -49,7 +53,7 @@ test('under a steady stream of writes, and of readers that page, what is on disk
 }, async () => {
   await using api = await openApi({ pagedDisk: PAGED_DISK })
   const { db } = api
-  const objects = openObjectStore(pathToFileURL(join(api.dir, 'store')).href)
+  const objects = await openObjectStore(pathToFileURL(join(api.dir, 'store')).href)
   const housekeeper = new Housekeeper({
     db,
     objects,

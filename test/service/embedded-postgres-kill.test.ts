@@ -2,19 +2,27 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { servesFrom } from '../../src/platform/embedded-postgres/postmaster.ts'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts'
 import { query } from '../support/postgres.ts'
-import { makePostgresDir, type PostgresDir } from '../support/postgres-dir.ts'
+import { makePostgresDir, type PostgresDir, stopPostgresIn } from '../support/postgres-dir.ts'
 import { killStarter, spawnStarter } from '../support/postgres-starter.ts'
 
 const ENTRY = join(import.meta.dirname, '../../src/platform/embedded-postgres.ts')
 const log = () => {}
 
-const writeRow = (url: string) => query(url, `create table kept as select 'kept' as value`)
+const writeRow = (url: string) => query(url, `drop table if exists kept; create table kept as select 'kept' as value`)
 const readRow = (url: string) => query(url, 'select value from kept')
 const KEPT = [{ value: 'kept' }]
+
+// To make a cluster takes longer than all else: where that is not the point, it is one, which stands still between the tests.
+let dir: PostgresDir
+beforeAll(async () => {
+  dir = await makePostgresDir()
+})
+afterEach(() => stopPostgresIn(dir))
+afterAll(() => dir[Symbol.asyncDispose]())
 
 /** kill -9 of the server itself, waited for. */
 async function killPostmaster(dir: PostgresDir): Promise<number> {
@@ -26,7 +34,6 @@ async function killPostmaster(dir: PostgresDir): Promise<number> {
 
 describe('after kill -9', () => {
   test('of the process that started it, the server is adopted', async () => {
-    await using dir = await makePostgresDir()
     await using starter = spawnStarter(ENTRY, dir.path)
     const started = await starter.started
     await killStarter(starter, true)
@@ -56,7 +63,6 @@ describe('after kill -9', () => {
   })
 
   test('of the server, its data is recovered in spite of the pid file it left', async () => {
-    await using dir = await makePostgresDir()
     const first = await startEmbeddedPostgres({ dir: dir.path, log })
     await writeRow(first.url)
     const pid = await killPostmaster(dir)
@@ -67,7 +73,6 @@ describe('after kill -9', () => {
   })
 
   test('of the server, a stranger who got its process id is neither adopted nor harmed', async () => {
-    await using dir = await makePostgresDir()
     const first = await startEmbeddedPostgres({ dir: dir.path, log })
     await writeRow(first.url)
     await killPostmaster(dir)
@@ -88,7 +93,6 @@ describe('after kill -9', () => {
   })
 
   test('of a server between making its pid file and filling it, the empty file is no obstacle', async () => {
-    await using dir = await makePostgresDir()
     const first = await startEmbeddedPostgres({ dir: dir.path, log })
     await writeRow(first.url)
     await killPostmaster(dir)

@@ -168,7 +168,6 @@ describe('a start that cannot be', () => {
   })
 
   test('never makes a database where something else is, or the password is lost', async () => {
-    await using dir = await makePostgresDir()
     const server = await startEmbeddedPostgres({ dir: dir.path, log })
     const password = join(dir.home, 'cluster/password')
     const right = await readFile(password, 'utf8')
@@ -176,10 +175,14 @@ describe('a start that cannot be', () => {
     expect(await failedStart(dir.path)).toContain('refuses the password')
     await unlink(password)
     expect(await failedStart(dir.path)).toContain('has no password')
-    await unlink(join(dir.data, 'PG_VERSION'))
+    const version = join(dir.data, 'PG_VERSION')
+    const major = await readFile(version, 'utf8')
+    await unlink(version)
     expect(await failedStart(dir.path)).toContain('has no data/PG_VERSION')
     const url = new URL(server.url)
     expect(url.password).toBe(right)
     expect(await query(url.href, 'select 1 as one')).toEqual([{ one: 1 }])
+    await writeFile(version, major)
+    await writeFile(password, right)
   })
 })

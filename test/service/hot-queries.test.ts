@@ -280,7 +280,7 @@ async function lookForPinned(through: RecordingDatabase): Promise<void> {
   const engine = duckdbEngine({ log: quiet })
   const engines = new Map([[engine.name as string, engine]])
   const downloads = new VersionDownloads({ db: through, engines, dataDir: '/nowhere' })
-  const objects = openObjectStore('file:///nowhere')
+  const objects = await openObjectStore('file:///nowhere')
   const pinned = new PinnedFiles({ db: through, objects, downloads, engines, log: quiet })
   await pinned.look()
   await pinned.close()

@@ -24,7 +24,7 @@ test('an object is not seen before it is whole, also where its writer was killed
       console.log('half way')
       await new Promise(resolve => setInterval(() => {}, 1000))
     }
-    await openObjectStore(${JSON.stringify(t.url)}).put('a/object', body())`
+    await (await openObjectStore(${JSON.stringify(t.url)})).put('a/object', body())`
   const writer = runNode(source)
   expect((await writer.lines.next()).value).toBe('half way')
   writer.child.kill('SIGKILL')
@@ -49,7 +49,7 @@ test('what was left unfinished is swept at open when it is older than a day', as
     await utimes(join(folder, name), time, time)
   }
   expect(isTempName(old)).toBe(true)
-  const store = openObjectStore(t.url)
+  const store = await openObjectStore(t.url)
   await expect.poll(() => readdir(folder)).not.toContain(old)
   expect(await readdir(folder)).toEqual([young, object])
   await store.close()
@@ -84,7 +84,7 @@ test('no file stays open behind a reader that stopped', async () => {
 test('a place that cannot be written to is UNAVAILABLE, without its path', async () => {
   await using t = await fileTestStore()
   await writeFile(join(t.folder, 'file'), '')
-  const store = openObjectStore(pathToFileURL(join(t.folder, 'file', 'store')).href)
+  const store = await openObjectStore(pathToFileURL(join(t.folder, 'file', 'store')).href)
   const error = await store.check().catch((error: unknown) => error)
   expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.not.stringContaining(t.folder) })
   expect(error).toHaveProperty('cause.code', 'ENOTDIR')
@@ -98,7 +98,7 @@ test('a full disk is UNAVAILABLE, leaves nothing, and is over when there is room
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', small])
   if (mounted.status !== 0) context.skip('no right to mount a small disk here')
   try {
-    const store = openObjectStore(pathToFileURL(small).href)
+    const store = await openObjectStore(pathToFileURL(small).href)
     await store.put('there', randomBytes(MB))
     const full = { code: 'UNAVAILABLE', message: expect.stringContaining('full'), cause: { code: 'ENOSPC' } }
     await expect(store.put('more', zeros(3))).rejects.toMatchObject(full)

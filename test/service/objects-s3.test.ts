@@ -29,7 +29,7 @@ describe.runIf(S3_URL)(onS3('s3 store'), () => {
   ] as const)('says what to check of a wrong %s, and never the key', async ([, wrong, check]) => {
     await using t = await s3TestStore()
     const env: NodeJS.ProcessEnv = { ...process.env, ...wrong }
-    const store = openObjectStore(t.url, env)
+    const store = await openObjectStore(t.url, env)
     const calls = [
       store.put('small', Buffer.from('x')),
       store.put('large', inChunks(randomBytes(12 * MB))),
@@ -50,7 +50,7 @@ describe.runIf(S3_URL)(onS3('s3 store'), () => {
   })
 
   test('names the bucket that is not there', async () => {
-    const store = openObjectStore('s3://teatree-no-such-bucket/x')
+    const store = await openObjectStore('s3://teatree-no-such-bucket/x')
     const named = { code: 'UNAVAILABLE', message: expect.stringContaining('TEATREE_STORE_URL') }
     await expect(store.put('a', Buffer.from('x'))).rejects.toMatchObject(named)
     await expect(store.get('a')).rejects.toMatchObject(named)
@@ -64,7 +64,10 @@ describe.runIf(S3_URL)(onS3('s3 store'), () => {
     const { port } = server.address() as AddressInfo
     server.close()
     await once(server, 'close')
-    const store = openObjectStore('s3://bucket/x', { ...process.env, AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}` })
+    const store = await openObjectStore('s3://bucket/x', {
+      ...process.env,
+      AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}`,
+    })
     const calls = [
       store.put('small', Buffer.from('x')),
       store.put('large', inChunks(randomBytes(12 * MB))),

@@ -120,7 +120,7 @@ describe.each(STORES)('$name', ({ make, there }) => {
       import { setFlagsFromString } from 'node:v8'
       import { openObjectStore } from './src/platform/objects/index.ts'
       const [url, path] = JSON.parse(process.env.TEATREE_TEST_FLOOD)
-      const store = openObjectStore(url)
+      const store = await openObjectStore(url)
       async function* body(chunks) { for (let i = 0; i < chunks; i++) yield Buffer.alloc(65536, i) }
       await store.put('warm', body(200))
       await store.getFile('warm', path)

@@ -33,7 +33,7 @@ const SEED = Number(process.env.TEATREE_TEST_ORACLE_SEED) || randomInt(1, 2 ** 3
 const PLANS = { rows: 24, aggregates: 20, diffs: 3 }
 /** So long at most; what was checked by then is told. However slow the machine is, fewer than so many are no check. */
 const TIME_MS = 6_000 * LONGER
-const LEAST_PLANS = 500
+const LEAST_PLANS = 300
 
 const harvests = tableOf('harvests')
 /** A walk has a few pages, seldom many. */

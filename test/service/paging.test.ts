@@ -64,7 +64,7 @@ async function page(model: string, version: number): Promise<void> {
 async function startHousekeeper(): Promise<void> {
   const { db } = api
   const store = await mkdtemp(join(tmpdir(), 'teatree-store-'))
-  const objects = openObjectStore(`file://${store}`)
+  const objects = await openObjectStore(`file://${store}`)
   const housekeeper = new Housekeeper({
     db,
     objects,

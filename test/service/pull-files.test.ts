@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, open, readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, rmdir, stat, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -17,7 +17,7 @@ import { type Passing, startTamperingServer } from '../support/tampering-server.
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 /** Each is a file of its own: those behind it are together not as large. */
-const ROWS = [60_000, 25_000, 10_000]
+const ROWS = [30_000, 12_000, 5_000]
 const LARGE = 'sales.1.arrow'
 
 let server: TestServer
@@ -87,7 +87,7 @@ describe('pull of a version that is several files', () => {
     expect(await there()).toEqual(named(version))
     await expectWhole(version)
     expect(fetched).toBe(bytes)
-    expect(await salesIn(version)).toBeGreaterThanOrEqual(95_000)
+    expect(await salesIn(version)).toBeGreaterThanOrEqual(47_000)
     const [pulled] = await new PulledFolder(to).versions(model)
     expect(pulled).toMatchObject({ version, model: { id: model, engine: 'ARROW' }, byNumber: false })
   })
@@ -97,7 +97,7 @@ describe('pull of a version that is several files', () => {
     const version = await append(...Array.from({ length: 10 }, (_, order) => `again-${order}`))
     const again = await from(model)
     expect([again.version, first.version < version]).toEqual([version, true])
-    expect(again.bytes).toBeGreaterThan(10_000_000)
+    expect(again.bytes).toBeGreaterThan(5_000_000)
     expect(again.fetched).toBeLessThan(50_000)
     await expectWhole(version)
     // who reads the version before has its files until the next pull, which costs no bytes
@@ -113,14 +113,14 @@ describe('pull of a version that is several files', () => {
     await from(model)
     expect(await there()).toEqual([...named(before), ...named(next)].sort())
     const [older, newer] = [await stat(pathOf(before, LARGE)), await stat(pathOf(next, LARGE))]
-    expect([older.ino, older.size > 5_000_000]).toEqual([newer.ino, true])
+    expect([older.ino, older.size > 2_500_000]).toEqual([newer.ino, true])
     expect(await salesIn(next)).toBe((await salesIn(before)) + 1)
   })
 
   test('goes on where it was cut, whatever the byte', async () => {
     let cuts = 0
     await using proxy = await startTcpProxy(server.url, (side, _, { down }) => {
-      if (side === 'up' || down < Math.random() * 1_000_000) return 'pass'
+      if (side === 'up' || down < Math.random() * 500_000) return 'pass'
       cuts++
       return 'cut'
     })
@@ -134,20 +134,33 @@ describe('pull of a version that is several files', () => {
     let passed = 0
     await using proxy = await startTcpProxy(server.url, (side, chunk) => {
       passed += side === 'down' ? chunk.length : 0
-      return passed < 9_000_000 ? 'pass' : 'swallow'
+      return passed < 4_500_000 ? 'pass' : 'swallow'
     })
     const child = spawn(process.execPath, [PROGRAM, 'pull', model, '--to', to, '--server', `${proxy.url}/graphql`], {
       env: environment({}),
       stdio: 'ignore',
     })
     // All that has passed comes to be there, however long it takes; and the rest never does.
-    await expect.poll(sizeOfParts, { timeout: 30_000 }).toBeGreaterThan(6_000_000)
+    await expect.poll(sizeOfParts, { timeout: 30_000 }).toBeGreaterThan(3_000_000)
     child.kill('SIGKILL')
     await once(child, 'exit')
     expect((await there()).filter(name => name.endsWith('.parts'))).toHaveLength(1)
     await append('while it lay there')
     const { version, bytes, fetched } = await from(model)
-    expect(fetched).toBeLessThan(bytes - 6_000_000)
+    expect(fetched).toBeLessThan(bytes - 3_000_000)
+    await expectWhole(version)
+    expect(await there()).toEqual(named(version))
+  })
+
+  test('fetches nothing again where it ended after the last byte, before the version was there', async () => {
+    const { version } = (await server.models.get(model)) ?? { version: 0 }
+    // The last that it writes has no place, as if it had been killed before.
+    const inTheWay = join(to, model, `${version}.json.${process.pid}.tmp`)
+    await mkdir(inTheWay, { recursive: true })
+    await expect(from(model)).rejects.toThrow('cannot be written to')
+    expect(await there()).not.toContain(`${version}.json`)
+    await rmdir(inTheWay)
+    expect((await from(model)).fetched).toBeLessThan(50_000)
     await expectWhole(version)
     expect(await there()).toEqual(named(version))
   })

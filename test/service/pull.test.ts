@@ -13,7 +13,7 @@ import { environment, PROGRAM } from '../support/manager-process.ts'
 import { sale } from '../support/sales-model.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
-const ROWS = 600_000
+const ROWS = 400_000
 
 let server: TestServer
 let model: string
@@ -43,6 +43,11 @@ const append = async (...ids: string[]) => {
 const files = async () => (await readdir(join(to, model))).sort()
 const fileOf = (version: number) => join(to, model, `${version}.duckdb`)
 const served = async (version: number) => (await send(`${server.url}/content/${model}/${version}/model.duckdb`)).body
+/** Of the file on its way: what has been written of it, wherever. */
+async function sizeOfPart(): Promise<number> {
+  const part = (await files().catch(() => [])).find(name => name.endsWith('.part'))
+  return part === undefined ? 0 : 512 * (await stat(join(to, model, part))).blocks
+}
 const named = (version: number) => [`${version}.blocks.json`, `${version}.duckdb`, `${version}.json`]
 
 async function salesIn(path: string): Promise<number> {
@@ -75,7 +80,7 @@ describe('pull', () => {
     const version = await append(...Array.from({ length: 10 }, (_, order) => `again-${order}`))
     const again = await from(model)
     expect(again.version).toBe(version)
-    expect(again.bytes).toBeGreaterThan(15_000_000)
+    expect(again.bytes).toBeGreaterThan(10_000_000)
     expect(again.fetched).toBeLessThan(3_000_000)
     expect((await readFile(fileOf(version))).equals(await served(version))).toBe(true)
     expect(await files()).toEqual(named(version))
@@ -113,24 +118,21 @@ describe('pull', () => {
 
   test('goes on from what a killed process has left', async () => {
     let passed = 0
-    const stalled = Promise.withResolvers<void>()
     await using proxy = await startTcpProxy(server.url, (side, chunk) => {
       passed += side === 'down' ? chunk.length : 0
-      if (passed < 12_000_000) return 'pass'
-      stalled.resolve()
-      return 'swallow'
+      return passed < 9_000_000 ? 'pass' : 'swallow'
     })
     const child = spawn(process.execPath, [PROGRAM, 'pull', model, '--to', to, '--server', `${proxy.url}/graphql`], {
       env: environment({}),
       stdio: 'ignore',
     })
-    await stalled.promise
+    // All that has passed comes to be there, however long it takes, but for a block that each of four connections has in hand.
+    await expect.poll(sizeOfPart, { timeout: 30_000 }).toBeGreaterThan(7_000_000)
     child.kill('SIGKILL')
     await once(child, 'exit')
     expect((await files()).filter(name => name.endsWith('.part'))).toHaveLength(1)
     const { version, bytes, fetched } = await from(model)
-    // some of what had passed was still on its way through sockets, and four connections each had a block in hand
-    expect(fetched).toBeLessThan(bytes - 4_000_000)
+    expect(fetched).toBeLessThan(bytes - 6_500_000)
     expect((await readFile(fileOf(version))).equals(await served(version))).toBe(true)
     expect(await files()).toEqual(named(version))
   })

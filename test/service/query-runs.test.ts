@@ -5,7 +5,7 @@ import { letGo } from '../../src/jobs/let-go.ts'
 import { QueryRunner } from '../../src/jobs/query-runner.ts'
 import { ResultFiles } from '../../src/jobs/result-files.ts'
 import { removeResults, StoredResults } from '../../src/jobs/stored-results.ts'
-import { openObjectStore } from '../../src/platform/objects/index.ts'
+import { type ObjectStore, openObjectStore } from '../../src/platform/objects/index.ts'
 import { type Answer, openApi, type TestApi } from '../support/api.ts'
 import { quiet } from '../support/control.ts'
 import { querySettings } from '../support/query-settings.ts'
@@ -13,11 +13,11 @@ import { sale } from '../support/sales-model.ts'
 
 let api: TestApi
 let runner: QueryRunner
-let objects: ReturnType<typeof openObjectStore>
+let objects: ObjectStore
 let model: string
 beforeAll(async () => {
   api = await openApi()
-  objects = openObjectStore(`file://${join(api.dir, 'store')}`)
+  objects = await openObjectStore(`file://${join(api.dir, 'store')}`)
   runner = newRunner()
   runner.start()
   model = await api.create({ kind: 'sales' })
@@ -345,7 +345,7 @@ test('a runner that stops puts back what it runs, and one that died is followed 
 test('a run waits for its surroundings, longer each time, and not for ever', async () => {
   await runner.close()
   await writeFile(join(api.dir, 'no-folder'), '')
-  const nowhere = openObjectStore(`file://${join(api.dir, 'no-folder', 'store')}`)
+  const nowhere = await openObjectStore(`file://${join(api.dir, 'no-folder', 'store')}`)
   const waits = async (attempt: number) => {
     const { id } = await start(sqlOf('SELECT $1', [attempt]))
     await api.db.query('UPDATE query_run SET attempt = $2 WHERE id = $1', [id, attempt - 1])

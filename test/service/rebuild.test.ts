@@ -165,7 +165,7 @@ test('while the store is away the model is BLOCKED and says so; no intent fails,
     arguments: { rows: [{ entryId: 'B', note: null }] },
   })
 
-  const nobody = nobodysStore()
+  const nobody = await nobodysStore()
   const away = jobs.startManager({ objects: nobody })
   await away.hold(id)
   const isBlocked = async () => (await jobs.models.get(id))?.blocked?.code === 'UNAVAILABLE'

@@ -1,11 +1,21 @@
-import { expect, test } from 'vitest'
+import { once } from 'node:events'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import WebSocket from 'ws'
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts'
 import { startPlatform, type TestPlatform } from '../support/platform.ts'
-import { appendSales, computeGoals, createModel } from '../support/sales-model.ts'
+import { appendSales, computeGoals, createModel, sale } from '../support/sales-model.ts'
+
+let stack: AsyncDisposableStack
+let collector: OtlpReceiver
+let platform: TestPlatform
+beforeAll(async () => {
+  stack = new AsyncDisposableStack()
+  collector = stack.use(await startOtlpReceiver())
+  platform = stack.use(await startPlatform({ ...collector.env, OTEL_METRICS_EXPORTER: 'none' }))
+})
+afterAll(() => stack.disposeAsync())
 
 test('one trace goes from the mutation through queue, batch, steps, publish and archive, over the trigger, to the delivery', async () => {
-  await using collector = await startOtlpReceiver()
-  await using platform = await startPlatform(collector.env)
   const sales = await createModel(platform, { kind: 'sales' })
   const goals = await createModel(platform, { kind: 'goals', reads: [sales] })
   await appendSales(platform, sales, [{ orderId: 'A', date: '2024-03-01' }])
@@ -36,33 +46,70 @@ test('one trace goes from the mutation through queue, batch, steps, publish and 
 })
 
 test('a step of a function over frames says how many rows went in and came out', async () => {
-  await using collector = await startOtlpReceiver()
-  await using platform = await startPlatform(collector.env)
   const sales = await createModel(platform, { kind: 'sales' })
   const goals = await createModel(platform, { kind: 'goals', engine: 'ARROW', reads: [sales] })
   await appendSales(platform, sales, [{ orderId: 'A', date: '2024-03-01' }])
-  await computeGoals(platform, goals, { salesModel: sales })
-  const attributes = await collector.until(
-    ({ spans }) => spans.find(({ name }) => name === 'step forecast')?.attributes,
+  const { id } = await computeGoals(platform, goals, { salesModel: sales })
+  const { intent } = await platform.graphql('query ($id: ID!) { intent(id: $id) { traceId } }', { id })
+  const { attributes } = await collector.until(({ spans }) =>
+    spans.find(({ name, traceId }) => name === 'step forecast' && traceId === intent.traceId),
   )
   // One month was sold in, and there is a cell for each of the twelve to come.
   const counts = [attributes['teatree.rows_in'], attributes['teatree.rows_out']]
   expect(counts.map(Number)).toEqual([1, 12])
 })
 
-test('from submitted to visible is measured, by kind and function, and shown at /metrics without OpenTelemetry asking', async () => {
-  await using platform: TestPlatform = await startPlatform()
-  const sales = await createModel(platform, { kind: 'sales' })
-  await appendSales(platform, sales, [{ orderId: 'A' }])
-  // Measured behind the answer's back: asked for until it is there.
-  let count: RegExpExecArray | null = null
-  while (!count) {
-    const text = await (await fetch(`${platform.url}/metrics`)).text()
-    count = /teatree_intent_submitted_to_visible_seconds_count\{([^}]*)\} (\d+)/.exec(text)
-  }
-  expect(count[1]).toContain('function="appendSales"')
-  expect(count[1]).toContain('process="manager-')
-  expect(count[2]).toBe('1')
+test('one trace goes from the request to the delivery of what became of it', async () => {
+  const model = await createModel(platform, { kind: 'sales' })
+  const completions = platform.subscribe(
+    'subscription Told($m: ID!) { completions(model: $m) { edges { node { ... on Intent { traceId } } } } }',
+    { m: model },
+  )
+  await completions.next()
+  const traceId = '0af7651916cd43dd8448eb211c80319c'
+  const parent = 'b7ad6b7169203331'
+  const query = `mutation Append($m: ID!, $rows: [SaleInput!]!) { appendSales(model: $m, rows: $rows) { traceId } }`
+  const response = await fetch(`${platform.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', traceparent: `00-${traceId}-${parent}-01` },
+    body: JSON.stringify({ query, variables: { m: model, rows: [sale({ orderId: 'A' })] } }),
+  })
+  expect(await response.json()).toEqual({ data: { appendSales: { traceId } } })
+  const { value } = await completions.next()
+  expect(value.completions.edges).toEqual([{ node: { traceId } }])
+  await completions.return?.(undefined)
+
+  const named = (name: string) =>
+    collector.until(({ spans }) => spans.find(span => span.name === name && span.traceId === traceId))
+  const request = await named('POST /graphql')
+  const mutation = await named('mutation Append')
+  const batch = await named('batch')
+  const deliver = await named('deliver')
+  expect(request).toMatchObject({ parentSpanId: parent, kind: 2, attributes: { 'http.route': '/graphql' } })
+  expect(mutation).toMatchObject({
+    parentSpanId: request.spanId,
+    attributes: { 'graphql.operation.type': 'mutation', 'graphql.operation.name': 'Append' },
+  })
+  expect(batch).toMatchObject({ parentSpanId: mutation.spanId, service: 'teatree-manage' })
+  expect(deliver).toMatchObject({ parentSpanId: mutation.spanId, service: 'teatree-serve' })
+  // The subscription is a trace of its own.
+  const subscribed = await collector.until(({ spans }) => spans.find(span => span.name === 'subscription Told'))
+  expect(subscribed).toMatchObject({ kind: 2, parentSpanId: undefined })
+  expect(subscribed.traceId).not.toBe(traceId)
+})
+
+test('an operation on a WebSocket goes on with the trace that its message names', async () => {
+  const socket = new WebSocket(`${platform.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
+  await once(socket, 'open')
+  socket.send(JSON.stringify({ type: 'connection_init' }))
+  await once(socket, 'message')
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const payload = { query: 'query Kinds { kinds { name } }', extensions: { traceparent } }
+  socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload }))
+  const kinds = await collector.until(({ spans }) => spans.find(span => span.name === 'query Kinds'))
+  expect(kinds).toMatchObject({ traceId: traceparent.slice(3, 35), parentSpanId: 'b7ad6b7169203331', kind: 2 })
+  socket.close()
+  await once(socket, 'close')
 })
 
 function traceWith(collector: OtlpReceiver, traceId: string, names: readonly string[]): Promise<ReceivedSpan[]> {

@@ -82,7 +82,7 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     await Queue.start({ url, name: 'test', supervise: false, listen: true, connections: 4, onError }),
     open => open.close(),
   )
-  const objects = stack.adopt(openObjectStore(pathToFileURL(join(dir, 'store')).href), store => store.close())
+  const objects = stack.adopt(await openObjectStore(pathToFileURL(join(dir, 'store')).href), store => store.close())
   const folder = join(dir, 'queries')
   const readers = DuckDBReaders.shared({ ...queries, folder, kindsDir: KINDS })
   const engine = duckdbEngine({ log: quiet, readers })

@@ -43,8 +43,9 @@ export async function openManaged(options: ManagedOptions = {}): Promise<Managed
     stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-jobs-')), dir => rm(dir, { recursive: true, force: true }))
   const control = stack.use(await openControl({ engines: ['DUCKDB', 'ARROW'], ...options }))
   const { db, queue, ledger, models, completions, kinds } = control
-  const objects = stack.adopt(openObjectStore(options.storeUrl ?? pathToFileURL(join(dataDir, 'store')).href), store =>
-    store.close(),
+  const objects = stack.adopt(
+    await openObjectStore(options.storeUrl ?? pathToFileURL(join(dataDir, 'store')).href),
+    store => store.close(),
   )
   const pagedDisk = 8
   const queries = { ...querySettings(), folder: join(dataDir, 'queries') }

@@ -61,7 +61,7 @@ export async function fileTestStore(): Promise<TestStore> {
   const folder = await mkdtemp(join(tmpdir(), 'teatree-objects-'))
   const root = join(folder, 'store')
   const url = pathToFileURL(root).href
-  const store = openObjectStore(url)
+  const store = await openObjectStore(url)
   return {
     url,
     store,
@@ -78,7 +78,7 @@ export async function s3TestStore(): Promise<TestStore> {
   const url = `${S3_URL}/${randomUUID()}`
   const { bucket: Bucket, prefix } = parseS3Url(url)
   const folder = await mkdtemp(join(tmpdir(), 'teatree-objects-'))
-  const store = openObjectStore(url)
+  const store = await openObjectStore(url)
   const client = new S3Client(clientSettings(process.env, {}))
   const uploads = async () =>
     (await client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: prefix }))).Uploads ?? []
@@ -100,7 +100,7 @@ export async function s3TestStore(): Promise<TestStore> {
 }
 
 /** A store at whose address nobody listens. */
-export const nobodysStore = (): ObjectStore =>
+export const nobodysStore = (): Promise<ObjectStore> =>
   openObjectStore('s3://nobody/there', {
     AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:1',
     AWS_REGION: 'us-east-1',
@@ -115,7 +115,7 @@ export async function throughProxy(
   patience: Patience = {},
 ): Promise<{ store: ObjectStore } & AsyncDisposable> {
   const proxy = await startTcpProxy(`${process.env.AWS_ENDPOINT_URL_S3}`, rule)
-  const store = openObjectStore(url, { ...process.env, AWS_ENDPOINT_URL_S3: proxy.url }, patience)
+  const store = await openObjectStore(url, { ...process.env, AWS_ENDPOINT_URL_S3: proxy.url }, patience)
   return {
     store,
     [Symbol.asyncDispose]: async () => {

@@ -17,8 +17,7 @@ export async function bringFiles(remote: RemoteFiles, options: BringOptions): Pr
     return
   }
   const part = await fetchPart(remote, options)
-  await part.finish(files, manifest)
-  await folder.addFolder(part.path, details)
+  await folder.addFolder(await part.finish(files, manifest), details)
 }
 
 async function fetchPart({ details, files }: RemoteFiles, options: BringOptions): Promise<PartFolder> {

@@ -65,10 +65,10 @@ async function fetchPart({ details, manifest, url }: RemoteFile, options: BringO
   const ranges = new Ranges(options.server, { url, ...details.content })
   let done = manifest.blocks.length - missing.length
   const onBlock = () => report('fetch', ++done / manifest.blocks.length)
-  // The last round fetches nothing: it sees that the disk has what was written to it.
-  for (let round = 1; missing.length > 0; round++) {
+  for (let round = 1; round === 1 || missing.length > 0; round++) {
     if (round > MAX_ROUNDS) throw new UsageError('the disk does not keep what is written to it')
     await fetchBlocks({ ...options, manifest, missing, ranges, part, onBlock })
+    // What was fetched, or copied, is read back.
     report('verify', null)
     missing = await part.missing()
   }

@@ -4,16 +4,28 @@ import { blockAt, blockDigest } from '../../engine/blocks.ts'
 import type { Pulled, PulledFolder } from '../../jobs/offline/pulled-folder.ts'
 import type { PulledManifest } from '../../jobs/offline/pulled-version.ts'
 
-/** The file of a version as far as it has been fetched; nobody else writes to it. */
+/** What is known of a block: not there; there, as somebody has left it; there, as it should be. */
+type BlockState = 'absent' | 'unread' | 'whole'
+
+/**
+ * The file of a version as far as it has been fetched; nobody else writes to it. What is written is read back once, as is
+ * what was there to begin with:
+ *
+ *   absent ─ write ─▶ unread ─ missing ─▶ whole
+ *     ▲                         │ it is not what it should be
+ *     └─────────────────────────┘
+ */
 export class PartFile implements AsyncDisposable {
   readonly path: string
   readonly #file: FileHandle
   readonly #manifest: PulledManifest
+  readonly #states: BlockState[]
 
-  private constructor(path: string, file: FileHandle, manifest: PulledManifest) {
+  private constructor(path: string, file: FileHandle, manifest: PulledManifest, state: BlockState) {
     this.path = path
     this.#file = file
     this.#manifest = manifest
+    this.#states = manifest.blocks.map(() => state)
   }
 
   /**
@@ -30,13 +42,20 @@ export class PartFile implements AsyncDisposable {
     const [newest] = await folder.versions(model)
     if (!adopted && newest) await copyFile(newest.path, path, constants.COPYFILE_FICLONE_FORCE).catch(() => {})
     const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644)
+    const state = (await file.stat()).size === 0 ? 'absent' : 'unread'
     await file.truncate(manifest.bytes)
-    return new PartFile(path, file, manifest)
+    return new PartFile(path, file, manifest, state)
   }
 
   /** The blocks that are not what they should be, in order. */
-  missing(): Promise<number[]> {
-    return missingBlocks(this.#file, this.#manifest)
+  async missing(): Promise<number[]> {
+    const missing: number[] = []
+    for (const [index, state] of this.#states.entries()) {
+      if (state === 'unread')
+        this.#states[index] = (await isBlock(this.#file, this.#manifest, index)) ? 'whole' : 'absent'
+      if (this.#states[index] === 'absent') missing.push(index)
+    }
+    return missing
   }
 
   /** Writes the block where it belongs; false, and nothing is written, where it is not what it should be. */
@@ -47,6 +66,7 @@ export class PartFile implements AsyncDisposable {
       const { bytesWritten } = await this.#file.write(bytes, written, bytes.length - written, start + written)
       written += bytesWritten
     }
+    this.#states[index] = 'unread'
     return true
   }
 
@@ -81,16 +101,14 @@ export async function isWhole(path: string, manifest: PulledManifest): Promise<b
   const opened = await open(path).catch(() => null)
   if (!opened) return false
   await using file = opened
-  return (await file.stat()).size === manifest.bytes && (await missingBlocks(file, manifest)).length === 0
+  if ((await file.stat()).size !== manifest.bytes) return false
+  for (const index of manifest.blocks.keys()) if (!(await isBlock(file, manifest, index))) return false
+  return true
 }
 
-async function missingBlocks(file: FileHandle, manifest: PulledManifest): Promise<number[]> {
-  const missing: number[] = []
-  for (const [index, block] of manifest.blocks.entries()) {
-    const { start, end } = blockAt(manifest, index)
-    if (blockDigest(await readBlock(file, start, end)) !== block) missing.push(index)
-  }
-  return missing
+async function isBlock(file: FileHandle, manifest: PulledManifest, index: number): Promise<boolean> {
+  const { start, end } = blockAt(manifest, index)
+  return blockDigest(await readBlock(file, start, end)) === manifest.blocks[index]
 }
 
 /** False where somebody else was faster. */

@@ -13,10 +13,13 @@ import { orphans, renamed } from './part-file.ts'
  * is of use for any version that has the file. Nobody else writes to them, and nothing is believed before it is verified.
  */
 export class PartFolder {
-  readonly path: string
+  readonly #dir: string
+  /** Where the version is put together. */
+  readonly #whole: string
 
-  private constructor(path: string) {
-    this.path = path
+  private constructor(dir: string, whole: string) {
+    this.#dir = dir
+    this.#whole = whole
   }
 
   static async begin(folder: PulledFolder, model: string, version: number): Promise<PartFolder> {
@@ -25,7 +28,7 @@ export class PartFolder {
     const path = join(dir, `${version}.${process.pid}.parts`)
     for (const left of await orphans(dir, /^\d+\.(\d+)\.parts$/)) if (await renamed(join(dir, left), path)) break
     await mkdir(path, { recursive: true })
-    return new PartFolder(path)
+    return new PartFolder(path, join(dir, `${version}.whole.${process.pid}.tmp`))
   }
 
   /** Those that are not there, whole. */
@@ -71,25 +74,27 @@ export class PartFolder {
     return isFile(this.#path(file), file)
   }
 
-  /** Gives all files, which are whole, their names, with the manifest beside them, and brings them to disk. */
-  async finish(files: readonly PulledFile[], manifest: Uint8Array): Promise<void> {
+  /**
+   * Puts the version together, on disk, from its files, which are whole, and the manifest beside them; answers with its folder.
+   * They stay here under their checksums, too: a pull that is killed before the version is there has fetched nothing in vain.
+   */
+  async finish(files: readonly PulledFile[], manifest: Uint8Array): Promise<string> {
+    await rm(this.#whole, { recursive: true, force: true })
+    await mkdir(this.#whole)
     for (const file of files) {
-      const path = join(this.path, file.name)
-      await rm(path, { force: true })
+      const path = join(this.#whole, file.name)
       await linkOrCopy(this.#path(file), path)
       await syncPath(path)
     }
-    const names = new Set(files.map(({ name }) => name))
-    for (const name of await readdir(this.path))
-      if (!names.has(name)) await rm(join(this.path, name), { recursive: true, force: true })
-    await using file = await open(join(this.path, MANIFEST_FILE), 'wx')
+    await using file = await open(join(this.#whole, MANIFEST_FILE), 'wx')
     await file.writeFile(manifest)
     await file.sync()
-    await syncPath(this.path)
+    await syncPath(this.#whole)
+    return this.#whole
   }
 
   #path({ sha256 }: PulledFile): string {
-    return join(this.path, sha256)
+    return join(this.#dir, sha256)
   }
 }
 

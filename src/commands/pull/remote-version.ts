@@ -15,7 +15,7 @@ import {
 import { UsageError } from '../../platform/errors.ts'
 import { completionPosition } from '../../resolvers/completion-cursors.ts'
 import { boundedText } from '../bounded-body.ts'
-import { AnsweredError, authorization, graphql, reach, type Server } from '../client.ts'
+import { AnsweredError, authorization, fetchFrom, graphql, type Server } from '../client.ts'
 
 /** What is to be pulled: `MODEL`, which is the newest version, or `MODEL@VERSION`. */
 export interface Wanted {
@@ -100,7 +100,7 @@ async function askForContents(
   onBytes: (bytes: number) => void,
 ): Promise<Asked> {
   const url = contentUrl(server, model, version ?? 'latest', 'blocks')
-  const response = await reach(server, url, { headers: authorization(server) })
+  const response = await fetchFrom(server, url, { headers: authorization(server) })
   const body = await boundedText(response, MAX_MANIFEST_BYTES, onBytes)
   if (!response.ok) throw refusal(server, response.status, body)
   const said = parsed(body)

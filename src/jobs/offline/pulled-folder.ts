@@ -111,13 +111,13 @@ export class PulledFolder {
   }
 
   /** The same of a folder whose files are whole, and synced. */
-  async addFolder(parts: string, details: PulledVersion): Promise<void> {
+  async addFolder(whole: string, details: PulledVersion): Promise<void> {
     const { path } = this.paths(details)
     const before = `${path}.${process.pid}.tmp`
     // Without its JSON before without its files: wherever this is broken off, what is there is whole.
     await rename(join(this.modelDir(details.model.id), `${details.version}.json`), replacedMark(path)).catch(() => {})
     await rename(path, before).catch(() => {})
-    await rename(parts, path)
+    await rename(whole, path)
     await rm(replacedMark(path), { force: true })
     await this.note(details)
     await rm(before, { recursive: true, force: true })

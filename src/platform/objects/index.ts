@@ -2,7 +2,6 @@ import { UsageError } from '../errors.ts'
 import { FileStore } from './file-store.ts'
 import type { ObjectStore } from './object-store.ts'
 import type { Environment, Patience } from './s3-settings.ts'
-import { S3Store } from './s3-store.ts'
 
 export { isTempName } from './keys.ts'
 export type {
@@ -17,11 +16,16 @@ export type {
 
 /**
  * The object store at `file:///path` or `s3://bucket/prefix`; anything else is a UsageError. `env` gives the AWS_*
- * settings of S3. Nothing is asked of the store yet: `check()` tells whether it works.
+ * settings of S3. Nothing is asked of the store yet: `check()` tells whether it works. The S3 client is loaded where the
+ * store is one: that is a tenth of a process's start.
  */
-export function openObjectStore(url: string, env: Environment = process.env, patience: Patience = {}): ObjectStore {
+export async function openObjectStore(
+  url: string,
+  env: Environment = process.env,
+  patience: Patience = {},
+): Promise<ObjectStore> {
   if (url.startsWith('file:')) return new FileStore(url)
-  if (url.startsWith('s3:')) return new S3Store(url, env, patience)
+  if (url.startsWith('s3:')) return new (await import('./s3-store.ts')).S3Store(url, env, patience)
   // The value is not repeated: what is wrong with it may be a password inside.
   throw new UsageError('TEATREE_STORE_URL must be file:///path or s3://bucket/prefix')
 }

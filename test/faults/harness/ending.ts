@@ -88,7 +88,7 @@ export async function readArchives(
   const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'teatree-faults-archives-')), path =>
     rm(path, { recursive: true }),
   )
-  const objects = stack.adopt(openObjectStore(store.url, { ...process.env, ...store.env }), open => open.close())
+  const objects = stack.adopt(await openObjectStore(store.url, { ...process.env, ...store.env }), open => open.close())
   const instance = await DuckDBInstance.create(':memory:')
   stack.defer(() => instance.closeSync())
   const connection = await instance.connect()
