@@ -52,7 +52,7 @@ export async function writeActuals(
      );
      INSERT INTO actuals (period, ${ALL_DIMENSIONS}, amount)
        SELECT period, ${ALL_DIMENSIONS}, amount::DECIMAL(18,4) FROM sums
-       EXCEPT ALL SELECT period, ${ALL_DIMENSIONS}, amount FROM actuals;
+       ANTI JOIN actuals ON sums.period = actuals.period AND ${sameDimensions('sums', 'actuals')};
      DROP TABLE sums`,
     period,
   )

@@ -15,9 +15,22 @@ export function units(decimal: string, places: number): bigint {
   return BigInt(whole + fraction.padEnd(places, '0'))
 }
 
-/** SQL: the ten-thousandths, or cents, of a decimal expression. Widened first: a product has no more digits than its factors. */
-export const toTenThousandths = (decimal: string): string => `(${decimal}::DECIMAL(38,4) * 10000)::HUGEINT`
-export const toCents = (decimal: string): string => `(${decimal}::DECIMAL(38,2) * 100)::HUGEINT`
+/** SQL: the ten-thousandths, or cents, of a decimal expression. */
+export const toTenThousandths = (decimal: string): string => wholeUnits(decimal, 4)
+export const toCents = (decimal: string): string => wholeUnits(decimal, 2)
+
+/**
+ * Taken apart at the point where there are no more than 18 digits, as of all amounts that are not refused: wider decimals are
+ * HUGEINT inside, which DuckDB divides some fifty times as slowly as BIGINT. Widened else: a product has no more digits
+ * than its factors.
+ */
+function wholeUnits(decimal: string, places: number): string {
+  const power = 10 ** places
+  const small = `TRY_CAST(${decimal} AS DECIMAL(18,${places}))`
+  const fraction = `(${small} - trunc(${small}))::DECIMAL(${places + 1},${places})`
+  return `CASE WHEN ${small} IS NULL THEN (${decimal}::DECIMAL(38,${places}) * ${power})::HUGEINT
+    ELSE (trunc(${small})::BIGINT * ${power} + (${fraction} * ${power})::BIGINT)::HUGEINT END`
+}
 
 /** SQL: the way back. Multiplied and not divided, since DuckDB divides decimals as doubles. */
 export const fromTenThousandths = (whole: string): string => `(${whole}::DECIMAL(18,0) * 0.0001)::DECIMAL(18,4)`
@@ -26,6 +39,17 @@ export const fromCents = (whole: string): string => `(${whole}::DECIMAL(18,0) * 
 /** SQL: numerator / denominator (above 0), rounded half away from zero. HUGEINT's `//` cuts off towards zero. */
 export const rounded = (numerator: string, denominator: string | bigint): string =>
   `((2 * ${numerator} + sign(${numerator}) * ${denominator}) // (2 * ${denominator}))`
+
+/**
+ * SQL: amount × factor / 10^8, rounded half away from zero, of an amount below 10^18 and a factor of at least 0. What 10^8 divides
+ * of the amount is multiplied by itself; with a factor below 4 × 10^10 the rest of the product is a BIGINT, and so is divided fast.
+ */
+export function scaled(amount: string, factor: bigint): string {
+  if (factor >= 4n * 10n ** 10n) return rounded(`(${amount} * ${factor})`, 10n ** 8n)
+  const size = `abs(${amount})::BIGINT`
+  const rest = `(2 * (${size} % 100000000 * ${factor}) + 100000000) // 200000000`
+  return `(sign(${amount}) * (${size} // 100000000 * ${factor}::HUGEINT + ${rest}))`
+}
 
 /**
  * Refuses what the columns of sales and goals cannot hold, before a cast trips over it.

@@ -1,6 +1,6 @@
 import { type FunctionContext, type Row, refuse, type Sql, TeatreeError } from 'teatree'
 import { writeActuals } from './actuals.ts'
-import { fromCents, fromTenThousandths, refuseTooLarge, rounded, toCents, units, wholeNumber } from './amounts.ts'
+import { fromCents, fromTenThousandths, refuseTooLarge, scaled, toCents, units, wholeNumber } from './amounts.ts'
 import { ALL_DIMENSIONS } from './dimensions.ts'
 import { forecast, type Method, type Outline, sumBasis } from './forecast.ts'
 import { beginning, intervalsBetween, isBorder, MONTHS, type Period } from './intervals.ts'
@@ -69,7 +69,7 @@ async function grow(sql: Sql, growth: string): Promise<void> {
   const factor = 1_000_000n + units(growth, 6)
   await sql.run(`
     CREATE OR REPLACE TEMP TABLE goal_cells AS
-      SELECT *, ${rounded(`(basis * ${factor})`, 10n ** 8n)} AS cents FROM cells`)
+      SELECT *, ${scaled('basis', factor)} AS cents FROM cells`)
   await refuseTooLarge(sql, 'SELECT max(abs(cents)) FROM goal_cells')
 }
 

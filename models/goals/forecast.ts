@@ -60,7 +60,7 @@ export async function forecast(sql: Sql, outline: Outline, method: Method): Prom
          SELECT number, combination
          FROM range(${number(goalPeriod.from)}, ${number(goalPeriod.to)}) AS numbers(number) CROSS JOIN combinations
        )
-       SELECT number, combination, ${rounded('numerator', 'denominator')} AS basis
+       SELECT number, combination, basis
        FROM (${FORECASTS[method](number(basisPeriod.to), 12 / MONTHS[interval])})
        ANTI JOIN (
          SELECT datediff('month', $basisFrom::DATE, period) // ${MONTHS[interval]} AS number, combination
@@ -72,23 +72,25 @@ export async function forecast(sql: Sql, outline: Outline, method: Method): Prom
   await refuseTooLarge(sql, 'SELECT max(abs(basis)) FROM cells')
 }
 
-/** For each method the forecast of each cell of `future` as an exact fraction. `n`: how many intervals the basis has. */
+/** For each method the forecast of each cell of `future`, rounded. `n`: how many intervals the basis has. */
 const FORECASTS: Record<Method, (n: number, intervalsInYear: number) => string> = {
   SAME_PERIOD_LAST_YEAR: (_, intervalsInYear) => `
-    SELECT future.number, combination, coalesce(amount, 0) AS numerator, 1 AS denominator
+    SELECT future.number, combination, coalesce(amount, 0) AS basis
     FROM future LEFT JOIN (SELECT number + ${intervalsInYear} AS number, combination, amount FROM basis)
       USING (number, combination)`,
 
   BASIS_AVERAGE: n => `
-    SELECT number, combination, y AS numerator, ${n} AS denominator
-    FROM future JOIN (SELECT combination, sum(amount) AS y FROM basis GROUP BY combination) USING (combination)`,
+    SELECT number, combination, basis
+    FROM future JOIN (
+      SELECT combination, ${rounded('sum(amount)', BigInt(n))} AS basis FROM basis GROUP BY combination
+    ) USING (combination)`,
 
   LINEAR_TREND: n => (n === 1 ? flat : leastSquares(BigInt(n))),
 }
 
 /** A line through one interval. */
 const flat = `
-  SELECT future.number, combination, greatest(0, amount) AS numerator, 1 AS denominator
+  SELECT future.number, combination, greatest(0, amount) AS basis
   FROM future JOIN basis USING (combination)`
 
 /**
@@ -103,9 +105,9 @@ const flat = `
 function leastSquares(n: bigint): string {
   const x = (n * (n - 1n)) / 2n
   const xx = (n * (n - 1n) * (2n * n - 1n)) / 6n
+  const numerator = `greatest(0, y * (${xx} - number * ${x}) + xy * (number * ${n} - ${x}))`
   return `
-    SELECT number, combination,
-      greatest(0, y * (${xx} - number * ${x}) + xy * (number * ${n} - ${x})) AS numerator, ${n * xx - x * x} AS denominator
+    SELECT number, combination, ${rounded(numerator, n * xx - x * x)} AS basis
     FROM future JOIN (
       SELECT combination, sum(amount) AS y, sum(number * amount) AS xy FROM basis GROUP BY combination
     ) USING (combination)`

@@ -181,11 +181,13 @@ describe.each(engines)('on $name', engine => {
   test('each step of the algorithm is told of', async () => {
     await using model = await GoalsModel.open({ goals: engine, sales: engine })
     await model.sell([sale('2012-05-05', 'a', 100)])
+    // In SQL the combinations are numbered as the basis is summed; over frames a sum is streamed that is alone in its step.
+    const basis = engine.name === 'ARROW' ? ['basis', 'combinations'] : ['basis']
     expect(await model.call('computeGoals', INPUT)).toMatchObject({
-      steps: ['basis', 'forecast', 'growth', 'write', 'actuals'],
+      steps: [...basis, 'forecast', 'growth', 'write', 'actuals'],
     })
     expect(await model.call('computeGoals', { ...INPUT, total: '1' })).toMatchObject({
-      steps: ['basis', 'forecast', 'spread', 'write', 'actuals'],
+      steps: [...basis, 'forecast', 'spread', 'write', 'actuals'],
     })
   })
 

@@ -3,7 +3,7 @@ import type { ActualsWritten } from '../actuals.ts'
 import { refuseLarge, units } from '../amounts.ts'
 import type { Grain } from '../dimensions.ts'
 import type { Interval, Period } from '../intervals.ts'
-import { decimal, largest } from './amounts.ts'
+import { decimal, largest, unitsIn } from './amounts.ts'
 import { CELL_KEY, within } from './frames.ts'
 import { readPlans, recordRun } from './runs.ts'
 import { soldIn } from './sales.ts'
@@ -39,10 +39,13 @@ export async function writeActuals(
   refuseLarge(await largest(context, sold, 'amount', 4))
   const actuals = sold.withColumns(pl.col('amount').cast(pl.Decimal(18, 4)))
   const there = table('actuals').filter(within(pl, 'period', goalPeriod))
-  const same = { on: [...CELL_KEY, 'amount'], how: 'anti' as const, nullsEqual: true }
-  const added = actuals.join(there, same)
-  await context.remove('actuals', there.join(actuals, same))
-  await context.append('actuals', added)
+  if ((await unitsIn(context, there, pl.len(), 0)) === 0n) await context.append('actuals', actuals)
+  else {
+    const same = { on: [...CELL_KEY, 'amount'], how: 'anti' as const, nullsEqual: true }
+    const added = actuals.join(there, same)
+    await context.remove('actuals', there.join(actuals, same))
+    await context.append('actuals', added)
+  }
   const [row] = await rows(sold.select(pl.len().alias('cells'), pl.col('amount').sum().alias('total')))
   return { cells: String(row?.cells), total: decimal(units(String(row?.total ?? '0'), 4), 4) }
 }

@@ -20,10 +20,11 @@ export const toUnits = (pl: Polars, decimal: Expr, places: number): Expr =>
 
 /** The way back. Multiplied and not divided: a quotient is rounded half to even. */
 export const fromUnits = (pl: Polars, amount: Expr, places: number): Expr =>
-  amount
-    .cast(pl.Decimal(38, places))
-    .mul(one(pl, `0.${'1'.padStart(places, '0')}`, places))
-    .cast(pl.Decimal(18, places))
+  shifted(pl, amount, places).cast(pl.Decimal(18, places))
+
+/** amount / 10^places as a decimal with so many places, which has the digits of the amount. */
+const shifted = (pl: Polars, amount: Expr, places: number): Expr =>
+  amount.mul(one(pl, `0.${'1'.padStart(places, '0')}`, places))
 
 /** amount / divisor, rounded down: of at least 0 by above 0. Polars' own quotient is the nearest. */
 export function quotient(pl: Polars, amount: Expr, divisor: bigint): Expr {
@@ -34,15 +35,27 @@ export function quotient(pl: Polars, amount: Expr, divisor: bigint): Expr {
     .otherwise(nearest)
 }
 
-/** numerator / denominator (above 0), rounded half away from zero. */
+/** numerator / denominator (above 0), rounded half away from zero. Polars' own quotient is the nearest, of two the even one. */
 export function rounded(pl: Polars, numerator: Expr, denominator: bigint): Expr {
-  const twice = numerator.abs().mul(whole(pl, 2)).add(whole(pl, denominator))
-  const size = quotient(pl, twice, 2n * denominator)
-  return pl
-    .when(numerator.lt(whole(pl, 0)))
-    .then(whole(pl, 0).sub(size))
-    .otherwise(size)
+  if (denominator === 1n) return numerator
+  const nearest = numerator.div(whole(pl, denominator))
+  if (denominator % 2n === 1n) return nearest
+  const rest = numerator.sub(nearest.mul(whole(pl, denominator)))
+  const [half, nothing] = [denominator / 2n, whole(pl, 0)]
+  const away = pl
+    .when(rest.eq(whole(pl, half)).and(numerator.gt(nothing)))
+    .then(whole(pl, 1))
+    .when(rest.eq(whole(pl, -half)).and(numerator.lt(nothing)))
+    .then(whole(pl, -1))
+    .otherwise(nothing)
+  return nearest.add(away)
 }
+
+/** amount × factor / 10^places, rounded half away from zero: what divides by a power of ten is the decimal point. */
+export const scaled = (pl: Polars, amount: Expr, factor: bigint, places: number): Expr =>
+  shifted(pl, amount.mul(whole(pl, factor)), places)
+    .round(0, 'halfawayfromzero')
+    .cast(pl.Decimal(38, 0))
 
 export const positive = (pl: Polars, amount: Expr): Expr =>
   pl

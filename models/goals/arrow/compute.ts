@@ -5,7 +5,7 @@ import { noSales } from '../forecast.ts'
 import type { Period } from '../intervals.ts'
 import { refuseForeignDays } from '../locks.ts'
 import { writeActuals } from './actuals.ts'
-import { decimal, fromUnits, largest, positive, rounded, unitsIn, whole } from './amounts.ts'
+import { decimal, fromUnits, largest, positive, scaled, unitsIn, whole } from './amounts.ts'
 import { combinationsIn, forecast, withCombinations } from './forecast.ts'
 import { DIMENSION_COLUMNS, within } from './frames.ts'
 import { readPlans, recordRun } from './runs.ts'
@@ -31,15 +31,11 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
   )
 
   const basis = await soldIn(context, 'basis', sales, { period: basisPeriod, interval, grain })
-  const combined = await withCombinations(pl, basis).collect()
-  const sold = combined.lazy()
+  const sold = await step('combinations', basis => withCombinations(pl, basis), basis)
   if ((await unitsIn(context, sold, pl.len(), 0)) === 0n) throw noSales(basisPeriod)
   refuseLarge(await largest(context, sold, 'amount', 4))
-  const cells = await step(
-    'forecast',
-    combined => forecast(context, combined.lazy(), args, args.method, locked),
-    combined,
-  )
+  const kept = days.length > 0 ? locked : null
+  const cells = await step('forecast', sold => forecast(context, sold, args, args.method, kept), sold)
   refuseLarge(await largest(context, cells, 'basis'))
   const amounts =
     args.total === null
@@ -57,7 +53,7 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
 /** Step 3, without a total: the forecasts times 1 + growth, in cents. */
 function grown(pl: Polars, cells: LazyDataFrame, growth: string): LazyDataFrame {
   const factor = 1_000_000n + units(growth, 6)
-  return cells.withColumns(rounded(pl, pl.col('basis').mul(whole(pl, factor)), 10n ** 8n).alias('cents'))
+  return cells.withColumns(scaled(pl, pl.col('basis'), factor, 8).alias('cents'))
 }
 
 /** Steps 3 and 4, with a total: 1 + growth is a factor of every weight alike and so cancels out, unless it is 0. */

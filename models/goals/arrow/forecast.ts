@@ -14,12 +14,13 @@ export function withCombinations(pl: Polars, sold: LazyDataFrame): LazyDataFrame
   return inOrder(pl, sold, 'period', 'last').withColumns(isAnother.cast(pl.Int32).cumSum().alias('combination'))
 }
 
-/** The combinations: their numbers and dimensions. */
-export const combinationsIn = (pl: Polars, sold: LazyDataFrame): LazyDataFrame =>
-  sold
-    .groupBy('combination')
-    .agg(...DIMENSION_COLUMNS.map(name => pl.col(name).first()))
-    .sort(pl.col('combination'))
+/** The combinations in their order: their numbers and dimensions. */
+export function combinationsIn(pl: Polars, sold: LazyDataFrame): LazyDataFrame {
+  const number = pl.col('combination')
+  return sold
+    .filter(number.neq(number.shift(1)).fillNull(pl.lit(true)))
+    .select(number, ...DIMENSION_COLUMNS.map(name => pl.col(name)))
+}
 
 /**
  * Step 2: every combination in every interval of the goal period, but for locked cells, in the order that settles ties.
@@ -28,14 +29,14 @@ export const combinationsIn = (pl: Polars, sold: LazyDataFrame): LazyDataFrame =
  *   combination      by its number
  *   basis            the forecast, in ten-thousandths
  *
- * @param locked the goals that are
+ * @param locked the goals that are; null where there are none
  */
 export function forecast(
   { pl, frame }: FrameTools,
   sold: LazyDataFrame,
   { basisPeriod, goalPeriod, interval }: Outline,
   method: Method,
-  locked: LazyDataFrame,
+  locked: LazyDataFrame | null,
 ): LazyDataFrame {
   const number = (border: string) => intervalsBetween(basisPeriod.from, border, interval)
   const intervals = (from: string, to: string) =>
@@ -50,14 +51,20 @@ export function forecast(
   const basis = sold
     .join(intervals(basisPeriod.from, basisPeriod.to), { on: 'period', how: 'inner' })
     .select(pl.col('number'), pl.col('combination'), toUnits(pl, pl.col('amount'), 4).alias('amount'))
-  const kept = locked.join(combinations, byDimensions('inner')).select(pl.col('period'), pl.col('combination'))
-  const future = intervals(goalPeriod.from, goalPeriod.to)
-    .join(combinations.select(pl.col('combination')), { how: 'cross' })
-    .join(kept, { on: ['period', 'combination'], how: 'anti' })
-  return FORECASTS[method](pl, future, basis, { n: BigInt(number(basisPeriod.to)), year: 12 / MONTHS[interval] })
-    .select(pl.col('number'), pl.col('period'), pl.col('combination'), pl.col('basis'))
-    .sort([pl.col('number'), pl.col('combination')])
+  const all = intervals(goalPeriod.from, goalPeriod.to).join(combinations.select(pl.col('combination')), {
+    how: 'cross',
+    ...IN_ORDER,
+  })
+  const kept = locked?.join(combinations, byDimensions('inner')).select(pl.col('period'), pl.col('combination'))
+  const future = kept ? all.join(kept, { on: ['period', 'combination'], how: 'anti', ...IN_ORDER }) : all
+  return FORECASTS[method](pl, future, basis, {
+    n: BigInt(number(basisPeriod.to)),
+    year: 12 / MONTHS[interval],
+  }).select(pl.col('number'), pl.col('period'), pl.col('combination'), pl.col('basis'))
 }
+
+/** Rows stay in the order that they have, which would cost twice as much to be made again. */
+const IN_ORDER = { maintainOrder: 'left' } as const
 
 type MakeForecast = (
   pl: Polars,
@@ -72,7 +79,7 @@ const FORECASTS: Record<Method, MakeForecast> = {
     const aYearOn = pl.col('number').add(pl.lit(year)).cast(pl.Int32).alias('number')
     const before = basis.select(aYearOn, pl.col('combination'), pl.col('amount').alias('basis'))
     return future
-      .join(before, { on: ['number', 'combination'], how: 'left' })
+      .join(before, { on: ['number', 'combination'], how: 'left', ...IN_ORDER })
       .withColumns(pl.col('basis').fillNull(whole(pl, 0)))
   },
   BASIS_AVERAGE: (pl, future, basis, { n }) =>
@@ -84,7 +91,7 @@ const FORECASTS: Record<Method, MakeForecast> = {
 }
 
 const joined = (future: LazyDataFrame, sums: LazyDataFrame): LazyDataFrame =>
-  future.join(sums, { on: 'combination', how: 'inner' })
+  future.join(sums, { on: 'combination', how: 'inner', ...IN_ORDER })
 
 /** Of each combination, the sums over its intervals that forecast.ts beside this folder tells. */
 function sums(pl: Polars, basis: LazyDataFrame, ...more: Expr[]): LazyDataFrame {
