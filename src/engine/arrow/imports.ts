@@ -5,6 +5,7 @@ import { TeatreeError } from '../../platform/errors.ts'
 import { importToParquet } from '../duckdb/imports/to-parquet.ts'
 import type { Change, ImportSource, Work } from '../engine.ts'
 import { NO_ROWS, type RowCounts } from '../row-counts.ts'
+import { castAsWritten } from './as-written.ts'
 import { polarsType } from './columns.ts'
 import { literalPath } from './frames.ts'
 import { isOnArrow } from './manifest.ts'
@@ -21,9 +22,11 @@ export interface ImportContext extends WriteContext {
 }
 
 /**
- * Imports a file or a snapshot's table into a table. What it holds is read and cast by DuckDB, whatever engine has the model:
+ * Imports a file or a snapshot's table into a table. What it holds is read and cast by DuckDB, whatever engine has the model, but
+ * for text of which there is nothing to be asked:
  *
- *   source ── exact casts ──▶ Parquet with the table's columns ──▶ stage ──▶ files of the table
+ *   source ─┬─ exact casts ──▶ Parquet with the table's columns ─┬─▶ stage ──▶ files of the table
+ *           └─ records whose cells are written as values are ────┘
  *
  * @throws TeatreeError BAD_FILE, BAD_VALUE or KEY_CONFLICT
  */
@@ -36,12 +39,13 @@ export async function applyImport(
   const { kinds, signal } = context
   const scratch = await mkdtemp(join(context.dir, 'import-'))
   try {
-    const to = join(scratch, 'staged.parquet')
-    await importToParquet({
+    const [to, cast] = [join(scratch, 'staged.parquet'), join(scratch, 'staged.arrow')]
+    const isParquet = await importToParquet({
       kinds,
       table,
       source: await readable(context, source, scratch),
       to,
+      take: source => castAsWritten(source, cast),
       scratch,
       signal,
       onStep,
@@ -49,7 +53,8 @@ export async function applyImport(
     signal.throwIfAborted()
     onStep('write', null)
     const columns = [...table.columns.values()].map(({ name, type }) => pl.col(name).cast(polarsType(type), true))
-    const rows = pl.scanParquet(literalPath(to)).select(...columns, pl.col('_row'), pl.col('_line'))
+    const staged = isParquet ? pl.scanParquet(literalPath(to)) : pl.scanIPC(literalPath(cast))
+    const rows = staged.select(...columns, pl.col('_row'), pl.col('_line'))
     return await WRITE[mode](context, table, await stageOfFrame(table, rows))
   } finally {
     await rm(scratch, { recursive: true, force: true })

@@ -8,23 +8,22 @@ import { NO_ROWS, type RowCounts } from '../row-counts.ts'
 import type { ModelConnection } from './database.ts'
 import { keyConflicts } from './key-conflicts.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
-import { createStage, dropStage, keyList, STAGE, sameKey } from './stage.ts'
+import { dropStage, keyList, STAGE, sameKey } from './stage.ts'
 import { compileFilter, ParameterSink } from './where-sql.ts'
 
 /**
- * Rows of any origin, written in one go within the transaction under way: `fill` puts them into the stage it is given
- * (stage.ts says its columns; leave `_intent` out), having checked that no value is null where the column is not nullable.
+ * Rows of any origin, written in one go within the transaction under way: `fill` makes the stage of them
+ * (stage.ts says its columns), having checked that no value is null where the column is not nullable.
  * @throws TeatreeError KEY_CONFLICT before anything was written, with the first cells at fault
  */
 export async function stageAndWrite(options: {
   sql: DuckDBSql
   table: Table
   mode: ImportMode
-  fill(stage: string): Promise<void>
+  fill(): Promise<void>
 }): Promise<RowCounts> {
   const { sql, table, mode, fill } = options
-  await createStage(sql, table)
-  await fill(STAGE)
+  await fill()
   const counts = await WRITE[mode](sql, table)
   await dropStage(sql)
   return counts

@@ -15,14 +15,6 @@ export const STAGE = 'temp.main."staged rows"'
 /** Rows as JSON travel in documents of this many: DuckDB takes a list of small documents 4 times as fast as one large. */
 const ROWS_PER_DOCUMENT = 500
 
-/** An empty stage for rows of the table; an older one is dropped. */
-export async function createStage(sql: DuckDBSql, table: Table): Promise<void> {
-  const columns = [...table.columns.values()].map(({ name, type }) => `${quoted(name)} ${type}`)
-  await sql.run(
-    `CREATE OR REPLACE TEMP TABLE ${STAGE} (${columns.join(', ')}, _row BIGINT, _line BIGINT, _intent INTEGER DEFAULT 0)`,
-  )
-}
-
 /** A stage with the rows of one or more intents, which are numbered in the order given. */
 export async function stageRows(
   sql: DuckDBSql,

@@ -73,7 +73,8 @@ export class CsvScanner {
   /** From behind the opening quote to behind the closing one; -1 where it lies behind `to`. */
   #quoted(buffer: Uint8Array, from: number, to: number, final: boolean): number {
     for (let at = from; at < to; at++) {
-      const byte = buffer[at]
+      const byte = buffer[at] as number
+      if (byte > QUOTE) continue
       if (byte === QUOTE) {
         if (at + 1 >= to && !final) return -1
         if (at + 1 >= to || buffer[at + 1] !== QUOTE) return at + 1

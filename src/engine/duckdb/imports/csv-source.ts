@@ -37,6 +37,7 @@ export async function readCsv(reading: Reading, path: string): Promise<Source> {
     relation: `(SELECT * FROM ${records.relation(header.names.length)})`,
     fills,
     records: records.records,
+    text: { path: records.path, delimiter: header.delimiter, fields: header.names.length },
     readError: error => error,
   }
 }

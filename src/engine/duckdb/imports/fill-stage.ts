@@ -2,29 +2,44 @@ import { decimalOf, type LogicalType, type TypeName, typeName } from '../../../k
 import { shown } from '../../../kinds/values.ts'
 import { type CellError, MAX_CELLS, TeatreeError } from '../../../platform/errors.ts'
 import { type DuckDBSql, quoted } from '../sql.ts'
+import { STAGE } from '../stage.ts'
 import { exactCast, TEXT } from './casts.ts'
 import type { Fill } from './fills.ts'
 import type { Source } from './source.ts'
 
+/** What rows are cast into: the columns of a stage (../stage.ts), and `_bad`, how many cells of the row are at fault. */
+export interface CastInto {
+  /** The statement that makes it of a SELECT. */
+  make(select: string): string
+  /** What it is by then, as SQL for FROM. */
+  relation: string
+}
+
+/** The stage itself. */
+export const INTO_STAGE: CastInto = {
+  make: select => `CREATE OR REPLACE TEMP TABLE ${STAGE} AS ${select}`,
+  relation: STAGE,
+}
+
 /**
- * Makes `stage` (../stage.ts) of the source's rows: every cell is checked and cast in the same pass, and only where cells are
+ * Casts the source's rows into a stage, or what stands for one: every cell is checked in the same pass, and only where cells are
  * at fault does a second one say which.
  * @throws TeatreeError BAD_VALUE with the first cells at fault, and how many there are as details.badCells
  */
-export async function fillStage(sql: DuckDBSql, stage: string, source: Source): Promise<void> {
+export async function fillStage(sql: DuckDBSql, { make, relation }: CastInto, source: Source): Promise<void> {
   const values = source.fills.map(({ column }, index) => `v${index} AS ${quoted(column.name)}`)
   const faults = source.fills.map((fill, index) => `CAST(${isBad(fill, index, source)} AS INTEGER)`)
   try {
     await sql.run(
-      `CREATE OR REPLACE TEMP TABLE ${stage} AS SELECT ${values.join(', ')}, _row, _line, 0 AS _intent,
-       CAST(${faults.join(' + ')} AS INTEGER) AS _bad FROM ${castRows(source)}`,
+      make(`SELECT ${values.join(', ')}, _row, _line, 0 AS _intent,
+        CAST(${faults.join(' + ')} AS INTEGER) AS _bad FROM ${castRows(source)}`),
     )
-    const [found] = await sql.all(`SELECT count(*) AS records, CAST(sum(_bad) AS BIGINT) AS bad FROM ${stage}`)
+    const [found] = await sql.all(`SELECT count(*) AS records, CAST(sum(_bad) AS BIGINT) AS bad FROM ${relation}`)
     if (source.records !== undefined && Number(found?.records) !== source.records) {
       throw new Error(`${source.records} records were written down and ${found?.records} were read back`)
     }
     const badCells = Number(found?.bad ?? 0)
-    if (badCells > 0) throw await badValue(sql, stage, source, badCells)
+    if (badCells > 0) throw await badValue(sql, relation, source, badCells)
   } catch (error) {
     throw source.readError(error)
   }

@@ -10,7 +10,7 @@ import { stageAndWrite } from '../row-writes.ts'
 import type { DuckDBSql } from '../sql.ts'
 import { readArrow } from './arrow-source.ts'
 import { readCsv } from './csv-source.ts'
-import { fillStage } from './fill-stage.ts'
+import { fillStage, INTO_STAGE } from './fill-stage.ts'
 import { readNdjson } from './ndjson-source.ts'
 import { readParquet } from './parquet-source.ts'
 import { readSnapshot } from './snapshot-source.ts'
@@ -58,10 +58,10 @@ export async function applyImport(options: ImportOptions): Promise<RowCounts> {
       sql,
       table,
       mode,
-      fill: async stage => {
+      fill: async () => {
         signal.throwIfAborted()
         onStep('check', null)
-        await fillStage(sql, stage, source)
+        await fillStage(sql, INTO_STAGE, source)
         signal.throwIfAborted()
         onStep('write', null)
       },

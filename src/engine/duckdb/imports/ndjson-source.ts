@@ -41,11 +41,13 @@ export async function readNdjson(reading: Reading, path: string): Promise<Source
     const there = keys.filter((_, index) => reader.seen[index])
     chooseFills(reading.table, reading.mapping, asColumns(there))
   }
-  const fields = records.relation(keys.length + 1)
+  // Behind the values it says which of them are nested.
+  const fields = keys.length + 1
   return {
-    relation: `(SELECT * RENAME (c${keys.length} AS _nested) FROM ${fields})`,
+    relation: `(SELECT * RENAME (c${keys.length} AS _nested) FROM ${records.relation(fields)})`,
     fills,
     records: records.records,
+    text: { path: records.path, delimiter: ',', fields },
     nested: reader.nested,
     readError: error => error,
   }

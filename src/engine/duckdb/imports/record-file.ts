@@ -3,6 +3,9 @@ import { literal } from '../sql.ts'
 
 const CHUNK_BYTES = 1024 * 1024
 const QUOTE = 0x22
+const ZERO = 0x30
+const MAX_DIGITS = 16
+const SHORT_BYTES = 128
 const NEWLINE = 0x0a
 /** DuckDB's own bound on a line, which makes its buffers; only a file with a longer one gets larger buffers. */
 const USUAL_LINE_BYTES = 2_000_000
@@ -41,9 +44,10 @@ export class RecordFile {
   /** Begins the next record, which stands in this line of the file it is from. */
   begin(line: number): void {
     this.#recordBytes = 0
-    const numbers = `${++this.#records}${String.fromCharCode(this.#delimiter)}${line}`
-    this.#room(numbers.length)
-    this.#length += this.#chunk.write(numbers, this.#length, 'latin1')
+    this.#room(2 * MAX_DIGITS + 1)
+    this.#number(++this.#records)
+    this.#chunk[this.#length++] = this.#delimiter
+    this.#number(line)
   }
 
   /** The delimiter before the next field; a field without anything after it is null. */
@@ -56,8 +60,10 @@ export class RecordFile {
   raw(buffer: Buffer, from: number, to: number): void {
     this.#room(to - from)
     // a call into native code is dearer than copying a short field here
-    if (to - from > 48) this.#length += buffer.copy(this.#chunk, this.#length, from, to)
-    else for (let at = from; at < to; at++) this.#chunk[this.#length++] = buffer[at] as number
+    const [chunk, length] = [this.#chunk, this.#length]
+    if (to - from > SHORT_BYTES) buffer.copy(chunk, length, from, to)
+    else for (let at = from, into = length; at < to; at++, into++) chunk[into] = buffer[at] as number
+    this.#length = length + to - from
   }
 
   /** Bytes without a quote, as text. */
@@ -111,6 +117,19 @@ export class RecordFile {
     ]
     if (this.#longest >= USUAL_LINE_BYTES) options.push(`max_line_size = ${this.#longest + 1024}`)
     return `read_csv(${literal(literalPath(this.path))}, ${options.join(', ')})`
+  }
+
+  /** Digit by digit, and there is room for them: as a text it would be a call into native code. */
+  #number(value: number): void {
+    const [chunk, from] = [this.#chunk, this.#length]
+    let to = from + 1
+    for (let power = 10; power <= value; power *= 10) to++
+    for (let at = to - 1, left = value; at >= from; at--) {
+      const rest = Math.floor(left / 10)
+      chunk[at] = ZERO + left - rest * 10
+      left = rest
+    }
+    this.#length = to
   }
 
   #room(bytes: number): void {

@@ -15,6 +15,13 @@ export interface Reading {
   onRead(progress: number | null): void
 }
 
+/** Records of text: `_row`, `_line`, and so many fields, c0, c1 … */
+export interface RecordsOfText {
+  path: string
+  delimiter: string
+  fields: number
+}
+
 /** A source as the importing DuckDB can read it, any number of times and always the same. */
 export interface Source {
   /** SQL for FROM: c0, c1 … by the source's order, _row from 1, and _line where the file has lines, else null. */
@@ -22,6 +29,8 @@ export interface Source {
   fills: readonly Fill[]
   /** How many records there must be, where they have been counted. */
   records?: number
+  /** The file of records (record-file.ts) that the relation reads, where it is one. */
+  text?: RecordsOfText
   /** Whether a column _nested says which fills ("0,3") have objects or arrays, which are null here, in a record. */
   nested?: boolean
   /** What to make of an error that DuckDB has while it reads the relation. */

@@ -47,8 +47,9 @@ const CASTS: Record<TypeName, (text: string, type: LogicalType) => string> = {
     if (scale === 0) return whole(text, type)
     const places = `[+-]?\\d+(\\.\\d{1,${scale}}0*)?`
     const cast = (number: string) => `TRY_CAST(${number} AS ${type})`
-    const written = `CAST(${cast(text)} AS VARCHAR)`
-    return `CASE WHEN ${written} = ${text} OR rtrim(rtrim(${written}, '0'), '.') = ${text} THEN ${cast(text)}
+    // '12.5' is the beginning of '12.5000'; and what has more places than the type is the beginning of nothing
+    const isWritten = `starts_with(CAST(${cast(text)} AS VARCHAR), ${text}) AND NOT ends_with(${text}, '.')`
+    return `CASE WHEN ${isWritten} THEN ${cast(text)}
       WHEN regexp_full_match(${text}, '${places}') THEN ${cast(text)}
       WHEN ${hasExponent(text)} THEN ${fromPlain(plainNumber(text), places, cast)} END`
   },

@@ -4,15 +4,18 @@ import type { ImportSource, Work } from '../../engine.ts'
 import { withAttached } from '../attached-models.ts'
 import { inMemory } from '../in-memory.ts'
 import { interruptible } from '../interruptible.ts'
-import { literal, quoted } from '../sql.ts'
-import { STAGE } from '../stage.ts'
-import { fillStage } from './fill-stage.ts'
+import { literal } from '../sql.ts'
+import { type CastInto, fillStage } from './fill-stage.ts'
 import { openSource } from './index.ts'
+import { parquetScan } from './parquet-source.ts'
+import type { Source } from './source.ts'
 
 /**
  * Reads what is imported, each cell exactly, into a Parquet file at `to`, with the table's columns, `_row` and `_line`, in
  * the order of the source: for an engine that reads no other files.
  * @param options.scratch an empty folder
+ * @param options.take is offered the source first; where it says that it has taken its rows, nothing is written
+ * @returns whether there is a file
  * @throws TeatreeError BAD_FILE or BAD_VALUE
  */
 export async function importToParquet(options: {
@@ -21,12 +24,13 @@ export async function importToParquet(options: {
   source: ImportSource
   to: string
   scratch: string
+  take(source: Source): Promise<boolean>
   signal: AbortSignal
   onStep: Work['onStep']
-}): Promise<void> {
-  const { kinds, table, source, to, scratch, signal, onStep } = options
+}): Promise<boolean> {
+  const { kinds, table, source, to, scratch, take, signal, onStep } = options
   const refs = source.is === 'snapshot' ? [source.snapshot] : []
-  await inMemory(join(scratch, 'spill'), (sql, connection) =>
+  return inMemory(join(scratch, 'spill'), (sql, connection) =>
     withAttached(sql, refs, kinds, models =>
       interruptible(connection, signal, async () => {
         onStep('read', 0)
@@ -42,14 +46,19 @@ export async function importToParquet(options: {
         )
         signal.throwIfAborted()
         onStep('check', null)
-        await fillStage(sql, STAGE, opened)
+        const isTaken = await take(opened)
         signal.throwIfAborted()
-        const columns = [...table.columns.keys(), '_row', '_line'].map(quoted)
-        await sql.run(
-          `COPY (SELECT ${columns.join(', ')} FROM ${STAGE}) TO ${literal(to)} (FORMAT parquet, COMPRESSION lz4)`,
-        )
-        await sql.run(`DROP TABLE ${STAGE}`)
+        if (!isTaken) await fillStage(sql, intoParquet(to), opened)
+        signal.throwIfAborted()
+        return !isTaken
       }),
     ),
   )
 }
+
+/** It is read once or twice, soon, and then gone: to compress it would take longer than to read what it is larger by. */
+const intoParquet = (path: string): CastInto => ({
+  make: select =>
+    `COPY (${select}) TO ${literal(path)} (FORMAT parquet, COMPRESSION uncompressed, WRITE_BLOOM_FILTER false)`,
+  relation: parquetScan([path]),
+})
