@@ -1,7 +1,6 @@
-import type { Kind, Table } from '../../kinds/kind.ts'
-import type { Row, Value } from '../../kinds/types.ts'
+import type { Table } from '../../kinds/kind.ts'
+import type { Row } from '../../kinds/types.ts'
 import { unlessAborted } from '../../platform/unless-aborted.ts'
-import { aggregateReader } from '../aggregate-rows.ts'
 import { diffReader } from '../diff-rows.ts'
 import type { Connections, UseOptions } from '../duckdb/connections.ts'
 import { exportParquet } from '../duckdb/exports/parquet-export.ts'
@@ -12,7 +11,7 @@ import type { QueryProcesses } from '../duckdb/queries/query-processes.ts'
 import { querySnapshot, querySources } from '../duckdb/queries/query-snapshot.ts'
 import type { DuckDBSql } from '../duckdb/sql.ts'
 import type { Scope } from '../duckdb/statement.ts'
-import { type EarlierAnswers, versionName } from '../earlier-answers.ts'
+import type { EarlierAnswers } from '../earlier-answers.ts'
 import type {
   DiffRow,
   QueryBounds,
@@ -25,13 +24,13 @@ import type {
   SnapshotRef,
   StreamFormat,
   TableRows,
-  VersionOpened,
 } from '../engine.ts'
-import { type AggregatePlan, ALL, type DiffPlan, type Filter, type RowsPlan, type TablePlan } from '../plan.ts'
-import { type PlanRead, tableRead, tablesBeside, touchingRead } from '../plan-reads.ts'
+import { ALL, type DiffPlan, type TablePlan } from '../plan.ts'
+import { type OtherVersion, PlanReader, type PlanReaderOptions } from '../plan-reader.ts'
+import { type PlanRead, tableRead, tablesBeside } from '../plan-reads.ts'
 import { tableOf } from '../plan-tables.ts'
 import { queryTimeLimit } from '../time-limit.ts'
-import { holding, type VersionBeside, versionBeside } from '../versions-beside.ts'
+import { holding, versionBeside } from '../versions-beside.ts'
 import { pageOfChanges } from './changes.ts'
 import { leaving, rowsOf } from './columns.ts'
 import type { FileChecks } from './file-checks.ts'
@@ -63,65 +62,25 @@ export interface ReaderParts {
 }
 
 /** One snapshot. Plans are Polars'; what becomes text, Parquet or somebody's SQL is DuckDB's, over twins of the files. */
-export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
-  readonly version: number
-  readonly lastSeq: bigint
+export class ArrowSnapshotReader extends PlanReader implements SnapshotReader {
   readonly #parts: ReaderParts
-  readonly #kind: Kind
   readonly #tables: VersionTables
-  readonly #name: string
-  readonly #of: VersionOpened | null
   readonly #onClosed: () => void
-  readonly #reads = new Set<Promise<unknown>>()
   /** Of the twins that others read; it is over when nobody reads the version any more. */
   #forOthers: TwinHold | undefined
-  #closed: Promise<void> | undefined
 
-  /** @param options `name` is of this reader alone; `of` is null where it is not known which version this is */
-  constructor(options: {
-    parts: ReaderParts
-    state: { version: number; lastSeq: bigint }
-    tables: VersionTables
-    name: string
-    of: VersionOpened | null
-    onClosed: () => void
-  }) {
-    this.version = options.state.version
-    this.lastSeq = options.state.lastSeq
-    this.#parts = options.parts
-    this.#kind = options.tables.kind
-    this.#tables = options.tables
-    this.#name = options.name
-    this.#of = options.of
+  constructor(
+    options: Pick<PlanReaderOptions, 'state' | 'name' | 'of'> & {
+      parts: ReaderParts
+      tables: VersionTables
+      onClosed: () => void
+    },
+  ) {
+    const { parts, tables } = options
+    super({ ...options, kind: tables.kind, earlier: parts.earlier, results: parts.connections.results })
+    this.#parts = parts
+    this.#tables = tables
     this.#onClosed = options.onClosed
-  }
-
-  rows(plan: RowsPlan, signal?: AbortSignal): Promise<readonly Row[]> {
-    return this.#planned({ is: 'rows', plan }, signal)
-  }
-
-  async readByKeys(
-    table: string,
-    columns: readonly string[],
-    keyColumns: readonly string[],
-    keys: readonly (readonly Value[])[],
-    signal?: AbortSignal,
-  ): Promise<readonly Row[]> {
-    if (keys.length === 0) return []
-    return this.#planned({ is: 'rows by keys', table, columns, keyColumns, keys }, signal)
-  }
-
-  count(table: string, where: Filter, signal?: AbortSignal): Promise<bigint> {
-    return this.#count({ is: 'count', table, where }, signal)
-  }
-
-  async aggregate(plan: AggregatePlan, signal?: AbortSignal) {
-    const rows = await this.#planned({ is: 'groups', plan }, signal)
-    return rows.map(aggregateReader(this.#kind, plan))
-  }
-
-  countGroups(plan: AggregatePlan, signal?: AbortSignal): Promise<bigint> {
-    return this.#count({ is: 'count of groups', plan }, signal)
   }
 
   async query(
@@ -131,13 +90,13 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
     signal?: AbortSignal,
     reads: readonly QueryRead[] = [],
   ): Promise<QueryRows> {
-    const query = this.#kind.queries.get(name)
-    if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
+    const query = this.kind.queries.get(name)
+    if (!query) throw new Error(`kind ${this.kind.name} has no query ${name}`)
     const others = reads.map(({ alias, model, reader }) => {
       const of = versionBeside(reader)
       return { of, ref: of.asSource(alias, model), kind: of.kind }
     })
-    const key = JSON.stringify([this.#name, name, args, page, others.map(({ ref }) => ref)])
+    const key = JSON.stringify([this.name, name, args, page, others.map(({ ref }) => ref)])
     const find = (signal: AbortSignal) =>
       holding([this, ...others.map(({ of }) => of)], async () => {
         using limit = queryTimeLimit(query.timeoutSeconds)
@@ -155,26 +114,21 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
           throw stopped.aborted ? stopped.reason : await sources.causeOf(error)
         }
       })
-    return this.#result(key, find, signal)
-  }
-
-  /** What the kind says of the version's tables. */
-  get kind(): Kind {
-    return this.#kind
+    return this.result(key, find, signal)
   }
 
   asSource(alias: string, model: string): SnapshotRef {
-    return { alias, model, kind: this.#kind.name, version: this.version, files: this.#tables.filesByName }
+    return { alias, model, kind: this.kind.name, version: this.version, files: this.#tables.filesByName }
   }
 
   async parquets(signal: AbortSignal | undefined): Promise<Record<string, string[]>> {
     const parquets: Record<string, string[]> = {}
     // For as long as it takes: who asked may have given up, because of another source.
-    const release = this.#hold()
+    const release = this.hold()
     try {
       this.#forOthers ??= this.#parts.twins.hold()
       const hold = this.#forOthers
-      for (const table of this.#kind.tables.values()) parquets[table.name] = await this.#twinsOf(table, hold, signal)
+      for (const table of this.kind.tables.values()) parquets[table.name] = await this.#twinsOf(table, hold, signal)
       return parquets
     } finally {
       release()
@@ -183,11 +137,11 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
 
   async diff(from: SnapshotReader, plan: DiffPlan, signal?: AbortSignal): Promise<DiffRow[]> {
     const older = this.#beside(from)
-    const key = JSON.stringify([this.#name, older.#name, plan])
+    const key = JSON.stringify([this.name, older.name, plan])
     const find = (signal: AbortSignal) =>
       holding([this, older], async () => {
         const { table, where } = plan
-        const columns = [...tableOf(this.#kind, table).columns.keys()]
+        const columns = [...tableOf(this.kind, table).columns.keys()]
         const read = { is: 'rows', plan: { table, columns, where, orderBy: [], limit: plan.limit } } as const
         await Promise.all([this.#check(read), older.#check(read)])
         const [before, after] = [older.#unshared(this, table), this.#unshared(older, table)]
@@ -198,8 +152,8 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
         })
         return this.#collect(() => pageOfChanges(side(older, before), side(this, after), plan), bytes, signal)
       })
-    const rows = await this.#result(key, find, signal)
-    return rows.map(diffReader(tableOf(this.#kind, plan.table), plan))
+    const rows = await this.result(key, find, signal)
+    return rows.map(diffReader(tableOf(this.kind, plan.table), plan))
   }
 
   /** The table's files that the other version has not: the rows of those that both have are the same. */
@@ -215,8 +169,8 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
   }
 
   async tables(): Promise<TableRows[]> {
-    this.#mustBeOpen()
-    return [...this.#kind.tables.keys()].map(name => ({ name, rows: this.#tables.rows(name) }))
+    this.mustBeOpen()
+    return [...this.kind.tables.keys()].map(name => ({ name, rows: this.#tables.rows(name) }))
   }
 
   exportParquet(plan: TablePlan, path: string, signal?: AbortSignal): Promise<{ bytes: number; rows: number }> {
@@ -236,76 +190,40 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
     }
   }
 
-  run(
-    work: QueryWork,
-    to: string,
-    bounds: QueryBounds,
-    signal?: AbortSignal,
-    reads?: readonly QueryRead[],
-  ): Promise<QueryResult> {
-    return this.#inProcess(work, to, bounds, signal, reads)
-  }
-
-  async check(work: QueryWork, seconds: number, signal?: AbortSignal, reads?: readonly QueryRead[]): Promise<void> {
-    await this.#inProcess(work, null, { seconds, rows: 0, bytes: 0 }, signal, reads)
-  }
-
-  #inProcess(
+  protected async inProcess(
     work: QueryWork,
     to: string | null,
     { seconds, rows, bytes }: QueryBounds,
-    signal?: AbortSignal,
-    reads: readonly QueryRead[] = [],
+    others: readonly OtherVersion[],
+    signal: AbortSignal | undefined,
   ): Promise<QueryResult> {
-    const others = reads.map(({ reader, ...read }) => ({ ...read, of: versionBeside(reader) }))
-    return holding([this, ...others.map(({ of }) => of)], async () => {
-      const bounds = { checkOnly: to === null, rows, bytes }
-      if (work.is === 'function') {
-        const frames = {
-          own: this.asSource('', ''),
-          reads: others.map(({ alias, model, of }) => of.asSource(alias, model)),
-        }
-        const { name: kind, shape } = this.#kind
-        const snapshot = { kind, shape, tables: [], files: {} }
-        return this.#parts.processes().run({ snapshot, reads: [], work, frames, ...bounds }, to, seconds, signal)
+    const bounds = { checkOnly: to === null, rows, bytes }
+    if (work.is === 'function') {
+      const frames = {
+        own: this.asSource('', ''),
+        reads: others.map(({ alias, model, of }) => of.asSource(alias, model)),
       }
-      const sources = await querySources(others, signal)
-      const job = { snapshot: await querySnapshot(this, signal), reads: sources, work, ...bounds }
-      return this.#parts.processes().run(job, to, seconds, signal)
-    })
+      const { name: kind, shape } = this.kind
+      const snapshot = { kind, shape, tables: [], files: {} }
+      return this.#parts.processes().run({ snapshot, reads: [], work, frames, ...bounds }, to, seconds, signal)
+    }
+    const sources = await querySources(others, signal)
+    const job = { snapshot: await querySnapshot(this, signal), reads: sources, work, ...bounds }
+    return this.#parts.processes().run(job, to, seconds, signal)
   }
 
-  close(): Promise<void> {
-    this.#closed ??= this.#close()
-    return this.#closed
-  }
-
-  async #close(): Promise<void> {
-    // Reads that are under way may hold it once more.
-    while (this.#reads.size > 0) await Promise.allSettled(this.#reads)
+  protected async release(): Promise<void> {
     await this.#parts.twins.letGo(this)
     this.#onClosed()
   }
 
-  async #count(read: PlanRead, signal?: AbortSignal): Promise<bigint> {
-    const [row] = await this.#planned(read, signal)
-    return BigInt(String(row?.count))
+  protected override onUnread(): void {
+    this.#forOthers?.[Symbol.dispose]()
+    this.#forOthers = undefined
   }
 
-  /** No other model gets the id of this, and no other reader its name. */
-  #planned(read: PlanRead, signal?: AbortSignal): Promise<readonly Row[]> {
-    const name = JSON.stringify(read)
-    const version = this.#of ? versionName(this.#of.model, this.version) : this.#name
-    // It is held from the beginning, before anything is waited for.
-    const find = (signal: AbortSignal) =>
-      holding([this], async () => {
-        const rows =
-          (await this.#takenOver(read, name, signal)) ??
-          (await this.#run(this.#tables, read, this.#tables.rows(tableRead(read)), signal))
-        await this.#of?.check()
-        return rows
-      })
-    return this.#result(`${version} ${name}`, find, signal)
+  protected read(read: PlanRead, signal: AbortSignal): Promise<readonly Row[]> {
+    return this.#run(this.#tables, read, this.#tables.rows(tableRead(read)), signal)
   }
 
   /** @param among how many rows of its table the frames have */
@@ -315,36 +233,22 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
     return this.#collect(() => askedBy(frames, read), this.#bytesOf(read, among), signal)
   }
 
-  /** What an earlier version answered, where no row has come since that would make it another. */
-  async #takenOver(read: PlanRead, name: string, signal: AbortSignal): Promise<readonly Row[] | null> {
-    const earlier = this.#of && this.#parts.earlier.find(this.#of, this.#kind, read, name)
-    if (!earlier || earlier.added === 0) return earlier?.rows ?? null
+  protected readLast(read: PlanRead, rows: number, signal: AbortSignal): Promise<readonly Row[]> {
     const table = tableRead(read)
-    const first = this.#tables.rows(table) - earlier.added
+    const first = this.#tables.rows(table) - rows
     const frame = (name: string) =>
-      name === table ? this.#tables.frame(name).slice(first, earlier.added) : this.#tables.frame(name)
-    const touching = touchingRead(this.#kind, read, earlier.rows)
-    const rows = await this.#run({ kind: this.#kind, frame }, touching, earlier.added, signal)
-    return rows.length === 0 ? earlier.rows : null
-  }
-
-  async #result<T extends object>(
-    key: string,
-    read: (signal: AbortSignal) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
-    this.#mustBeOpen()
-    return this.#parts.connections.results.get(key, read, signal, this.#name)
+      name === table ? this.#tables.frame(name).slice(first, rows) : this.#tables.frame(name)
+    return this.#run({ kind: this.kind, frame }, read, rows, signal)
   }
 
   /** @param rows how many there are of the table that is read */
   #bytesOf(read: PlanRead, rows: number): number {
-    return bytesOfRead(this.#kind, read, table => (table === tableRead(read) ? rows : this.#tables.rows(table)))
+    return bytesOfRead(this.kind, read, table => (table === tableRead(read) ? rows : this.#tables.rows(table)))
   }
 
   /** The files of all tables that are looked into. */
   #check(read: PlanRead): Promise<void> {
-    return this.#tables.check([tableRead(read), ...tablesBeside(this.#kind, read)])
+    return this.#tables.check([tableRead(read), ...tablesBeside(this.kind, read)])
   }
 
   /**
@@ -363,7 +267,7 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
 
   #compute<T>(work: () => Promise<T>, bytes: number, signal: AbortSignal): Promise<T> {
     const { connections, memory } = this.#parts
-    const release = this.#hold()
+    const release = this.hold()
     const working = memory.run(bytes, () => connections.admit(work, { signal }), signal).finally(release)
     return unlessAborted(working, signal).catch(error => {
       throw arrowReadError(error)
@@ -383,11 +287,11 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
   /** The tables that are looked into, as DuckDB finds them. */
   async #scopeOf(read: PlanRead, hold: TwinHold, signal: AbortSignal | undefined): Promise<Scope> {
     const selects = new Map<string, string>()
-    for (const name of [tableRead(read), ...tablesBeside(this.#kind, read)]) {
-      const table = tableOf(this.#kind, name)
+    for (const name of [tableRead(read), ...tablesBeside(this.kind, read)]) {
+      const table = tableOf(this.kind, name)
       selects.set(name, parquetSelect(table, await this.#twinsOf(table, hold, signal)))
     }
-    return { kind: this.#kind, names: { table: name => `(${selects.get(name)})` } }
+    return { kind: this.kind, names: { table: name => `(${selects.get(name)})` } }
   }
 
   async #twinsOf(table: Table, hold: TwinHold, signal: AbortSignal | undefined): Promise<string[]> {
@@ -398,29 +302,6 @@ export class ArrowSnapshotReader implements SnapshotReader, VersionBeside {
       paths.push(await this.#parts.twins.of({ owner: this, hold }, table, file, this.#tables.path(file)))
     }
     return paths
-  }
-
-  /** The version stays open until what this answers is called. */
-  holdOpen(): () => void {
-    this.#mustBeOpen()
-    return this.#hold()
-  }
-
-  #hold(): () => void {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#reads.add(promise)
-    return () => {
-      this.#reads.delete(promise)
-      if (this.#reads.size === 0) {
-        this.#forOthers?.[Symbol.dispose]()
-        this.#forOthers = undefined
-      }
-      resolve()
-    }
-  }
-
-  #mustBeOpen(): void {
-    if (this.#closed) throw new Error('the snapshot reader is closed')
   }
 }
 

@@ -1,9 +1,6 @@
 import type { ReadModel } from '../../kinds/context.ts'
-import type { Kind } from '../../kinds/kind.ts'
-import type { Row, Value } from '../../kinds/types.ts'
-import { aggregateReader } from '../aggregate-rows.ts'
+import type { Row } from '../../kinds/types.ts'
 import { diffReader } from '../diff-rows.ts'
-import { type EarlierAnswers, versionName } from '../earlier-answers.ts'
 import type {
   DiffRow,
   QueryBounds,
@@ -17,10 +14,10 @@ import type {
   SnapshotRef,
   StreamFormat,
   TableRows,
-  VersionOpened,
 } from '../engine.ts'
-import type { AggregatePlan, AggregateRow, DiffPlan, Filter, RowsPlan, TablePlan } from '../plan.ts'
-import { type PlanRead, tableRead, touchingRead } from '../plan-reads.ts'
+import type { DiffPlan, TablePlan } from '../plan.ts'
+import { type OtherVersion, PlanReader, type PlanReaderOptions } from '../plan-reader.ts'
+import { type PlanRead, tableRead } from '../plan-reads.ts'
 import { tableOf } from '../plan-tables.ts'
 import { holding, type VersionBeside, versionBeside } from '../versions-beside.ts'
 import { changedRows, type RowRange } from './changed-rows.ts'
@@ -37,83 +34,41 @@ import { querySnapshot, querySources } from './queries/query-snapshot.ts'
 import { runQuery } from './query-functions.ts'
 import type { SnapshotTables } from './snapshot-tables.ts'
 import { type DuckDBSql, quoted } from './sql.ts'
-import type { State } from './state.ts'
 import type { Scope } from './statement.ts'
 
 /** One snapshot, attached to the readers' DuckDB. `detach` is called once, when its last read has ended. */
-export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
-  readonly version: number
-  readonly lastSeq: bigint
+export class DuckDBSnapshotReader extends PlanReader implements SnapshotReader {
   readonly #connections: Connections
-  readonly #kind: Kind
   readonly #names: SnapshotTables
   readonly #scope: Scope
   readonly #base: string | null
-  readonly #of: VersionOpened | null
-  readonly #earlier: EarlierAnswers
   /** By table and count. */
   readonly #lastRows = new Map<string, Promise<number | null>>()
   readonly #changed = new WeakMap<DuckDBSnapshotReader, Map<string, RowRange[] | null>>()
   readonly #files: SnapshotFiles
   readonly #processes: () => QueryProcesses
   readonly #detach: () => Promise<void>
-  readonly #reads = new Set<Promise<unknown>>()
-  #closed: Promise<void> | undefined
 
-  constructor(options: {
-    connections: Connections
-    kind: Kind
-    state: Pick<State, 'version' | 'lastSeq'>
-    tables: SnapshotTables
-    /** What its database's file is known by; null where it has none whose rows are the tables'. */
-    base: string | null
-    /** Null where it is not known, or where views stand in for its tables. */
-    of: VersionOpened | null
-    earlier: EarlierAnswers
-    files: SnapshotFiles
-    processes: () => QueryProcesses
-    detach: () => Promise<void>
-  }) {
-    this.version = options.state.version
-    this.lastSeq = options.state.lastSeq
+  constructor(
+    options: Omit<PlanReaderOptions, 'name' | 'results'> & {
+      connections: Connections
+      tables: SnapshotTables
+      /** What its database's file is known by; null where it has none whose rows are the tables'. */
+      base: string | null
+      files: SnapshotFiles
+      processes: () => QueryProcesses
+      detach: () => Promise<void>
+    },
+  ) {
+    // What it is attached as is never given twice.
+    super({ ...options, name: options.tables.schema, results: options.connections.results })
     this.#connections = options.connections
-    this.#kind = options.kind
     this.#names = options.tables
     this.#scope = { kind: options.kind, names: options.tables }
     this.#base = options.base
-    this.#of = options.of
-    this.#earlier = options.earlier
     this.#files = options.files
     this.#processes = options.processes
     this.#detach = options.detach
-  }
-
-  rows(plan: RowsPlan, signal?: AbortSignal): Promise<readonly Row[]> {
-    return this.#planned({ is: 'rows', plan }, signal)
-  }
-
-  async readByKeys(
-    table: string,
-    columns: readonly string[],
-    keyColumns: readonly string[],
-    keys: readonly (readonly Value[])[],
-    signal?: AbortSignal,
-  ): Promise<readonly Row[]> {
-    if (keys.length === 0) return []
-    return this.#planned({ is: 'rows by keys', table, columns, keyColumns, keys }, signal)
-  }
-
-  count(table: string, where: Filter, signal?: AbortSignal): Promise<bigint> {
-    return this.#count({ is: 'count', table, where }, signal)
-  }
-
-  async aggregate(plan: AggregatePlan, signal?: AbortSignal): Promise<AggregateRow[]> {
-    const rows = await this.#planned({ is: 'groups', plan }, signal)
-    return rows.map(aggregateReader(this.#kind, plan))
-  }
-
-  countGroups(plan: AggregatePlan, signal?: AbortSignal): Promise<bigint> {
-    return this.#count({ is: 'count of groups', plan }, signal)
   }
 
   async query(
@@ -123,8 +78,8 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
     signal?: AbortSignal,
     reads: readonly QueryRead[] = [],
   ): Promise<QueryRows> {
-    const query = this.#kind.queries.get(name)
-    if (!query) throw new Error(`kind ${this.#kind.name} has no query ${name}`)
+    const query = this.kind.queries.get(name)
+    if (!query) throw new Error(`kind ${this.kind.name} has no query ${name}`)
     const { timeoutSeconds } = query
     const { schema } = this.#names
     const others = reads.map(({ reader, ...read }) => ({ ...read, of: versionBeside(reader) }))
@@ -143,7 +98,7 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
     ])
     // All are held from the beginning, before anything is waited for.
     const find = (signal: AbortSignal) => holding([this, ...versions], () => read(signal))
-    return holding(versions, () => this.#result(key, find, signal))
+    return holding(versions, () => this.result(key, find, signal))
   }
 
   /** How a query function of this model knows another version, whichever engine it is on. */
@@ -161,13 +116,8 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
     return { alias, model, kind: of.kind.name, version: of.version, table }
   }
 
-  /** What the kind says of the version's tables. */
-  get kind(): Kind {
-    return this.#kind
-  }
-
   asSource(alias: string, model: string): SnapshotRef {
-    return { alias, model, kind: this.#kind.name, version: this.version, files: this.#files }
+    return { alias, model, kind: this.kind.name, version: this.version, files: this.#files }
   }
 
   /** Another version, which can be read in one statement with this. */
@@ -184,8 +134,8 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
       return sql.all(text, params)
     }
     const key = JSON.stringify([this.#names.schema, older.#names.schema, plan])
-    const rows = await holding([older], () => this.#result(key, signal => this.#read(work, { signal }), signal))
-    const table = tableOf(this.#kind, plan.table)
+    const rows = await holding([older], () => this.result(key, signal => this.#read(work, { signal }), signal))
+    const table = tableOf(this.kind, plan.table)
     return rows.map(diffReader(table, plan))
   }
 
@@ -202,7 +152,7 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
   }
 
   async tables(): Promise<TableRows[]> {
-    const names = [...this.#kind.tables.keys()]
+    const names = [...this.kind.tables.keys()]
     const counts = names.map(name => `(SELECT count(*) FROM ${this.#names.table(name)}) AS ${quoted(name)}`)
     const [row] = await this.#read(sql => sql.all(`SELECT ${counts.join(', ')}`))
     return names.map(name => ({ name, rows: Number(row?.[name]) }))
@@ -221,77 +171,36 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
     }
   }
 
-  run(
-    work: QueryWork,
-    to: string,
-    bounds: QueryBounds,
-    signal?: AbortSignal,
-    reads?: readonly QueryRead[],
-  ): Promise<QueryResult> {
-    return this.#inProcess(work, to, bounds, signal, reads)
-  }
-
-  async check(work: QueryWork, seconds: number, signal?: AbortSignal, reads?: readonly QueryRead[]): Promise<void> {
-    await this.#inProcess(work, null, { seconds, rows: 0, bytes: 0 }, signal, reads)
-  }
-
-  #inProcess(
+  protected async inProcess(
     work: QueryWork,
     to: string | null,
     { seconds, rows, bytes }: QueryBounds,
-    signal?: AbortSignal,
-    reads: readonly QueryRead[] = [],
+    others: readonly OtherVersion[],
+    signal: AbortSignal | undefined,
   ): Promise<QueryResult> {
-    const others = reads.map(({ reader, ...read }) => ({ ...read, of: versionBeside(reader) }))
-    return holding([this, ...others.map(({ of }) => of)], async () => {
-      const sources = await querySources(others, signal)
-      const snapshot = await querySnapshot(this, signal)
-      const job = { snapshot, reads: sources, work, checkOnly: to === null, rows, bytes }
-      return this.#processes().run(job, to, seconds, signal)
-    })
+    const sources = await querySources(others, signal)
+    const snapshot = await querySnapshot(this, signal)
+    const job = { snapshot, reads: sources, work, checkOnly: to === null, rows, bytes }
+    return this.#processes().run(job, to, seconds, signal)
   }
 
-  close(): Promise<void> {
-    this.#closed ??= Promise.allSettled(this.#reads).then(() => this.#detach())
-    return this.#closed
+  protected release(): Promise<void> {
+    return this.#detach()
   }
 
-  async #count(read: PlanRead, signal?: AbortSignal): Promise<bigint> {
-    const [row] = await this.#planned(read, signal)
-    return BigInt(String(row?.count))
-  }
-
-  /** What it is attached as is never given twice, and no other model gets the id of this. */
-  #planned(read: PlanRead, signal?: AbortSignal): Promise<readonly Row[]> {
-    const name = JSON.stringify(read)
-    const version = this.#of ? versionName(this.#of.model, this.version) : this.#names.schema
-    // It is held from the beginning, before anything is waited for.
-    const find = (signal: AbortSignal) =>
-      holding([this], async () => {
-        const rows = (await this.#takenOver(read, name, signal)) ?? (await this.#run(read, signal))
-        await this.#of?.check()
-        return rows
-      })
-    return this.#result(`${version} ${name}`, find, signal)
-  }
-
-  #run(read: PlanRead, signal: AbortSignal): Promise<readonly Row[]> {
+  protected read(read: PlanRead, signal: AbortSignal): Promise<readonly Row[]> {
     const statement = compileRead(this.#scope, read)
     return this.#connections.use((sql, statements) => sql.again(statements, statement), { signal })
   }
 
-  /** What an earlier version answered, where no row has come since that would make it another. */
-  async #takenOver(read: PlanRead, name: string, signal: AbortSignal): Promise<readonly Row[] | null> {
-    const earlier = this.#of && this.#earlier.find(this.#of, this.#kind, read, name)
-    if (!earlier || earlier.added === 0) return earlier?.rows ?? null
+  protected async readLast(read: PlanRead, rows: number, signal: AbortSignal): Promise<readonly Row[] | null> {
     const table = tableRead(read)
-    const first = await this.#firstOfLast(table, earlier.added)
+    const first = await this.#firstOfLast(table, rows)
     if (first === null) return null
     const added = `(SELECT * FROM ${this.#names.table(table)} WHERE rowid >= ${first})`
     const names = { table: (name: string) => (name === table ? added : this.#names.table(name)) }
-    const { text, params } = compileRead({ kind: this.#kind, names }, touchingRead(this.#kind, read, earlier.rows))
-    const touching = await this.#connections.use(sql => sql.all(text, params), { signal })
-    return touching.length === 0 ? earlier.rows : null
+    const { text, params } = compileRead({ kind: this.kind, names }, read)
+    return this.#connections.use(sql => sql.all(text, params), { signal })
   }
 
   /** The row id that the last `count` rows of the table begin with; null where that cannot be told. Found out once. */
@@ -306,34 +215,10 @@ export class DuckDBSnapshotReader implements SnapshotReader, VersionBeside {
   }
 
   #rowsOf(table: string): number {
-    return this.#of?.tables.find(({ name }) => name === table)?.rows ?? 0
-  }
-
-  async #result<T extends object>(
-    key: string,
-    read: (signal: AbortSignal) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
-    this.#mustBeOpen()
-    return this.#connections.results.get(key, read, signal, this.#names.schema)
+    return this.of?.tables.find(({ name }) => name === table)?.rows ?? 0
   }
 
   #read<T>(work: (sql: DuckDBSql, statements: PreparedStatements) => Promise<T>, options?: UseOptions): Promise<T> {
     return holding([this], () => this.#connections.use(work, options))
-  }
-
-  /** Nothing is detached until what this answers is called. */
-  holdOpen(): () => void {
-    this.#mustBeOpen()
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#reads.add(promise)
-    return () => {
-      this.#reads.delete(promise)
-      resolve()
-    }
-  }
-
-  #mustBeOpen(): void {
-    if (this.#closed) throw new Error('the snapshot reader is closed')
   }
 }
