@@ -1,5 +1,8 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Expr } from 'nodejs-polars'
 import { ROUNDS } from '../../src/commands/compare/queries.ts'
 import { median } from '../figures.ts'
 
@@ -9,6 +12,9 @@ import { median } from '../figures.ts'
  *
  *   DuckDB   one file; changes are durable by a checkpoint
  *   Polars   one Arrow file per table, and one more per append; an update writes the table anew
+ *
+ * The same work is: no cell of the CSV loses anything in its cast, no key is there twice in what is imported or computed, and what is
+ * written is on the disk and can be told to be sound. Of a DuckDB file the library sees to that, of an Arrow file a SHA-256.
  */
 export interface Order {
   library: 'DuckDB' | 'Polars'
@@ -64,22 +70,28 @@ async function withDuckDB(order: Order): Promise<Figures> {
   const all = async (sql: string) => (await connection.runAndReadAll(sql)).getRowsJson()
   const names = COLUMNS.map(name => `"${name}"`).join(', ')
   const dimensions = DIMENSIONS.map(name => `"${name}"`).join(', ')
+  const refuseTwice = async (table: string, key: string) => {
+    const twice = await all(`SELECT ${key} FROM ${table} GROUP BY ALL HAVING count(*) > 1 LIMIT 1`)
+    if (twice.length > 0) throw new Error('a key is there twice')
+  }
+  /** The text as the type, where that is the same as a wider one. */
+  const exact = (name: string, type: string, wider: string) =>
+    `CASE WHEN CAST("${name}" AS ${type}) = CAST("${name}" AS ${wider}) THEN CAST("${name}" AS ${type}) ELSE error('${name} is no ${type}') END`
   const same = DIMENSIONS.map(name => `b."${name}" IS NOT DISTINCT FROM c."${name}"`).join(' AND ')
   const TASKS: Record<Order['task'], () => Promise<Figures>> = {
     import: async () =>
       both('import', async () => {
         await run(`CREATE TABLE sales ("orderId" VARCHAR NOT NULL, line INTEGER NOT NULL, date DATE NOT NULL, "siteId" VARCHAR NOT NULL,
           "productId" VARCHAR NOT NULL, "customerId" VARCHAR NOT NULL, "salespersonId" VARCHAR, quantity DECIMAL(18,4) NOT NULL, amount DECIMAL(18,4) NOT NULL);
-          INSERT INTO sales SELECT * FROM read_csv('${join(dir, 'sales.csv')}', header = true, columns = {'orderId': 'VARCHAR', 'line': 'INTEGER',
-            'date': 'DATE', 'siteId': 'VARCHAR', 'productId': 'VARCHAR', 'customerId': 'VARCHAR', 'salespersonId': 'VARCHAR',
-            'quantity': 'DECIMAL(18,4)', 'amount': 'DECIMAL(18,4)'})`)
-        const twice = await all('SELECT "orderId", line FROM sales GROUP BY ALL HAVING count(*) > 1 LIMIT 1')
-        if (twice.length > 0) throw new Error('a key is there twice')
+          INSERT INTO sales SELECT "orderId", ${exact('line', 'INTEGER', 'DECIMAL(38,18)')}, ${exact('date', 'DATE', 'TIMESTAMP')}, "siteId", "productId",
+            "customerId", "salespersonId", ${exact('quantity', 'DECIMAL(18,4)', 'DECIMAL(38,18)')}, ${exact('amount', 'DECIMAL(18,4)', 'DECIMAL(38,18)')}
+          FROM read_csv('${join(dir, 'sales.csv')}', header = true, all_varchar = true)`)
+        await refuseTwice('sales', '"orderId", line')
         await run('CHECKPOINT')
       }),
     function: async () =>
-      both('function', () =>
-        run(`CREATE OR REPLACE TABLE goals AS
+      both('function', async () => {
+        await run(`CREATE OR REPLACE TABLE goals AS
             WITH b AS (
               SELECT datediff('month', DATE '2024-01-01', date) AS number, ${dimensions}, sum(amount) AS amount
               FROM sales WHERE date >= DATE '2024-01-01' AND date < DATE '2025-01-01' GROUP BY ALL
@@ -89,9 +101,10 @@ async function withDuckDB(order: Order): Promise<Figures> {
             FROM range(12) f (number) CROSS JOIN c LEFT JOIN b ON b.number = f.number AND ${same};
           CREATE OR REPLACE TABLE actuals AS
             SELECT date_trunc('month', date)::DATE AS period, ${dimensions}, sum(amount)::DECIMAL(18,4) AS amount
-            FROM sales WHERE date >= DATE '2025-01-01' AND date < DATE '2026-01-01' GROUP BY ALL;
-          CHECKPOINT`),
-      ),
+            FROM sales WHERE date >= DATE '2025-01-01' AND date < DATE '2026-01-01' GROUP BY ALL`)
+        for (const table of ['goals', 'actuals']) await refuseTwice(table, `period, ${dimensions}`)
+        await run('CHECKPOINT')
+      }),
     queries: async () => ({
       'filtered page ms': await rounds(n =>
         all(
@@ -143,9 +156,17 @@ async function withPolars(order: Order): Promise<Figures> {
   const DECIMAL = pl.Decimal(18, 4)
   type Frame = ReturnType<typeof pl.scanIPC>
   const write = async (frame: Frame, name: string) => {
-    await frame.sinkIpc(file(name), { maintainOrder: true }).collect()
+    await frame.sinkIpc(file(name), { compression: 'uncompressed', maintainOrder: true }).collect()
     await using handle = await open(file(name))
     await handle.sync()
+    const digest = createHash('sha256')
+    for await (const chunk of createReadStream(file(name), { highWaterMark: 1 << 20 })) digest.update(chunk)
+    await writeFile(`${file(name)}.sha256`, digest.digest('hex'))
+  }
+  const refuseTwice = async (name: string, key: string[]) => {
+    const count = async (rows: Frame) => String((await rows.select(pl.len()).collect()).toRecords()[0]?.len)
+    const rows = pl.scanIPC(file(name)).select(...key)
+    if ((await count(rows.unique())) !== (await count(rows))) throw new Error('a key is there twice')
   }
   const sales = () => pl.scanIPC(file('sales'))
   const records = async (frame: Frame, decimals: string[]) =>
@@ -168,19 +189,27 @@ async function withPolars(order: Order): Promise<Figures> {
     import: async () =>
       both('import', async () => {
         const text = pl.scanCSV(join(dir, 'sales.csv'), { inferSchemaLength: 0 })
+        const cast = (name: string): { value: Expr; wider?: Expr } => {
+          const column = pl.col(name)
+          if (name === 'line') return { value: column.cast(pl.Int32, true) }
+          if (name === 'date') return { value: column.str.strptime(pl.Date, '%Y-%m-%d') }
+          if (name !== 'quantity' && name !== 'amount') return { value: column }
+          return { value: column.cast(DECIMAL, true), wider: column.cast(pl.Decimal(38, 18), true) }
+        }
+        // The strict casts fail by themselves where a text is no number; a date, and digits that are cut off, have to be looked for.
+        const faults = COLUMNS.flatMap(name => {
+          const { value, wider } = cast(name)
+          if (name === 'date') return [value.isNull()]
+          return wider ? [value.cast(pl.Decimal(38, 18)).neq(wider)] : []
+        })
         const typed = text.select(
-          ...COLUMNS.map(name => {
-            const column = pl.col(name)
-            if (name === 'line') return column.cast(pl.Int32, true)
-            if (name === 'date') return column.str.strptime(pl.Date, '%Y-%m-%d')
-            return name === 'quantity' || name === 'amount' ? column.cast(DECIMAL, true) : column
-          }),
+          ...COLUMNS.map(name => cast(name).value.alias(name)),
+          faults.reduce((any, next) => any.or(next)).alias('fault'),
         )
         await write(typed, 'sales')
-        const keys = await sales().select('orderId', 'line').unique().select(pl.len()).collect()
-        const rows = await sales().select(pl.len()).collect()
-        if (String(keys.toRecords()[0]?.len) !== String(rows.toRecords()[0]?.len))
-          throw new Error('a key is there twice')
+        const [found] = (await sales().select(pl.col('fault').any()).collect()).toRecords()
+        if (found?.fault === true) throw new Error('a cell is not of its type')
+        await refuseTwice('sales', ['orderId', 'line'])
       }),
     function: async () =>
       both('function', async () => {
@@ -206,13 +235,14 @@ async function withPolars(order: Order): Promise<Figures> {
             amount.cast(DECIMAL).alias('basisAmount'),
             amount
               .mul(pl.lit('1.05').cast(pl.Decimal(38, 2)))
-              .round(2)
+              .round(2, 'halfawayfromzero')
               .cast(pl.Decimal(18, 2))
               .alias('goalAmount'),
             pl.lit(false).alias('locked'),
           )
         await write(goals, 'goals')
         await write(sums('2025-01-01', '2026-01-01'), 'actuals')
+        for (const name of ['goals', 'actuals']) await refuseTwice(name, ['month', ...DIMENSIONS])
       }),
     queries: async () => ({
       'filtered page ms': await rounds(async n => {

@@ -1,5 +1,5 @@
 import type { Column, Table } from '../../kinds/kind.ts'
-import { type LogicalType, type TypeName, typeName } from '../../kinds/types.ts'
+import { type LogicalType, type Row, type TypeName, typeName } from '../../kinds/types.ts'
 import { compareUtf8 } from '../../kinds/values.ts'
 import { leaving, rowsOf } from './columns.ts'
 import type { RangeValue, TableFile } from './manifest.ts'
@@ -13,43 +13,58 @@ export type KeyRanges = NonNullable<TableFile['ranges']>
 /** Longer texts are not worth their place in every manifest. */
 const MAX_TEXT = 64
 
-/**
- * How many rows and different keys a frame has, and between what the values of its key columns lie, by which most files of
- * a table need not be looked at when keys are looked for.
- */
-export interface Measured {
+/** How many rows a frame has, and between what the values of its key columns lie, by which most files of a table need not be looked at when keys are looked for. */
+export interface Extent {
   rows: number
-  keys: number
   ranges: KeyRanges
 }
 
+/** The same, and how many different keys there are. */
+export interface Measured extends Extent {
+  keys: number
+}
+
+/** What is found of a frame in which no key is twice, or need not be told. */
+export const extentOf = async (table: KeyedTable, frame: LazyDataFrame): Promise<Extent> =>
+  (await looked(table, frame, [])).extent
+
 export async function measure(table: KeyedTable, frame: LazyDataFrame): Promise<Measured> {
+  const key = pl.struct(table.key.map(name => pl.col(name)))
+  const hashes = key.hash().nUnique().cast(pl.Int32).alias(HASHES.name)
+  const { extent, row } = await looked(table, frame, [hashes])
+  // Keys with different hashes are different. Where two are equal so may the keys be: that costs three times as much to find out.
+  const keys = Number(row[HASHES.name]) === extent.rows ? extent.rows : await differentKeys(frame, key)
+  return { ...extent, keys }
+}
+
+async function looked(
+  table: KeyedTable,
+  frame: LazyDataFrame,
+  more: readonly Expr[],
+): Promise<{ extent: Extent; row: Row }> {
   const columns = keyColumns(table).filter(({ nullable }) => !nullable)
   const ends = columns.flatMap(({ name, type }) => [
     { name: `least ${name}`, type },
     { name: `most ${name}`, type },
   ])
-  const key = pl.struct(table.key.map(name => pl.col(name)))
   const found = await frame
     .select(
-      pl.len().cast(pl.Int32).alias('rows of all'),
-      key.hash().nUnique().cast(pl.Int32).alias('hashes of all'),
+      pl.len().cast(pl.Int32).alias(ROWS.name),
+      ...more,
       ...columns.flatMap(({ name }) => [
         pl.col(name).min().alias(`least ${name}`),
         pl.col(name).max().alias(`most ${name}`),
       ]),
     )
-    .select(leaving([...COUNTS, ...ends]))
+    .select(leaving([ROWS, ...(more.length > 0 ? [HASHES] : []), ...ends]))
     .collect()
-  const [row] = rowsOf(found)
+  const [row = {}] = rowsOf(found)
   const ranges: Record<string, [RangeValue, RangeValue]> = {}
   for (const { name } of columns) {
-    const [least, most] = [row?.[`least ${name}`] ?? null, row?.[`most ${name}`] ?? null]
+    const [least, most] = [row[`least ${name}`] ?? null, row[`most ${name}`] ?? null]
     if (least !== null && most !== null && `${least}${most}`.length <= MAX_TEXT) ranges[name] = [least, most]
   }
-  const [rows, hashes] = [Number(row?.['rows of all']), Number(row?.['hashes of all'])]
-  // Keys with different hashes are different. Where two are equal so may the keys be: that costs three times as much to find out.
-  return { rows, keys: hashes === rows ? rows : await differentKeys(frame, key), ranges }
+  return { extent: { rows: Number(row[ROWS.name]), ranges }, row }
 }
 
 async function differentKeys(frame: LazyDataFrame, key: Expr): Promise<number> {
@@ -58,10 +73,8 @@ async function differentKeys(frame: LazyDataFrame, key: Expr): Promise<number> {
 }
 
 /** No column of a kind has a space in its name. */
-const COUNTS = [
-  { name: 'rows of all', type: 'INTEGER' },
-  { name: 'hashes of all', type: 'INTEGER' },
-] as const
+const ROWS = { name: 'rows of all', type: 'INTEGER' } as const
+const HASHES = { name: 'hashes of all', type: 'INTEGER' } as const
 
 /** Between what the keys of all lie; of a column of which one of them does not say it, nothing is known. */
 export function joinedRanges(table: KeyedTable, [first, ...others]: readonly (KeyRanges | undefined)[]): KeyRanges {

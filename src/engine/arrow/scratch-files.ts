@@ -6,7 +6,7 @@ import { linkOrCopy } from '../duckdb/snapshot-files.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { fileFrame } from './frames.ts'
 import { KeyFilter, keyHashes } from './key-filter.ts'
-import { type KeyedTable, keyColumns, measure } from './key-ranges.ts'
+import { extentOf, type KeyedTable, keyColumns } from './key-ranges.ts'
 import type { TableFile } from './manifest.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
 
@@ -52,7 +52,7 @@ export class ScratchFiles {
       .select(columns.map(({ name }) => pl.col(name)))
       .sinkIpc(path, { compression: 'uncompressed', maintainOrder: true })
       .collect()
-    const { rows, ranges = {} } = known ?? (await measure(table, fileFrame(columns, {}, path)))
+    const { rows, ranges = {} } = known ?? (await extentOf(table, fileFrame(columns, {}, path)))
     if (rows > 0) return { name, rows, ...(Object.keys(ranges).length > 0 ? { ranges } : {}) }
     await rm(path)
     return null
@@ -85,8 +85,11 @@ export class ScratchFiles {
     const path = this.path(file.name)
     let seal = this.#seals.get(file.name)
     if (!seal) {
-      await syncPath(path)
-      seal = await checksum(path)
+      // What is read for the checksum is in memory, whether it is on the disk by then or not.
+      const [found, synced] = await Promise.allSettled([checksum(path), syncPath(path)])
+      if (found.status === 'rejected') throw found.reason
+      if (synced.status === 'rejected') throw synced.reason
+      seal = found.value
       this.#seals.set(file.name, seal)
     }
     return { ...file, ...seal }

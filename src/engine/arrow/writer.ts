@@ -95,9 +95,8 @@ export class ArrowWriter implements Writer {
       await mkdir(dir, { recursive: true })
       const tables: Record<string, TableFile[]> = {}
       for (const { name } of this.#tables()) {
-        const files: TableFile[] = []
-        for (const file of this.#state.tables.get(name) ?? []) files.push(await this.#scratch.publish(file, dir))
-        tables[name] = files
+        const files = this.#state.tables.get(name) ?? []
+        tables[name] = await allDone(files.map(file => this.#scratch.publish(file, dir)))
       }
       reach('arrow.linked')
       const { version, lastSeq, shape } = this.#state
@@ -208,6 +207,12 @@ export class ArrowWriter implements Writer {
       this.#call = undefined
     }
   }
+}
+
+/** Nothing goes on behind who is told that one has failed. */
+async function allDone<T>(works: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(works)
+  return Promise.all(works)
 }
 
 const rowsOfAll = (tables: readonly TableRows[]): number => tables.reduce((sum, { rows }) => sum + rows, 0)

@@ -18,10 +18,10 @@ import { tableOf } from '../plan-tables.ts'
 import { faultOf } from './errors.ts'
 import { FunctionSql } from './function-sql.ts'
 import { interruptible } from './interruptible.ts'
+import { isKeyTwice } from './key-conflicts.ts'
 import { OWN_TABLES } from './row-writes.ts'
 import { quoted } from './sql.ts'
 import { sqlArguments } from './sql-arguments.ts'
-import { keyList } from './stage.ts'
 import { compileFilter, ParameterSink } from './where-sql.ts'
 
 /** What a function runs with. */
@@ -112,10 +112,7 @@ const OWN_MACROS = `UNION ALL SELECT schema_name, function_name FROM duckdb_func
 async function checkKeys(sql: FunctionSql, kind: Kind, { name }: KindFunction): Promise<void> {
   for (const table of kind.tables.values()) {
     if (!sql.mayHaveWritten(table.name)) continue
-    const [twice] = await sql.all(
-      `SELECT 1 FROM ${quoted(table.name)} GROUP BY ${keyList(table)} HAVING count(*) > 1 LIMIT 1`,
-    )
-    if (twice) throw sameKeyTwice(name, table.name)
+    if (await isKeyTwice(sql, table, quoted(table.name))) throw sameKeyTwice(name, table.name)
   }
 }
 
