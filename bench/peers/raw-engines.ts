@@ -74,17 +74,17 @@ async function withDuckDB(order: Order): Promise<Figures> {
     const twice = await all(`SELECT ${key} FROM ${table} GROUP BY ALL HAVING count(*) > 1 LIMIT 1`)
     if (twice.length > 0) throw new Error('a key is there twice')
   }
-  /** The text as the type, where that is the same as a wider one. */
-  const exact = (name: string, type: string, wider: string) =>
-    `CASE WHEN CAST("${name}" AS ${type}) = CAST("${name}" AS ${wider}) THEN CAST("${name}" AS ${type}) ELSE error('${name} is no ${type}') END`
+  /** The text as the type, where it is the beginning of how that is written. */
+  const exact = (name: string, type: string) =>
+    `CASE WHEN starts_with(CAST(CAST("${name}" AS ${type}) AS VARCHAR), "${name}") THEN CAST("${name}" AS ${type}) ELSE error('${name} is no ${type}') END`
   const same = DIMENSIONS.map(name => `b."${name}" IS NOT DISTINCT FROM c."${name}"`).join(' AND ')
   const TASKS: Record<Order['task'], () => Promise<Figures>> = {
     import: async () =>
       both('import', async () => {
         await run(`CREATE TABLE sales ("orderId" VARCHAR NOT NULL, line INTEGER NOT NULL, date DATE NOT NULL, "siteId" VARCHAR NOT NULL,
           "productId" VARCHAR NOT NULL, "customerId" VARCHAR NOT NULL, "salespersonId" VARCHAR, quantity DECIMAL(18,4) NOT NULL, amount DECIMAL(18,4) NOT NULL);
-          INSERT INTO sales SELECT "orderId", ${exact('line', 'INTEGER', 'DECIMAL(38,18)')}, ${exact('date', 'DATE', 'TIMESTAMP')}, "siteId", "productId",
-            "customerId", "salespersonId", ${exact('quantity', 'DECIMAL(18,4)', 'DECIMAL(38,18)')}, ${exact('amount', 'DECIMAL(18,4)', 'DECIMAL(38,18)')}
+          INSERT INTO sales SELECT "orderId", ${exact('line', 'INTEGER')}, ${exact('date', 'DATE')}, "siteId", "productId",
+            "customerId", "salespersonId", ${exact('quantity', 'DECIMAL(18,4)')}, ${exact('amount', 'DECIMAL(18,4)')}
           FROM read_csv('${join(dir, 'sales.csv')}', header = true, all_varchar = true)`)
         await refuseTwice('sales', '"orderId", line')
         await run('CHECKPOINT')
@@ -189,21 +189,20 @@ async function withPolars(order: Order): Promise<Figures> {
     import: async () =>
       both('import', async () => {
         const text = pl.scanCSV(join(dir, 'sales.csv'), { inferSchemaLength: 0 })
-        const cast = (name: string): { value: Expr; wider?: Expr } => {
+        const cast = (name: string): Expr => {
           const column = pl.col(name)
-          if (name === 'line') return { value: column.cast(pl.Int32, true) }
-          if (name === 'date') return { value: column.str.strptime(pl.Date, '%Y-%m-%d') }
-          if (name !== 'quantity' && name !== 'amount') return { value: column }
-          return { value: column.cast(DECIMAL, true), wider: column.cast(pl.Decimal(38, 18), true) }
+          if (name === 'line') return column.cast(pl.Int32, true)
+          if (name === 'date') return column.str.strptime(pl.Date, '%Y-%m-%d')
+          return name === 'quantity' || name === 'amount' ? column.cast(DECIMAL, true) : column
         }
         // The strict casts fail by themselves where a text is no number; a date, and digits that are cut off, have to be looked for.
         const faults = COLUMNS.flatMap(name => {
-          const { value, wider } = cast(name)
-          if (name === 'date') return [value.isNull()]
-          return wider ? [value.cast(pl.Decimal(38, 18)).neq(wider)] : []
+          if (name === 'date') return [cast(name).isNull()]
+          const isDecimal = name === 'quantity' || name === 'amount'
+          return isDecimal ? [cast(name).cast(pl.Utf8).str.startsWith(pl.col(name)).not()] : []
         })
         const typed = text.select(
-          ...COLUMNS.map(name => cast(name).value.alias(name)),
+          ...COLUMNS.map(name => cast(name).alias(name)),
           faults.reduce((any, next) => any.or(next)).alias('fault'),
         )
         await write(typed, 'sales')

@@ -6,7 +6,7 @@ import type { Period } from '../intervals.ts'
 import { refuseForeignDays } from '../locks.ts'
 import { writeActuals } from './actuals.ts'
 import { decimal, fromUnits, largest, positive, scaled, unitsIn, whole } from './amounts.ts'
-import { combinationsIn, forecast, withCombinations } from './forecast.ts'
+import { combinationsIn, forecast } from './forecast.ts'
 import { DIMENSION_COLUMNS, within } from './frames.ts'
 import { readPlans, recordRun } from './runs.ts'
 import { soldIn } from './sales.ts'
@@ -30,19 +30,24 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
     args,
   )
 
-  const basis = await soldIn(context, 'basis', sales, { period: basisPeriod, interval, grain })
-  const sold = await step('combinations', basis => withCombinations(pl, basis), basis)
+  const sold = await soldIn(context, 'basis', sales, { period: basisPeriod, interval, grain })
   if ((await unitsIn(context, sold, pl.len(), 0)) === 0n) throw noSales(basisPeriod)
   refuseLarge(await largest(context, sold, 'amount', 4))
+  const combinations = await step('combinations', sold => combinationsIn(pl, sold), sold)
   const kept = days.length > 0 ? locked : null
-  const cells = await step('forecast', sold => forecast(context, sold, args, args.method, kept), sold)
+  const cells = await step(
+    'forecast',
+    (sold, combinations) => forecast(context, sold, combinations, args, args.method, kept),
+    sold,
+    combinations,
+  )
   refuseLarge(await largest(context, cells, 'basis'))
   const amounts =
     args.total === null
       ? await step('growth', cells => grown(pl, cells, args.growth), cells)
       : await step('spread', cells => met(context, cells, locked), cells)
   refuseLarge(await largest(context, amounts, 'cents'))
-  await step('write', amounts => writeGoals(context, amounts, combinationsIn(pl, sold), reach), amounts)
+  await step('write', amounts => writeGoals(context, amounts, reach), amounts)
   await writeActuals(context, sales, args)
 
   const outcome = await countGoals(context)
@@ -75,7 +80,6 @@ async function met(
 async function writeGoals(
   context: FrameFunctionContext<ComputeGoals>,
   amounts: LazyDataFrame,
-  combinations: LazyDataFrame,
   reach: Period,
 ): Promise<void> {
   const { args, pl, table } = context
@@ -87,15 +91,13 @@ async function writeGoals(
   )
   const before = { from: reach.from, to: args.goalPeriod.from }
   await context.remove('actuals', table('actuals').filter(within(pl, 'period', before)))
-  const goals = amounts
-    .join(combinations, { on: 'combination', how: 'left', maintainOrder: 'left' })
-    .select(
-      pl.col('period'),
-      ...DIMENSION_COLUMNS.map(name => pl.col(name)),
-      fromUnits(pl, pl.col('basis'), 4).alias('basisAmount'),
-      fromUnits(pl, pl.col('cents'), 2).alias('goalAmount'),
-      pl.lit(false).alias('locked'),
-    )
+  const goals = amounts.select(
+    pl.col('period'),
+    ...DIMENSION_COLUMNS.map(name => pl.col(name)),
+    fromUnits(pl, pl.col('basis'), 4).alias('basisAmount'),
+    fromUnits(pl, pl.col('cents'), 2).alias('goalAmount'),
+    pl.lit(false).alias('locked'),
+  )
   await context.append('goals', goals)
 }
 

@@ -2,24 +2,18 @@ import type { Expr, FrameTools, LazyDataFrame, Polars } from 'teatree'
 import type { Method, Outline } from '../forecast.ts'
 import { intervalsBetween, MONTHS, monthsAfter } from '../intervals.ts'
 import { positive, rounded, toUnits, whole } from './amounts.ts'
-import { byDimensions, DIMENSION_COLUMNS, inOrder } from './frames.ts'
+import { byDimensions, DIMENSION_COLUMNS } from './frames.ts'
 
-/** What was sold, with the number of its combination, in the order that settles ties. */
-export function withCombinations(pl: Polars, sold: LazyDataFrame): LazyDataFrame {
-  const isAnother = DIMENSION_COLUMNS.map(name => {
-    const [value, before] = [pl.col(name), pl.col(name).shift(1)]
-    // Nulls are equal; a comparison with one is null.
-    return value.neq(before).fillNull(value.isNull().neq(before.isNull()))
-  }).reduce((any, next) => any.or(next))
-  return inOrder(pl, sold, 'period', 'last').withColumns(isAnother.cast(pl.Int32).cumSum().alias('combination'))
-}
-
-/** The combinations in their order: their numbers and dimensions. */
+/** The combinations of which anything was sold, numbered in the order that settles ties: Polars compares strings by their UTF-8 bytes. */
 export function combinationsIn(pl: Polars, sold: LazyDataFrame): LazyDataFrame {
-  const number = pl.col('combination')
+  const dimensions = DIMENSION_COLUMNS.map(name => pl.col(name))
+  const number = pl.col('combination').cast(pl.Int32)
   return sold
-    .filter(number.neq(number.shift(1)).fillNull(pl.lit(true)))
-    .select(number, ...DIMENSION_COLUMNS.map(name => pl.col(name)))
+    .select(...dimensions)
+    .unique()
+    .sort(dimensions, false, false)
+    .withRowIndex('combination')
+    .select(number, ...dimensions)
 }
 
 /**
@@ -27,6 +21,7 @@ export function combinationsIn(pl: Polars, sold: LazyDataFrame): LazyDataFrame {
  *
  *   number, period   the interval, by its number and first day
  *   combination      by its number
+ *   siteId …         its dimensions: to have them here costs less than to join them in order afterwards
  *   basis            the forecast, in ten-thousandths
  *
  * @param locked the goals that are; null where there are none
@@ -34,6 +29,7 @@ export function combinationsIn(pl: Polars, sold: LazyDataFrame): LazyDataFrame {
 export function forecast(
   { pl, frame }: FrameTools,
   sold: LazyDataFrame,
+  combinations: LazyDataFrame,
   { basisPeriod, goalPeriod, interval }: Outline,
   method: Method,
   locked: LazyDataFrame | null,
@@ -47,20 +43,17 @@ export function forecast(
         period: monthsAfter(from, index * MONTHS[interval]),
       })),
     )
-  const combinations = combinationsIn(pl, sold)
   const basis = sold
     .join(intervals(basisPeriod.from, basisPeriod.to), { on: 'period', how: 'inner' })
+    .join(combinations, byDimensions('inner'))
     .select(pl.col('number'), pl.col('combination'), toUnits(pl, pl.col('amount'), 4).alias('amount'))
-  const all = intervals(goalPeriod.from, goalPeriod.to).join(combinations.select(pl.col('combination')), {
-    how: 'cross',
-    ...IN_ORDER,
-  })
+  const all = intervals(goalPeriod.from, goalPeriod.to).join(combinations, { how: 'cross', ...IN_ORDER })
   const kept = locked?.join(combinations, byDimensions('inner')).select(pl.col('period'), pl.col('combination'))
   const future = kept ? all.join(kept, { on: ['period', 'combination'], how: 'anti', ...IN_ORDER }) : all
   return FORECASTS[method](pl, future, basis, {
     n: BigInt(number(basisPeriod.to)),
     year: 12 / MONTHS[interval],
-  }).select(pl.col('number'), pl.col('period'), pl.col('combination'), pl.col('basis'))
+  }).select(...['number', 'period', 'combination', ...DIMENSION_COLUMNS, 'basis'].map(name => pl.col(name)))
 }
 
 /** Rows stay in the order that they have, which would cost twice as much to be made again. */

@@ -1,4 +1,4 @@
-import type { Expr, LazyDataFrame, Polars } from 'teatree'
+import type { Expr, Polars } from 'teatree'
 import { DIMENSIONS } from '../dimensions.ts'
 import type { Period } from '../intervals.ts'
 
@@ -17,14 +17,6 @@ export const within = (pl: Polars, column: string, { from, to }: Period): Expr =
     .col(column)
     .gtEq(day(pl, from))
     .and(pl.col(column).lt(day(pl, to)))
-
-/** In the order of the dimensions in which ties are settled: Polars compares strings by their UTF-8 bytes. */
-export const inOrder = (pl: Polars, frame: LazyDataFrame, period: string, place: 'first' | 'last'): LazyDataFrame =>
-  frame.sort(
-    (place === 'first' ? [period, ...DIMENSION_COLUMNS] : [...DIMENSION_COLUMNS, period]).map(name => pl.col(name)),
-    false,
-    false,
-  )
 
 /** Joins by the dimensions, of which nulls are equal. */
 export const byDimensions = <How extends 'inner' | 'anti'>(how: How) => ({

@@ -1,15 +1,13 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { LRUCache } from 'lru-cache'
 import { errno } from '../../platform/errno.ts'
 import type { SnapshotFile } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { SnapshotMissing } from '../snapshot-missing.ts'
+import { checksum } from './scratch-files.ts'
 
 /** Files that are known to be sound. */
 const MOST = 100_000
-const CHUNK_BYTES = 1 << 20
 
 /**
  * Holds files against their checksums before they are read for the first time, each once in a process, in however many
@@ -37,7 +35,6 @@ export class FileChecks {
 }
 
 async function checkBytes(path: string, name: string, sha256: string): Promise<void> {
-  const digest = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) digest.update(chunk)
-  if (digest.digest('hex') !== sha256) throw new SnapshotDamaged(`the version's file ${name} is damaged`)
+  const found = await checksum(path)
+  if (found.sha256 !== sha256) throw new SnapshotDamaged(`the version's file ${name} is damaged`)
 }
