@@ -44,11 +44,12 @@ async function both(name: string, work: () => Promise<unknown>): Promise<Figures
   return { [`${name} ms`]: ms, [`${name} processor ms`]: (user + system) / 1000 }
 }
 
-/** The median of several times, each another; the first warms up. */
-async function rounds(work: (n: number) => Promise<unknown>): Promise<number> {
-  const times: number[] = []
-  for (let n = 0; n < ROUNDS; n++) times.push(await timed(() => work(n)))
-  return median(times.slice(1))
+/** The medians of several times, each another; the first warms up. */
+async function rounds(name: string, work: (n: number) => Promise<unknown>): Promise<Figures> {
+  const all: Figures[] = []
+  for (let n = 0; n < ROUNDS; n++) all.push(await both(name, () => work(n)))
+  const names = Object.keys(all[0] ?? {})
+  return Object.fromEntries(names.map(name => [name, median(all.slice(1).map(figures => figures[name] ?? Number.NaN))]))
 }
 
 const chosenOrders = ({ orders }: Order, n: number): string[] =>
@@ -106,24 +107,24 @@ async function withDuckDB(order: Order): Promise<Figures> {
         await run('CHECKPOINT')
       }),
     queries: async () => ({
-      'filtered page ms': await rounds(n =>
+      ...(await rounds('filtered page', n =>
         all(
           `SELECT ${names} FROM sales WHERE "siteId" = '${SITES[n % 9]}' AND amount > ${n + 1}.5 ORDER BY date DESC, "orderId", line LIMIT 20`,
         ),
-      ),
-      'sums by month ms': await rounds(n =>
+      )),
+      ...(await rounds('sums by month', n =>
         all(
           `SELECT date_trunc('month', date)::DATE AS month, count(*), sum(amount) FROM sales WHERE amount > ${n + 1}.5 GROUP BY 1 ORDER BY 1`,
         ),
-      ),
-      'sums by site and product ms': await rounds(n =>
+      )),
+      ...(await rounds('sums by site and product', n =>
         all(
           `SELECT "siteId", "productId", count(*), sum(amount) FROM sales WHERE amount > ${n + 1}.5 GROUP BY ALL ORDER BY 1, 2`,
         ),
-      ),
+      )),
     }),
     writes: async () => ({
-      'append of 10 ms': await rounds(async n => {
+      ...(await rounds('append of 10', async n => {
         const rows = Array.from(
           { length: 10 },
           (_, i) => `('RAW-${n}', ${i + 1}, DATE '2025-12-31', 'S01', 'T001', 'C0001', NULL, 1, ${i}.5)`,
@@ -132,13 +133,13 @@ async function withDuckDB(order: Order): Promise<Figures> {
         const there = await all('SELECT line FROM sales SEMI JOIN added USING ("orderId", line)')
         if (there.length > 0) throw new Error('a key is there')
         await run('INSERT INTO sales FROM added; DROP TABLE added; CHECKPOINT')
-      }),
-      'update of 500 ms': await rounds(n =>
+      })),
+      ...(await rounds('update of 500', n =>
         run(`UPDATE sales SET amount = ${n + 1}.25 WHERE line = 1 AND "orderId" IN (${chosenOrders(order, n)
           .map(id => `'${id}'`)
           .join(', ')});
           CHECKPOINT`),
-      ),
+      )),
     }),
   }
   const figures = await TASKS[task]()
@@ -244,7 +245,7 @@ async function withPolars(order: Order): Promise<Figures> {
         for (const name of ['goals', 'actuals']) await refuseTwice(name, ['month', ...DIMENSIONS])
       }),
     queries: async () => ({
-      'filtered page ms': await rounds(async n => {
+      ...(await rounds('filtered page', async n => {
         const page = sales()
           .filter(
             pl
@@ -255,21 +256,21 @@ async function withPolars(order: Order): Promise<Figures> {
           .sort([pl.col('date'), pl.col('orderId'), pl.col('line')], [true, false, false])
           .limit(20)
         return records(page, ['quantity', 'amount'])
-      }),
-      'sums by month ms': await rounds(async n => {
+      })),
+      ...(await rounds('sums by month', async n => {
         const by = sales().filter(amountAbove(n)).groupBy([month]).agg(pl.len().alias('rows'), pl.col('amount').sum())
         return records(by.sort('month'), ['amount'])
-      }),
-      'sums by site and product ms': await rounds(async n => {
+      })),
+      ...(await rounds('sums by site and product', async n => {
         const by = sales()
           .filter(amountAbove(n))
           .groupBy(['siteId', 'productId'])
           .agg(pl.len().alias('rows'), pl.col('amount').sum())
         return records(by.sort([pl.col('siteId'), pl.col('productId')]), ['amount'])
-      }),
+      })),
     }),
     writes: async () => ({
-      'append of 10 ms': await rounds(async n => {
+      ...(await rounds('append of 10', async n => {
         const lines = Array.from({ length: 10 }, (_, i) => i + 1)
         const added = pl
           .DataFrame({ orderId: lines.map(() => `RAW-${n}`), line: lines, date: lines.map(() => '2025-12-31') })
@@ -292,8 +293,8 @@ async function withPolars(order: Order): Promise<Figures> {
           .collect()
         if (String(there.toRecords()[0]?.len) !== '0') throw new Error('a key is there')
         await write(added, `sales-${n}`)
-      }),
-      'update of 500 ms': await rounds(async n => {
+      })),
+      ...(await rounds('update of 500', async n => {
         const isChosen = pl
           .col('line')
           .eq(1)
@@ -304,7 +305,7 @@ async function withPolars(order: Order): Promise<Figures> {
           .otherwise(pl.col('amount'))
         await write(sales().withColumns(amount.cast(DECIMAL).alias('amount')), 'updated')
         await rm(file('updated'))
-      }),
+      })),
     }),
   }
   return TASKS[task]()

@@ -71,14 +71,14 @@ export const TASKS: Readonly<Record<TaskName, (context: TaskContext) => Promise<
       const answers: Record<string, Answer[]> = {}
       const ask = async (name: string, read: (n: number) => Promise<Answer>) => {
         onStep(name)
-        const times: number[] = []
+        const took: Took[] = []
         answers[name] = []
         for (let n = 0; n < ROUNDS; n++) {
-          const started = performance.now()
+          const since = takenFrom()
           answers[name].push(await read(n))
-          times.push(performance.now() - started)
+          took.push(since())
         }
-        figures[`${name} ms`] = median(times.slice(1))
+        Object.assign(figures, figuresOf(name, took))
       }
       const opened = async (model: ModelId) => {
         const newest = await newestVersion(task, model)
@@ -119,15 +119,16 @@ export const TASKS: Readonly<Record<TaskName, (context: TaskContext) => Promise<
     const figures: Record<string, number> = {}
     for (const [name, change] of Object.entries(changes)) {
       context.onStep(name)
-      const [times, written]: [number[], number[]] = [[], []]
+      const [took, written]: [Took[], number[]] = [[], []]
       for (let n = 0; n < ROUNDS; n++) {
         const before = await bytesWritten()
-        const { ms } = await model.apply(change(n))
-        const published = await model.publish()
-        times.push(ms + published.ms)
+        const since = takenFrom()
+        await model.apply(change(n))
+        await model.publish()
+        took.push(since())
         written.push((await bytesWritten()) - before)
       }
-      figures[`${name} ms`] = median(times.slice(1))
+      Object.assign(figures, figuresOf(name, took))
       figures[`${name} bytes written`] = median(written.slice(1))
     }
     return done(figures)
@@ -183,6 +184,26 @@ function someOrders(orders: number, n: number): string[] {
   const every = orders / count
   return Array.from({ length: count }, (_, index) => orderId(1 + ((Math.floor(index * every) + n) % orders)))
 }
+
+/** On the clock, and of the processor. */
+interface Took {
+  ms: number
+  processorMs: number
+}
+
+function takenFrom(): () => Took {
+  const [started, before] = [performance.now(), process.cpuUsage()]
+  return () => {
+    const { user, system } = process.cpuUsage(before)
+    return { ms: performance.now() - started, processorMs: (user + system) / 1000 }
+  }
+}
+
+/** Medians of all but the first. */
+const figuresOf = (name: string, took: readonly Took[]): Record<string, number> => ({
+  [`${name} ms`]: median(took.slice(1).map(({ ms }) => ms)),
+  [`${name} processor ms`]: median(took.slice(1).map(({ processorMs }) => processorMs)),
+})
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
