@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { RESELLER_SALES } from '../support/adventureworks.ts'
@@ -62,8 +63,9 @@ test.skipIf(!folder)(
     await using duckdb = await openModel(engines[0] as TestEngine)
     await using arrow = await openModel(engines[1] as TestEngine)
     const both = async <T>(ask: (model: GoalsModel) => Promise<T>) => {
-      const [one, other] = [await ask(duckdb), await ask(arrow)]
-      expect(other).toEqual(one)
+      const [one, other] = await Promise.all([ask(duckdb), ask(arrow)])
+      // To look at thousands of rows for their difference takes longer than to compute them.
+      if (!isDeepStrictEqual(other, one)) expect(other).toEqual(one)
       return one
     }
     // What was done is the same, whatever the steps were called.
