@@ -100,6 +100,15 @@ const ACTS = {
     const both = await step('join', (a, b) => [...b, a], all, [1, 2])
     return { whole: both.length, text: null }
   },
+  compare: async ({ step, table, frame, pl, rows }) => {
+    const few = frame({ few: 'INTEGER' }, [{ few: 1 }, { few: 2 }, { few: 9 }])
+    const more = await step(
+      'more',
+      batches => batches.join(few, { how: 'cross' }).filter(pl.col('few').gt(pl.col('loaves'))),
+      table('batches'),
+    )
+    return { whole: (await rows(more)).length, text: null }
+  },
 } satisfies Record<string, (context: FrameFunctionContext) => Promise<Answer>>
 
 export type FrameAct = keyof typeof ACTS

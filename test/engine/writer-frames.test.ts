@@ -51,6 +51,13 @@ describe('a function over frames', () => {
     expect(model.steps).toEqual(['look', 'nothing', 'join'])
   })
 
+  test('takes steps that Polars cannot stream', async () => {
+    await using model = await open()
+    const [, outcome] = await model.apply(batches('two', 2), act('compare'))
+    // of 2 and of the 1 that was written before
+    expect(resultOf(outcome).whole).toBe(3)
+  })
+
   test('draws and tells the time by its intent, every time the same', async () => {
     const drawn = async (intentId: string) => {
       await using model = await open()

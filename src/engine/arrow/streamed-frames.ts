@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { literalPath } from './frames.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
 
+/** On such a join, which a cross join with an inequality behind it becomes, Polars ends the process where it is to be streamed. */
+const UNSTREAMED = /^\s*IEJOIN JOIN:/m
+
 /**
  * Frames that are computed into files of their own, from which they are mapped then; they are gone when this is disposed of. What is
  * written to a file Polars streams: neither what it reads has to be in memory nor what comes out of it, and it takes half of the
@@ -21,7 +24,8 @@ export class StreamedFrames implements AsyncDisposable {
   async compute(frame: LazyDataFrame): Promise<{ frame: LazyDataFrame; rows: number }> {
     this.#folder ??= mkdtemp(join(this.#dir, 'frames-'))
     const path = join(await this.#folder, `${this.#next++}.arrow`)
-    await frame.sinkIpc(path, { compression: 'uncompressed', maintainOrder: true }).collect()
+    const streamed = UNSTREAMED.test(frame.describeOptimizedPlan()) ? (await frame.collect()).lazy() : frame
+    await streamed.sinkIpc(path, { compression: 'uncompressed', maintainOrder: true }).collect()
     const computed = pl.scanIPC(literalPath(path))
     const [found] = (await computed.select(pl.len().cast(pl.Int32).alias('rows')).collect()).toRecords()
     return { frame: computed, rows: Number(found?.rows) }
