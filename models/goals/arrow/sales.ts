@@ -1,36 +1,57 @@
 import type { Expr, FrameFunctionContext, LazyDataFrame, ReadFrames } from 'teatree'
 import { DIMENSIONS, type Grain } from '../dimensions.ts'
-import type { Interval, Period } from '../intervals.ts'
+import { type Interval, intervalsBetween, MONTHS, monthsAfter, type Period } from '../intervals.ts'
+import { unitsIn } from './amounts.ts'
 import { DIMENSION_COLUMNS, within } from './frames.ts'
 
 /** How Polars calls the intervals. */
 const EVERY: Record<Interval, string> = { MONTH: '1mo', QUARTER: '1q', YEAR: '1y' }
 
+/** Of so many sales the sums surely fit into memory: Polars does not spill. */
+const SALES_AT_ONCE = 2_000_000n
+
 /**
  * What was sold in a period, by interval and combination. Polars streams the sum, as long as no join is in the frame: with one it
- * would take all sales into memory.
+ * would take all sales into memory. The more sales there are, the more parts of the period are summed, one after the other.
  *
  *   period   the first day of the interval
  *   siteId … the dimensions; null outside the grain
  *   amount   the sum, with four places
  */
-export function soldIn(
-  { pl, step }: FrameFunctionContext<unknown>,
+export async function soldIn(
+  context: FrameFunctionContext<unknown>,
   name: string,
   sales: ReadFrames,
   { period, interval, grain }: { period: Period; interval: Interval; grain: Grain },
 ): Promise<LazyDataFrame> {
+  const { pl, step } = context
   const columns: string[] = Object.entries(DIMENSIONS).flatMap(([dimension, column]) =>
     grain.some(one => one === dimension) ? [column] : [],
   )
   const dimension = (name: string): Expr =>
     columns.includes(name) ? pl.col(name) : pl.lit(null).cast(pl.Utf8).alias(name)
-  return step(name, async () => {
-    const lines = (await sales.table('sales', ['date', 'amount', ...columns])).filter(within(pl, 'date', period))
-    return lines
+  const lines = await sales.table('sales', ['date', 'amount', ...columns])
+  const sum = (part: Period) =>
+    lines
+      .filter(within(pl, 'date', part))
       .withColumns(pl.col('date').dt.truncate(EVERY[interval]).alias('period'))
       .groupBy(['period', ...columns])
       .agg(pl.col('amount').sum())
       .select(pl.col('period'), ...DIMENSION_COLUMNS.map(dimension), pl.col('amount').cast(pl.Decimal(38, 4)))
-  })
+  const parts = 1n + (await unitsIn(context, lines, pl.len(), 0)) / SALES_AT_ONCE
+  const sums: LazyDataFrame[] = []
+  for (const part of partsOf(period, interval, Number(parts))) sums.push(await step(name, () => sum(part)))
+  const [first, ...more] = sums
+  return first && more.length === 0 ? first : pl.concat(sums)
+}
+
+/** Whole intervals, as many in each of the parts. */
+function partsOf({ from, to }: Period, interval: Interval, parts: number): Period[] {
+  const count = intervalsBetween(from, to, interval)
+  const size = Math.ceil(count / parts)
+  const border = (index: number) => monthsAfter(from, Math.min(index, count) * MONTHS[interval])
+  return Array.from({ length: Math.ceil(count / size) }, (_, part) => ({
+    from: border(part * size),
+    to: border((part + 1) * size),
+  }))
 }
