@@ -31,6 +31,17 @@ export function monthsAfter(date: string, months: number): string {
   return `${String(Math.floor(count / 12)).padStart(4, '0')}-${String((count % 12) + 1).padStart(2, '0')}-01`
 }
 
+/** The period in so many parts of whole intervals, of nearly the same length; fewer where it has fewer intervals. */
+export function split({ from, to }: Period, interval: Interval, parts: number): Period[] {
+  const count = intervalsBetween(from, to, interval)
+  const size = Math.ceil(count / parts)
+  const border = (index: number) => monthsAfter(from, Math.min(index, count) * MONTHS[interval])
+  return Array.from({ length: Math.ceil(count / size) }, (_, part) => ({
+    from: border(part * size),
+    to: border((part + 1) * size),
+  }))
+}
+
 /** The year as it is written, and the month from 1 to 12. */
 function partsOf(date: string): [year: string, month: number] {
   const [year = '', month] = date.split('-')

@@ -1,6 +1,6 @@
 import type { Expr, FrameFunctionContext, LazyDataFrame, ReadFrames } from 'teatree'
 import { DIMENSIONS, type Grain } from '../dimensions.ts'
-import { type Interval, intervalsBetween, MONTHS, monthsAfter, type Period } from '../intervals.ts'
+import { type Interval, type Period, split } from '../intervals.ts'
 import { unitsIn } from './amounts.ts'
 import { DIMENSION_COLUMNS, within } from './frames.ts'
 
@@ -40,18 +40,7 @@ export async function soldIn(
       .select(pl.col('period'), ...DIMENSION_COLUMNS.map(dimension), pl.col('amount').cast(pl.Decimal(38, 4)))
   const parts = 1n + (await unitsIn(context, lines, pl.len(), 0)) / SALES_AT_ONCE
   const sums: LazyDataFrame[] = []
-  for (const part of partsOf(period, interval, Number(parts))) sums.push(await step(name, () => sum(part)))
+  for (const part of split(period, interval, Number(parts))) sums.push(await step(name, () => sum(part)))
   const [first, ...more] = sums
   return first && more.length === 0 ? first : pl.concat(sums)
-}
-
-/** Whole intervals, as many in each of the parts. */
-function partsOf({ from, to }: Period, interval: Interval, parts: number): Period[] {
-  const count = intervalsBetween(from, to, interval)
-  const size = Math.ceil(count / parts)
-  const border = (index: number) => monthsAfter(from, Math.min(index, count) * MONTHS[interval])
-  return Array.from({ length: Math.ceil(count / size) }, (_, part) => ({
-    from: border(part * size),
-    to: border((part + 1) * size),
-  }))
 }
