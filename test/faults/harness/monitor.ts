@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { comesTrue } from '../../support/comes-true.ts'
@@ -61,6 +62,11 @@ export async function publishedFiles({ db }: Deployment): Promise<string[]> {
     )
     .catch(() => [])
   return rows.map(({ uri }) => fileURLToPath(uri))
+}
+
+export async function filesBelow(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => [])
+  return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
 }
 
 export async function lookAtFile(recorder: Recorder, path: string): Promise<void> {
