@@ -151,7 +151,9 @@ export async function stopAndLook(deployment: Deployment): Promise<string[]> {
     return connections.length === 0
   }, REST_MS)
   const published = new Set(await publishedFiles(deployment))
-  const files = (await filesBelow(dataDir)).filter(path => !published.has(path))
+  // What killed processes have left for queries goes by its age, when a server starts.
+  const queries = join(dataDir, 'queries')
+  const files = (await filesBelow(dataDir)).filter(path => !published.has(path) && !path.startsWith(queries))
   const unfinished =
     store.folder === null ? [] : (await filesBelow(store.folder)).filter(path => isTempName(basename(path)))
   return [

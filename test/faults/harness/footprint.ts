@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { comesTrue } from '../../support/comes-true.ts'
 import type { Deployment } from './deployment.ts'
 import { isManager, processesOf } from './processes.ts'
@@ -9,8 +9,8 @@ interface Footprint {
   is: 'server' | 'manager'
   descriptors: number
   mebibytes: number
-  /** Files of the data directory that it has open and that have no name any more: their room on the disk is not free. */
-  gone: string[]
+  /** So many files of the data directory it has open that have no name any more: their room on the disk is not free. */
+  gone: number
 }
 
 const PAGE_BYTES = 4096
@@ -25,12 +25,14 @@ export async function footprints({ dir, dataDir }: Deployment): Promise<Footprin
     const of = `/proc/${process.pid}`
     const [names, statm] = await Promise.all([readdir(`${of}/fd`), readFile(`${of}/statm`, 'utf8')])
     const links = await Promise.all(names.map(name => readlink(`${of}/fd/${name}`).catch(() => '')))
+    const data = names.filter((_, index) => links[index]?.startsWith(dataDir))
+    const open = await Promise.all(data.map(name => stat(`${of}/fd/${name}`)))
     return {
       pid: process.pid,
       is: isManager(process) ? ('manager' as const) : ('server' as const),
       descriptors: links.length,
       mebibytes: Math.round((Number(statm.split(' ')[1]) * PAGE_BYTES) / 2 ** 20),
-      gone: links.filter(link => link.startsWith(dataDir) && link.endsWith(' (deleted)')),
+      gone: open.filter(({ nlink }) => nlink === 0).length,
     }
   })
   // Some end while they are looked at.
@@ -56,6 +58,6 @@ function excess({ is, pid, gone, ...now }: Footprint, base: readonly Footprint[]
   return [
     ...over('descriptors', MORE_DESCRIPTORS),
     ...over('mebibytes', MORE_MEBIBYTES),
-    ...gone.map(path => `${is} ${pid} has open ${path}`),
+    ...(gone > 0 ? [`${is} ${pid} has ${gone} files open that have been removed`] : []),
   ]
 }

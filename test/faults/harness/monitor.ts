@@ -36,17 +36,17 @@ async function lookAtModels({ db }: Deployment, recorder: Recorder): Promise<voi
   }
 }
 
-/** Waits until something has been published or refused since, so that one fault does not meet what the last has left alone; or for so long. */
+/** Waits until a version has been published since, so that one fault does not meet what the last has left alone; or for so long. */
 export async function goneOn({ db }: Deployment, ms: number): Promise<void> {
-  const ended = async () => {
+  const published = async () => {
     const [row] = await db
-      .query<{ ended: bigint }>('SELECT sum(completions)::bigint AS ended FROM goal_model')
+      .query<{ versions: bigint }>('SELECT sum(version) AS versions FROM goal_model')
       .catch(() => [])
-    return row?.ended ?? null
+    return row?.versions ?? null
   }
-  let before = await ended()
+  let before = await published()
   await comesTrue(async () => {
-    const now = await ended()
+    const now = await published()
     const isMore = before !== null && now !== null && now > before
     before ??= now
     return isMore
