@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { isTempName, openObjectStore } from '../../../src/platform/objects/index.ts'
+import { openObjectStore } from '../../../src/platform/objects/index.ts'
 import { comesTrue } from '../../support/comes-true.ts'
 import type { Answer } from '../../support/platform.ts'
 import type { Deployment } from './deployment.ts'
@@ -16,15 +16,18 @@ import { ask } from './requests.ts'
 
 /**
  * Within so long everything goes on by itself once the faults are over: a lease, the longest backoff, and the rest after an
- * archive during which its manager was frozen, which is nine times as long as that took.
+ * archive during which its manager was frozen, which is nine times as long as that took; on a machine that may be busy.
  */
-const HEAL_MS = 180_000
+const HEAL_MS = 600_000
 /** What comes to rest by itself, and soon, on a machine that may be busy. */
 const REST_MS = 60_000
 const TAG = /\bc\d+-\d{5}(?:-other)?\b/
 
-/** Waits until everything that was asked has ended, is archived, and health is green; says what did not come. */
-export async function heal({ db, nodes }: Deployment, ms: number = HEAL_MS): Promise<string[]> {
+/** Waits until everything that was asked has ended, is archived, and health is green; says what did not come, and what came last. */
+export async function heal(
+  { db, nodes }: Deployment,
+  ms: number = HEAL_MS,
+): Promise<{ stuck: string[]; last: string }> {
   const waiting = async (): Promise<string[]> => {
     const models = await db
       .query<{ id: string; version: number; archived: number; blocked: object | null; open: bigint }>(
@@ -49,12 +52,14 @@ export async function heal({ db, nodes }: Deployment, ms: number = HEAL_MS): Pro
     )
     return [...said, ...health.flat()]
   }
-  let left: string[] = []
+  let stuck: string[] = []
+  let last = 'nothing'
   await comesTrue(async () => {
-    left = await waiting()
-    return left.length === 0
+    stuck = await waiting()
+    last = stuck[0] ?? last
+    return stuck.length === 0
   }, ms)
-  return left
+  return { stuck, last }
 }
 
 /** What the control database holds in the end. */
@@ -135,7 +140,7 @@ export async function readArchives(
 
 /** Stops everything, and says what is left that should not be. */
 export async function stopAndLook(deployment: Deployment): Promise<string[]> {
-  const { db, dataDir, dir, nodes, store } = deployment
+  const { db, dataDir, dir, nodes } = deployment
   const strays = async () => {
     const published = new Set(await publishedFiles(deployment))
     return (await filesBelow(join(dataDir, 'models'))).filter(path => /\/versions\//.test(path) && !published.has(path))
@@ -151,15 +156,13 @@ export async function stopAndLook(deployment: Deployment): Promise<string[]> {
     return connections.length === 0
   }, REST_MS)
   const published = new Set(await publishedFiles(deployment))
-  // What killed processes have left for queries goes by its age, when a server starts.
+  // What killed processes have left there goes by its age, when a server starts; and so it is with the store.
   const queries = join(dataDir, 'queries')
   const files = (await filesBelow(dataDir)).filter(path => !published.has(path) && !path.startsWith(queries))
-  const unfinished =
-    store.folder === null ? [] : (await filesBelow(store.folder)).filter(path => isTempName(basename(path)))
   return [
     ...badly.map(({ name, code, ms }) => `${name} ended with ${code} after ${Math.round(ms)} ms`),
     ...(await processesOf(dir)).map(({ pid, command }) => `process ${pid}: ${command}`),
     ...connections.map(({ name }) => `a connection of ${name}`),
-    ...[...files, ...unfinished].map(path => `the file ${path.slice(dir.length + 1)}`),
+    ...files.map(path => `the file ${path.slice(dir.length + 1)}`),
   ]
 }

@@ -12,8 +12,6 @@ import { chance, pick, type Random, upTo } from './operations.ts'
 export interface Store {
   readonly url: string
   readonly env: Readonly<Record<string, string>>
-  /** Its files, where it is a folder. */
-  readonly folder: string | null
   away(): Promise<() => Promise<void>>
   /** Slow, where it can be, and not to be relied on. */
   failing(random: Random): Promise<() => Promise<void>>
@@ -37,7 +35,6 @@ async function openS3(stack: AsyncDisposableStack, url: string, endpoint: string
   return {
     url: `${url}/${randomUUID()}`,
     env: { AWS_ENDPOINT_URL_S3: proxy.url },
-    folder: null,
     async away() {
       rule = () => 'cut'
       return mend
@@ -68,7 +65,6 @@ async function openFolder(dir: string, orders: KillOrders): Promise<Store> {
   return {
     url: pathToFileURL(folder).href,
     env: {},
-    folder: files,
     async away() {
       await writeFile(next, '')
       await rename(next, folder)
