@@ -8,6 +8,7 @@ import { fill, mounted } from '../../support/small-disk.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { KillOrders } from './kill-orders.ts'
 import { ServerNode } from './node.ts'
+import { signalAll } from './processes.ts'
 import { openStore, type Store } from './store.ts'
 
 const PRELOAD = new URL('preload.ts', import.meta.url).href
@@ -66,6 +67,7 @@ export async function deploy(
   stack.defer(async () => {
     await Promise.all(nodes.map(node => node.stop()))
     await Promise.all(nodes.map(node => node.release()))
+    await signalAll(dir, 'SIGKILL')
   })
   const starting = of.clockHours.map((hours, index) =>
     ServerNode.start(`server-${index + 1}`, url, {

@@ -9,7 +9,7 @@ import type { Answer } from '../../support/platform.ts'
 import type { Deployment } from './deployment.ts'
 import type { ArchiveState, History, LedgerRow, LogRow, ModelOf, Row, VersionRow } from './history.ts'
 import { filesBelow, publishedFiles } from './monitor.ts'
-import { processesOf } from './processes.ts'
+import { processesOf, signalAll } from './processes.ts'
 import { columnsOf } from './reader.ts'
 import type { Recorder } from './recorder.ts'
 import { ask } from './requests.ts'
@@ -25,7 +25,7 @@ const TAG = /\bc\d+-\d{5}(?:-other)?\b/
 
 /** Waits until everything that was asked has ended, is archived, and health is green; says what did not come, and what came last. */
 export async function heal(
-  { db, nodes }: Deployment,
+  { db, dir, nodes }: Deployment,
   ms: number = HEAL_MS,
 ): Promise<{ stuck: string[]; last: string }> {
   const waiting = async (): Promise<string[]> => {
@@ -55,6 +55,8 @@ export async function heal(
   let stuck: string[] = []
   let last = 'nothing'
   await comesTrue(async () => {
+    // One may have come to a point as the faults ended, at which it was told to stop.
+    await signalAll(dir, 'SIGCONT', ({ isStopped }) => isStopped)
     stuck = await waiting()
     last = stuck[0] ?? last
     return stuck.length === 0

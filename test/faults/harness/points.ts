@@ -5,7 +5,7 @@ import type { Deployment } from './deployment.ts'
 import type { Hit, KillOrders, Order } from './kill-orders.ts'
 import { goneOn } from './monitor.ts'
 import { chance, pick, type Random, shuffled, upTo } from './operations.ts'
-import { signal } from './processes.ts'
+import { signal, signalAll } from './processes.ts'
 
 /** Where the disk may be full, or broken: what fails there is the surroundings' fault. */
 const MAY_FAIL: ReadonlySet<KillPoint> = new Set([
@@ -64,31 +64,24 @@ export async function goThroughPoints(deployment: Deployment, random: Random, un
   }
   for (const point of given) await orders.takeBack(point)
   await waking
+  await signalAll(deployment.dir, 'SIGCONT', ({ isStopped }) => isStopped)
 }
 
-/** Those that stopped at a point go on after a while, before or after their lease has ended; all of them in the end. */
+/** Those that stopped at a point go on after a while, before or after their lease has ended. */
 async function wakeStopped(orders: KillOrders, random: Random, until: AbortSignal): Promise<void> {
   const due = new Map<Hit, number>()
   let seen = 0
-  const look = async () => {
+  while (!until.aborted) {
     const hits = await orders.hits()
     for (const hit of hits.slice(seen))
       if (hit.order === 'stop')
         due.set(hit, performance.now() + (chance(random, 0.5) ? LEASE_MS + 2500 : upTo(random, 3000)))
     seen = hits.length
-  }
-  const wake = (isDue: (at: number) => boolean) => {
     for (const [hit, at] of due)
-      if (isDue(at)) {
+      if (at < performance.now()) {
         signal(hit.pid, 'SIGCONT')
         due.delete(hit)
       }
-  }
-  while (!until.aborted) {
-    await look()
-    wake(at => at < performance.now())
     await wait(100, undefined, { signal: until }).catch(() => {})
   }
-  await look()
-  wake(() => true)
 }

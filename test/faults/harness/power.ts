@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { comesTrue } from '../../support/comes-true.ts'
 import type { Deployment } from './deployment.ts'
 import { filesBelow, publishedFiles } from './monitor.ts'
-import { processesOf, signal } from './processes.ts'
+import { signalAll } from './processes.ts'
 
 /**
  * Kills everything at once; and of files that were not brought to disk since they were written nothing is left. Answers with
@@ -16,9 +16,8 @@ export async function losePower(deployment: Deployment): Promise<string[]> {
   for (const node of nodes) node.power = back.promise
   try {
     await comesTrue(async () => {
-      const all = await processesOf(dir)
-      for (const { pid } of all) signal(pid, 'SIGKILL')
-      return all.length === 0 && nodes.every(({ pid }) => pid === null)
+      const isAnyThere = await signalAll(dir, 'SIGKILL')
+      return !isAnyThere && nodes.every(({ pid }) => pid === null)
     })
     return await loseUnsynced(deployment)
   } finally {
