@@ -80,7 +80,7 @@ async function runAll(server: DatabaseServer, first: number): Promise<boolean> {
     tell(outcome)
     summary.add(outcome)
   }
-  say(`\n${summary.text(faults)}`)
+  say(`\n${summary.text()}`)
   return summary.isSound && (!isWhole || summary.missed.length === 0)
 }
 

@@ -34,7 +34,7 @@ export class Summary {
     return this.#violations.length === 0
   }
 
-  text(faults: readonly string[]): string {
+  text(): string {
     const checked = Object.entries(this.#checked).map(([what, count]) => `${count} ${what}`)
     return [
       `${this.#seeds.length} schedules, seeds ${this.#seeds.join(' ')}`,
@@ -43,7 +43,7 @@ export class Summary {
       ...columns(counted(KILL_POINTS, this.#hits), 3),
       ...(this.missed.length > 0 ? [`NEVER COME TO: ${this.missed.join(', ')}`] : []),
       'faults:',
-      ...counted(faults, this.#faults).map(line => `  ${line}`),
+      ...counted([...new Set(this.#faults)], this.#faults).map(line => `  ${line}`),
       ...(this.isSound ? ['no violation'] : ['VIOLATIONS:', ...this.#violations.map(line => `  ${line}`)]),
     ].join('\n')
   }
