@@ -80,7 +80,10 @@ export async function runSchedule(server: DatabaseServer, options: ScheduleOptio
 
 const rejected = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    const stop = () => reject(signal.reason)
+    // It may have been told so while the platform came up.
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
   })
 
 async function runOn(deployment: Deployment, options: ScheduleOptions, of: (what: string) => Random): Promise<Outcome> {
