@@ -15,7 +15,6 @@ import { PinnedFiles } from '../jobs/pinned-files.ts'
 import { QueryRunner } from '../jobs/query-runner.ts'
 import { QueryRuns } from '../jobs/query-runs.ts'
 import { ResultFiles } from '../jobs/result-files.ts'
-import { removeOlder } from '../jobs/retention.ts'
 import type { Services } from '../jobs/services.ts'
 import { signingKey } from '../jobs/signing-key.ts'
 import { Snapshots } from '../jobs/snapshots.ts'
@@ -69,7 +68,6 @@ export async function startPlatform(
   const { dataDir, pagedDisk } = settings
 
   // Another server may be at work in the same directory: what is in its folder is younger.
-  await removeOlder(queriesFolder(dataDir), settings.queries.runs.seconds + ABANDONED_SECONDS)
   await findLost({ db, dataDir, log: parts.log })
   const completions = stack.adopt(new Completions(db), log => log.close())
   await completions.start(parts.log)
@@ -124,7 +122,16 @@ export async function startPlatform(
   )
   const dispatcher = stack.adopt(new Dispatcher({ ...parts, launcher, completions }), running => running.close())
   const housekeeper = stack.adopt(
-    new Housekeeper({ ...parts, dataDir, pagedDisk, completions: settings.completions }),
+    new Housekeeper({
+      ...parts,
+      dataDir,
+      pagedDisk,
+      completions: settings.completions,
+      queries: {
+        folder: queriesFolder(dataDir),
+        seconds: settings.queries.runs.seconds + ABANDONED_SECONDS,
+      },
+    }),
     running => running.close(),
   )
   const runner = stack.adopt(

@@ -5,7 +5,7 @@ import { type LogLimits, removeCompletions } from './completion-pages.ts'
 import { clearStore, removeDeleted } from './deleted-models.ts'
 import { Keeper } from './keeper.ts'
 import { modelsToLetGo, removeStrays } from './let-go.ts'
-import { removeAbandoned, removeUploads } from './retention.ts'
+import { removeAbandoned, removeOlder, removeUploads } from './retention.ts'
 import { removeResults } from './stored-results.ts'
 
 const DELETED_MS = 2000
@@ -25,6 +25,8 @@ export interface HousekeeperDeps {
   /** See LetGoDeps. */
   pagedDisk: number
   completions: LogLimits
+  /** Where queries write, and after how many seconds what nobody writes to there is a dead process's. */
+  queries: { folder: string; seconds: number }
   log: Log
 }
 
@@ -48,6 +50,8 @@ export class Housekeeper {
     this.#every(LET_GO_MS, 'old versions', () => this.#letGo())
     this.#every(STRAYS_MS, 'files of versions that were let go', () => removeStrays(this.#deps))
     this.#every(STRAYS_MS, 'what killed managers have left', () => removeAbandoned(this.#deps))
+    const { folder, seconds } = this.#deps.queries
+    this.#every(STRAYS_MS, 'what killed processes have left of queries', () => removeOlder(folder, seconds))
     this.#every(RESULTS_MS, 'results of query runs', () => removeResults(this.#deps))
     this.#every(COMPLETIONS_MS, 'old completions', () => removeCompletions(this.#deps.db, this.#deps.completions))
     this.#every(UPLOADS_MS, 'uploads that nobody asks for', () => removeUploads(this.#deps, UPLOAD_SECONDS))

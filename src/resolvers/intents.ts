@@ -49,7 +49,9 @@ export const intents: IntentResolvers = {
     const wait = milliseconds('waitMs', waitMs, 0)
     const { services, user } = context
     const request = { model, function: name, arguments: args, idempotencyKey, submittedBy: user?.id ?? null }
-    return untilEnded(await services.submitter.submit(request), wait, context)
+    const accepted = await services.submitter.submit(request)
+    // Whatever keeps its end from being seen: told of an error, who has no idempotency key would ask for it twice.
+    return untilEnded(accepted, wait, context).catch(() => accepted)
   },
 
   cancel: (id, { services }) => services.ledger.cancel(id),

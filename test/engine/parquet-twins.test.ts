@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -83,4 +83,16 @@ test('the error of one hides no other: each says its own, and what was made goes
   await mkdir(folder, { recursive: true })
   await twins.close()
   expect((await readdir(dir)).sort()).toEqual(['b.arrow'])
+})
+
+test('the folder of a process that lives is not taken for one that a dead process has left, however long nothing is written there', async () => {
+  const twins = new ParquetTwins(folder, admit, 2 ** 30, 20)
+  const a = await growersFile('a')
+  const made = await a.of(twins)
+  const since = Date.now() - 60_000
+  await utimes(folder, 0, 0)
+  await expect.poll(async () => (await stat(folder)).mtimeMs).toBeGreaterThan(since)
+  expect(await a.of(twins)).toBe(made)
+  await twins.close()
+  expect(await there()).toBe(0)
 })

@@ -60,6 +60,7 @@ test('under a steady stream of writes, and of readers that page, what is on disk
     dataDir: api.dir,
     pagedDisk: PAGED_DISK,
     completions: { entries: 1000, days: 7 },
+    queries: { folder: join(api.dir, 'queries'), seconds: 3600 },
     log: quiet,
   })
   housekeeper.start()

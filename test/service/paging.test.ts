@@ -71,6 +71,7 @@ async function startHousekeeper(): Promise<void> {
     dataDir: api.dir,
     pagedDisk: 8,
     completions: { entries: 1000, days: 7 },
+    queries: { folder: join(api.dir, 'queries'), seconds: 3600 },
     log: quiet,
   })
   onTestFinished(async () => {

@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { Housekeeper } from '../../src/jobs/housekeeper.ts'
 import { letGo, removeStrays } from '../../src/jobs/let-go.ts'
 import { pinVersion } from '../../src/jobs/pins.ts'
 import { pin } from '../../src/jobs/reads.ts'
 import { removeAbandoned } from '../../src/jobs/retention.ts'
 import type { Transaction } from '../../src/platform/postgres.ts'
+import { quiet } from '../support/control.ts'
 import { untilWaiting } from '../support/locks.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
@@ -150,4 +152,15 @@ test('what a killed manager has left goes, and what one that lives has stays', a
     ['1-7'],
   ])
   expect(await there(held, 'scratch')).toEqual(['1'])
+})
+
+test('what killed processes have left of queries goes by its age while servers run, and what is young stays', async () => {
+  const folder = join(managed.dataDir, 'left-of-queries')
+  for (const name of ['old', 'young']) await mkdir(join(folder, name), { recursive: true })
+  await utimes(join(folder, 'old'), 0, 0)
+  const queries = { folder, seconds: 3600 }
+  const housekeeper = new Housekeeper({ ...managed, completions: { entries: 1000, days: 7 }, queries, log: quiet })
+  onTestFinished(() => housekeeper.close())
+  housekeeper.start()
+  await expect.poll(() => readdir(folder)).toEqual(['young'])
 })

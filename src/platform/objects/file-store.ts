@@ -80,7 +80,7 @@ export class FileStore implements ObjectStore {
     const { start, end } = checkedRange(options)
     options.signal?.throwIfAborted()
     const found = await openObject(this.#path(key))
-    if (found === null) return null
+    if (found === null) return this.#none()
     const chunks = readChunks(found.file, start, Math.min(end, found.bytes))
     const body = Readable.from(chunks, { objectMode: false })
     // Not in the generator's `finally`, which never runs where the stream is destroyed before its first read.
@@ -90,7 +90,7 @@ export class FileStore implements ObjectStore {
 
   async head(key: string): Promise<ObjectInfo | null> {
     const found = await orNull(stat(this.#path(key)))
-    return found?.isFile() ? { key, bytes: found.size } : null
+    return found?.isFile() ? { key, bytes: found.size } : this.#none()
   }
 
   getFile(key: string, path: string, options: GetFileOptions = {}): Promise<StoredObject> {
@@ -131,6 +131,13 @@ export class FileStore implements ObjectStore {
   async close(): Promise<void> {
     this.#closed = true
     await this.#swept
+  }
+
+  /** Nothing is there, unless there is no folder to be in: what is away must not be taken for what is gone. */
+  async #none(): Promise<null> {
+    const root = await orNull(stat(this.#root))
+    if (root && !root.isDirectory()) throw new TeatreeError('UNAVAILABLE', 'The object store is no folder.')
+    return null
   }
 
   #path(key: string): string {

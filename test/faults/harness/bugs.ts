@@ -22,7 +22,7 @@ export interface PlantedBug {
 export const BUGS: Readonly<Record<string, PlantedBug>> = {
   'no fencing': {
     breaks: [9],
-    faults: ['an owner frozen before it publishes, then its successor, and the owner wakes first'],
+    faults: ['an owner frozen before it publishes, which goes on beside its successor'],
     changes: [
       {
         file: 'src/jobs/publish.ts',
@@ -42,7 +42,8 @@ export const BUGS: Readonly<Record<string, PlantedBug>> = {
   },
   'a dropped intent': {
     breaks: [2, 6],
-    faults: ['kill -9 of managers'],
+    // Many wait then, and share a batch.
+    faults: ['everything frozen past the leases'],
     changes: [
       {
         file: 'src/jobs/batches.ts',
@@ -58,9 +59,11 @@ export const BUGS: Readonly<Record<string, PlantedBug>> = {
       {
         file: 'src/jobs/batches.ts',
         from: 'return await writer.apply(work, version)',
-        to: `const again = globalThis.again?.get(this.#deps.model) ?? []
-          const rows = work.filter(({ change }) => !['function', 'import', 'copy'].includes(change.is))
-          ;(globalThis.again ??= new Map()).set(this.#deps.model, rows.slice(0, 1))
+        // One of a batch from before, which others have come behind since.
+        to: `if (work.some(({ change }) => ['function', 'import', 'copy'].includes(change.is))) return await writer.apply(work, version)
+          const earlier = ((globalThis.earlier ??= {})[this.#deps.model] ??= [])
+          const again = earlier.splice(0, Math.max(0, earlier.length - 5))
+          earlier.push(work[0])
           return (await writer.apply([...again, ...work], version)).slice(again.length)`,
       },
     ],

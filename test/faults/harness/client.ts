@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Answer } from '../../support/platform.ts'
 import { BASIS_PERIOD, type Call, GOAL_PERIOD, type ModelOf, type Operation, type Row } from './history.ts'
 import { chance, nextOperation, pick, type Random, upTo } from './operations.ts'
 import type { Recorder } from './recorder.ts'
@@ -16,9 +17,21 @@ export interface ClientDeps {
 /** How often one who got no answer asks again. */
 const TRIES = 40
 
+/** An intent that is to be submitted. */
+interface Submitted {
+  model: ModelOf
+  tag: string
+  operation: Operation
+  /** Its idempotency key. Null: none, and it is found by the tag in its rows. */
+  key: string | null
+  /** The intent of another tag that it tries again, which has failed or was set aside. */
+  again?: string | undefined
+}
+
 /**
  * Submits intents until it is told to stop: row writes, imports, goals; some that are wrong, some twice at once on two
- * servers, some without a key, some taken back. What got no answer it asks for again, by its key, or lets be.
+ * servers, some without a key, some taken back, and some again that have failed or were set aside. What got no answer it
+ * asks for again, by its key, or lets be.
  */
 export async function runClient(deps: ClientDeps): Promise<void> {
   const { name, random, recorder, signal } = deps
@@ -27,90 +40,83 @@ export async function runClient(deps: ClientDeps): Promise<void> {
     const model = pick(random, recorder.models)
     // Goals are computed seldom: each run reads all sales.
     if (model.kind === 'goals' && !chance(random, 0.25)) continue
-    const operation = nextOperation(random, model, tag)
-    const submission = new Submission(deps, model, tag, operation)
-    if (chance(random, 0.04)) await submission.wrongly()
+    const failed = chance(random, 0.05) ? await failedOf(deps, model) : null
+    const { operation, again } = failed ?? { operation: nextOperation(random, model, tag), again: undefined }
+    const isFound = 'rows' in operation && operation.is !== 'import' && again === undefined
+    const key = isFound && chance(random, 0.2) ? null : tag
+    const submission = new Submission(deps, { model, tag, operation, key, again })
+    if (!failed && chance(random, 0.04)) await submission.wrongly()
     else await submission.run()
     await wait(upTo(random, 120), undefined, { signal }).catch(() => {})
   }
 }
 
+/** One that is listed as failed or set aside, of those that a client has asked for; null where there is none. */
+async function failedOf({ random, recorder, urls }: ClientDeps, model: ModelOf) {
+  const text = 'query ($where: IntentWhere!) { intents(where: $where, first: 20) { nodes { id } } }'
+  const status = pick(random, [['PARKED'], ['FAILED', 'PARKED']])
+  const { data } = await ask(pick(random, urls()), text, { where: { model: model.id, status } })
+  const ids = new Set<string>(data?.intents?.nodes.map(({ id }: Answer) => id))
+  const calls = recorder.calls.filter(({ intent }) => intent && ids.has(intent.id))
+  if (calls.length === 0) return null
+  const { operation, intent } = pick(random, calls)
+  return { operation, again: intent?.id }
+}
+
 /** One intent, and the tries to submit it. */
 export class Submission {
   readonly #deps: ClientDeps
-  readonly #model: ModelOf
-  readonly #tag: string
-  readonly #operation: Operation
-  readonly #key: string | null
+  readonly #of: Submitted
   readonly #waitMs: number
 
-  constructor(deps: ClientDeps, model: ModelOf, tag: string, operation: Operation) {
+  constructor(deps: ClientDeps, of: Submitted) {
     this.#deps = deps
-    this.#model = model
-    this.#tag = tag
-    this.#operation = operation
-    // Without a key only what is found again by its rows.
-    this.#key = 'rows' in operation && operation.is !== 'import' && chance(deps.random, 0.2) ? null : tag
+    this.#of = of
     this.#waitMs = chance(deps.random, 0.4) ? 3000 : 0
   }
 
   async run(): Promise<void> {
-    const { random } = this.#deps
+    const { random, signal, urls } = this.#deps
+    const isKeyed = this.#of.key !== null
     const made = await this.#document()
     if (!made) return
-    if (this.#key !== null && chance(random, 0.1)) {
-      await Promise.all(this.#deps.urls().map(url => this.#try(url, made)))
+    if (isKeyed && chance(random, 0.1)) {
+      await Promise.all(urls().map(url => this.#try(url, made)))
       return
     }
-    let call = await this.#try(pick(random, this.#deps.urls()), made)
-    const tries = chance(random, 0.1) ? 0 : TRIES
-    for (let left = tries; left > 0 && this.#key !== null && needsAnother(call) && !this.#deps.signal.aborted; left--) {
+    let call = await this.#tryAnywhere(made)
+    const tries = isKeyed && chance(random, 0.9) ? TRIES : 0
+    for (let left = tries; left > 0 && needsAnother(call) && !signal.aborted; left--) {
       await wait(50 + upTo(random, 400))
-      call = await this.#try(pick(random, this.#deps.urls()), made)
+      call = await this.#tryAnywhere(made)
     }
     if (call.intent && this.#waitMs === 0 && chance(random, 0.25)) await this.#cancel(call.intent.id)
-    if (call.intent && this.#key !== null && chance(random, 0.03)) await this.#withOtherArguments()
+    if (call.intent && isKeyed && chance(random, 0.03)) await this.#withOtherArguments()
   }
 
   /** However long that takes. */
   async untilAnswered(): Promise<void> {
     const made = await this.#document()
-    for (
-      let call = made && (await this.#try(pick(this.#deps.random, this.#deps.urls()), made));
-      made && call && needsAnother(call);
-    ) {
-      await wait(200)
-      call = await this.#try(pick(this.#deps.random, this.#deps.urls()), made)
-    }
+    while (made && needsAnother(await this.#tryAnywhere(made))) await wait(200)
   }
 
   /** The request alone shows that it is wrong. */
   async wrongly(): Promise<void> {
+    const rows = [{ orderId: this.#of.tag, line: 'one', date: '2024-02-30' }]
     const made = await this.#document()
-    if (!made) return
-    const rows = [{ orderId: this.#tag, line: 'one', date: '2024-02-30' }]
-    await this.#try(pick(this.#deps.random, this.#deps.urls()), {
-      ...made,
-      variables: { ...made.variables, rows, input: {}, where: 1 },
-    })
+    if (made) await this.#tryAnywhere({ ...made, variables: { ...made.variables, rows, input: {}, where: 1 } })
   }
 
   /** The same key for something else. */
   async #withOtherArguments(): Promise<void> {
-    if (!('rows' in this.#operation) || this.#operation.is === 'import') return
-    const [row] = this.#operation.rows
-    const tag = `${this.#tag}-other`
-    const operation = {
-      ...this.#operation,
-      rows: [{ ...row, [this.#operation.table === 'sites' ? 'name' : 'productId']: tag }],
-    }
-    const other = new Submission({ ...this.#deps, random: () => 0.99 }, this.#model, tag, operation)
+    const { model, operation, tag } = this.#of
+    if (!('rows' in operation) || operation.is === 'import') return
+    const [row] = operation.rows
+    const changed = `${tag}-other`
+    const rows = [{ ...row, [operation.table === 'sites' ? 'name' : 'productId']: changed }]
+    const other = new Submission(this.#deps, { model, tag: changed, key: tag, operation: { ...operation, rows } })
     const made = await other.#document()
-    if (made)
-      await other.#try(pick(this.#deps.random, this.#deps.urls()), {
-        ...made,
-        variables: { ...made.variables, key: this.#tag },
-      })
+    if (made) await other.#tryAnywhere(made)
   }
 
   async #cancel(id: string): Promise<void> {
@@ -120,16 +126,21 @@ export class Submission {
     recorder.cancellations.push({ at, until: recorder.now(), intent: id, outcome: outcomeOf(asked) })
   }
 
+  #tryAnywhere(made: Document): Promise<Call> {
+    return this.#try(pick(this.#deps.random, this.#deps.urls()), made)
+  }
+
   async #try(url: string, { text, variables }: Document): Promise<Call> {
     const { name: client, recorder } = this.#deps
+    const { model, operation, tag } = this.#of
     const at = recorder.now()
     const asked = await ask(url, text, variables)
     const { id, seq } = asked.data?.intent ?? {}
     const call: Call = {
       client,
-      model: this.#model.id,
-      tag: this.#tag,
-      operation: this.#operation,
+      model: model.id,
+      tag,
+      operation,
       at,
       until: recorder.now(),
       outcome: id === undefined ? outcomeOf(asked) : 'ok',
@@ -142,8 +153,9 @@ export class Submission {
 
   /** Null where a file could not be uploaded. */
   async #document(): Promise<Document | null> {
-    const operation = this.#operation
-    const variables = { model: this.#model.id, key: this.#key, waitMs: this.#waitMs }
+    const { again, key, model, operation } = this.#of
+    if (again !== undefined) return { text: RETRY, variables: { id: again, key } }
+    const variables = { model: model.id, key, waitMs: this.#waitMs }
     if (operation.is === 'computeGoals') {
       const input = { ...operation.input, basisPeriod: BASIS_PERIOD, goalPeriod: GOAL_PERIOD }
       return document('computeGoals', '$input: ComputeGoalsInput!', 'input: $input', { ...variables, input })
@@ -185,6 +197,9 @@ interface Document {
   text: string
   variables: Record<string, unknown>
 }
+
+const RETRY =
+  'mutation ($id: ID!, $key: String) { intent: retryIntent(id: $id, idempotencyKey: $key) { id seq status } }'
 
 const document = (field: string, types: string, args: string, variables: Record<string, unknown>): Document => ({
   text: `mutation ($model: ID!, $key: String, $waitMs: Int, ${types}) {

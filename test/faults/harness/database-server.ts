@@ -8,6 +8,7 @@ import { runSql } from '../../support/run-sql.ts'
 export interface DatabaseServer extends AsyncDisposable {
   /** An empty control database, brought to this release; its address. */
   create(name: string): Promise<string>
+  drop(name: string): Promise<void>
   stop(): Promise<void>
   kill(): Promise<void>
   start(): Promise<void>
@@ -28,6 +29,9 @@ export async function startDatabaseServer(): Promise<DatabaseServer> {
       made.pathname = `/${name}`
       await migrate(made.href, createLog({ name: 'faults', level: 'silent' }))
       return made.href
+    },
+    async drop(name) {
+      await runSql(url, `drop database ${name} with (force)`)
     },
     async stop() {
       process.kill(await dir.postmasterPid(), 'SIGINT')

@@ -1,40 +1,26 @@
 import { execFileSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { Database } from '../../../src/platform/postgres.ts'
-import { type FailingServer, startFailingServer } from '../../support/failing-server.ts'
 import { environment } from '../../support/manager-process.ts'
 import { fill, mounted } from '../../support/small-disk.ts'
-import { type Rule, startTcpProxy } from '../../support/tcp-proxy.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { KillOrders } from './kill-orders.ts'
 import { ServerNode } from './node.ts'
+import { signalAll } from './processes.ts'
+import { openStore, type Store } from './store.ts'
 
 const PRELOAD = new URL('preload.ts', import.meta.url).href
 const DISK_MEBIBYTES = 768
 const HOUR_MS = 3_600_000
-
-/** Where archives and uploads go, and how it can fail. */
-export interface StoreFaults {
-  readonly url: string
-  readonly env: Record<string, string>
-  /** Statuses instead of answers; null: it answers. Of S3 alone. */
-  status: number | null
-  rule: Rule
-  readonly isS3: boolean
-  /** Local files, where it is no S3. */
-  readonly folder: string | null
-}
 
 /** A platform to be broken: two servers, which run managers, on one database, one data directory and one store. */
 export interface Deployment extends AsyncDisposable {
   readonly dir: string
   readonly dataDir: string
   readonly orders: KillOrders
-  readonly store: StoreFaults
+  readonly store: Store
   /** Straight to the database, whatever lies between it and the servers. */
   readonly db: Database
   readonly server: DatabaseServer
@@ -59,10 +45,10 @@ export async function deploy(
   await mkdir(dataDir)
   const isSmall = mounted(dataDir, `size=${DISK_MEBIBYTES}m`)
   if (isSmall) stack.defer(() => void execFileSync('umount', ['--lazy', dataDir]))
-  const url = await server.create(of.name)
+  const url = stack.adopt(await server.create(of.name), () => server.drop(of.name).catch(() => {}))
   const db = stack.adopt(new Database({ url, name: 'faults', connections: 4, onError: () => {} }), open => open.close())
   const orders = await KillOrders.open(join(dir, 'kill-points'))
-  const store = await openStore(stack, dir)
+  const store = await openStore(stack, dir, orders)
   const synced = join(dir, 'synced')
   const env = environment({
     PORT: '0',
@@ -81,6 +67,7 @@ export async function deploy(
   stack.defer(async () => {
     await Promise.all(nodes.map(node => node.stop()))
     await Promise.all(nodes.map(node => node.release()))
+    await signalAll(dir, 'SIGKILL')
   })
   const starting = of.clockHours.map((hours, index) =>
     ServerNode.start(`server-${index + 1}`, url, {
@@ -104,27 +91,4 @@ export async function deploy(
     fillDisk: isSmall ? () => fill(dataDir, 0) : null,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-}
-
-/** Real S3 where TEATREE_TEST_STORE_URL names some, behind what can fail and be slow; else a folder. */
-async function openStore(stack: AsyncDisposableStack, dir: string): Promise<StoreFaults> {
-  const s3 = process.env.TEATREE_TEST_STORE_URL
-  const endpoint = process.env.AWS_ENDPOINT_URL_S3
-  if (!s3 || !endpoint) {
-    const folder = join(dir, 'store')
-    await mkdir(folder)
-    const url = pathToFileURL(folder).href
-    return { url, env: {}, status: null, rule: () => 'pass', isS3: false, folder }
-  }
-  const failing: FailingServer = stack.use(await startFailingServer(endpoint, () => faults.status))
-  const proxy = stack.use(await startTcpProxy(failing.url, (...of) => faults.rule(...of)))
-  const faults: StoreFaults = {
-    url: `${s3}/${randomUUID()}`,
-    env: { AWS_ENDPOINT_URL_S3: proxy.url },
-    status: null,
-    rule: () => 'pass',
-    isS3: true,
-    folder: null,
-  }
-  return faults
 }

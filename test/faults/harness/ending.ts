@@ -1,25 +1,33 @@
 import { hash } from 'node:crypto'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { isTempName, openObjectStore } from '../../../src/platform/objects/index.ts'
+import { openObjectStore } from '../../../src/platform/objects/index.ts'
 import { comesTrue } from '../../support/comes-true.ts'
+import type { Answer } from '../../support/platform.ts'
 import type { Deployment } from './deployment.ts'
 import type { ArchiveState, History, LedgerRow, LogRow, ModelOf, Row, VersionRow } from './history.ts'
-import { processesOf } from './processes.ts'
+import { filesBelow, publishedFiles } from './monitor.ts'
+import { processesOf, signalAll } from './processes.ts'
 import { columnsOf } from './reader.ts'
 import type { Recorder } from './recorder.ts'
+import { ask } from './requests.ts'
 
 /**
  * Within so long everything goes on by itself once the faults are over: a lease, the longest backoff, and the rest after an
- * archive during which its manager was frozen, which is nine times as long as that took.
+ * archive during which its manager was frozen, which is nine times as long as that took; on a machine that may be busy.
  */
-const HEAL_MS = 180_000
+const HEAL_MS = 600_000
+/** What comes to rest by itself, and soon, on a machine that may be busy. */
+const REST_MS = 60_000
 const TAG = /\bc\d+-\d{5}(?:-other)?\b/
 
-/** Waits until everything that was asked has ended, is archived, and health is green; says what did not come. */
-export async function heal({ db, nodes }: Deployment): Promise<string[]> {
+/** Waits until everything that was asked has ended, is archived, and health is green; says what did not come, and what came last. */
+export async function heal(
+  { db, dir, nodes }: Deployment,
+  ms: number = HEAL_MS,
+): Promise<{ stuck: string[]; last: string }> {
   const waiting = async (): Promise<string[]> => {
     const models = await db
       .query<{ id: string; version: number; archived: number; blocked: object | null; open: bigint }>(
@@ -44,12 +52,16 @@ export async function heal({ db, nodes }: Deployment): Promise<string[]> {
     )
     return [...said, ...health.flat()]
   }
-  let left: string[] = []
+  let stuck: string[] = []
+  let last = 'nothing'
   await comesTrue(async () => {
-    left = await waiting()
-    return left.length === 0
-  }, HEAL_MS)
-  return left
+    // One may have come to a point as the faults ended, at which it was told to stop.
+    await signalAll(dir, 'SIGCONT', ({ isStopped }) => isStopped)
+    stuck = await waiting()
+    last = stuck[0] ?? last
+    return stuck.length === 0
+  }, ms)
+  return { stuck, last }
 }
 
 /** What the control database holds in the end. */
@@ -73,6 +85,23 @@ export async function readLedger({ db }: Deployment): Promise<Pick<History['end'
     versions: versions.map(row => ({ ...row, lastSeq: Number(row.lastSeq) })),
     log: log.map(row => ({ ...row, position: Number(row.position) })),
   }
+}
+
+/** The intents that have failed or were set aside, as whoever is to see to them finds them. */
+export async function readListed({ nodes }: Deployment, models: readonly ModelOf[]): Promise<string[]> {
+  const text = `query ($model: ID!, $after: String) {
+    intents(where: { model: $model, status: [FAILED, PARKED] }, first: 200, after: $after) {
+      nodes { id } pageInfo { hasNextPage endCursor } } }`
+  const listed: string[] = []
+  for (const { id: model } of models)
+    for (let after: string | null = ''; after !== null; ) {
+      const { data, message } = await ask(`${nodes[0]?.url}`, text, { model, after: after || null }, 30_000)
+      if (!data) throw new Error(`intents could not be listed: ${message}`)
+      const { nodes: found, pageInfo } = data.intents
+      listed.push(...found.map(({ id }: Answer) => id))
+      after = pageInfo.hasNextPage ? pageInfo.endCursor : null
+    }
+  return listed
 }
 
 /** The rows of every archive that PostgreSQL knows, as they are in the store. */
@@ -112,40 +141,30 @@ export async function readArchives(
 }
 
 /** Stops everything, and says what is left that should not be. */
-export async function stopAndLook({ db, dir, dataDir, nodes, store }: Deployment): Promise<string[]> {
-  const strays: string[] = []
-  const isSwept = async () => {
-    const kept = await db.query<{ model: string; version: number; epoch: number }>(
-      'SELECT model, version, epoch FROM model_version WHERE kept AND version > 0',
-    )
-    const names = new Set(kept.map(({ model, version, epoch }) => `${model}/${version}-${epoch}`))
-    strays.length = 0
-    for (const model of await readdir(join(dataDir, 'models')).catch(() => []))
-      for (const name of await readdir(join(dataDir, 'models', model, 'versions')).catch(() => []))
-        if (!names.has(`${model}/${name}`)) strays.push(`the files of version ${name} of ${model}`)
-    return strays.length === 0
+export async function stopAndLook(deployment: Deployment): Promise<string[]> {
+  const { db, dataDir, dir, nodes } = deployment
+  const strays = async () => {
+    const published = new Set(await publishedFiles(deployment))
+    return (await filesBelow(join(dataDir, 'models'))).filter(path => /\/versions\//.test(path) && !published.has(path))
   }
-  await comesTrue(isSwept, 30_000)
-  const left = [...strays]
-  for (const { name, code, ms } of await Promise.all(
-    nodes.map(async node => ({ name: node.name, ...(await node.stop()) })),
-  ))
-    if (code !== 0) left.push(`${name} ended with ${code} after ${Math.round(ms)} ms`)
-  for (const { pid, command } of await processesOf(dir)) left.push(`process ${pid}: ${command}`)
+  await comesTrue(async () => (await strays()).length === 0, REST_MS)
+  const ended = nodes.map(async node => ({ name: node.name, ...(await node.stop()) }))
+  const badly = (await Promise.all(ended)).filter(({ code }) => code !== 0)
   let connections: { name: string }[] = []
   await comesTrue(async () => {
     connections = await db.query(
       `SELECT application_name AS name FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'faults'`,
     )
     return connections.length === 0
-  }, 15_000)
-  for (const { name } of connections) left.push(`a connection of ${name}`)
-  for (const model of await readdir(join(dataDir, 'models')).catch(() => []))
-    for (const folder of ['scratch', 'archive', 'rebuild'])
-      for (const name of await readdir(join(dataDir, 'models', model, folder)).catch(() => []))
-        left.push(`${model}/${folder}/${name}`)
-  if (store.folder !== null)
-    for (const path of await readdir(store.folder, { recursive: true }))
-      if (isTempName(basename(path))) left.push(`in the store: ${path}`)
-  return left
+  }, REST_MS)
+  const published = new Set(await publishedFiles(deployment))
+  // What killed processes have left there goes by its age, when a server starts; and so it is with the store.
+  const queries = join(dataDir, 'queries')
+  const files = (await filesBelow(dataDir)).filter(path => !published.has(path) && !path.startsWith(queries))
+  return [
+    ...badly.map(({ name, code, ms }) => `${name} ended with ${code} after ${Math.round(ms)} ms`),
+    ...(await processesOf(dir)).map(({ pid, command }) => `process ${pid}: ${command}`),
+    ...connections.map(({ name }) => `a connection of ${name}`),
+    ...files.map(path => `the file ${path.slice(dir.length + 1)}`),
+  ]
 }

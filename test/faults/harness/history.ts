@@ -163,9 +163,11 @@ export interface History {
     versions: readonly VersionRow[]
     log: readonly LogRow[]
     archives: readonly ArchiveState[]
+    /** The ids of intents that are listed as failed or set aside. */
+    listed: readonly string[]
     /** What should have come by itself once the faults were over, and did not. */
     stuck: readonly string[]
-    /** Processes, connections and files that are left and should not be. */
+    /** Processes, connections, descriptors, memory and files that are held or left and should not be. */
     left: readonly string[]
   }
 }
@@ -192,6 +194,6 @@ export const INVARIANTS: readonly string[] = [
   'nothing of an older epoch is accepted',
   'subscribers see the whole log in order, never before its version; a page of results is of one version',
   'an intent that failed leaves nothing but its error',
-  'processes, connections and files are back at their base',
+  'processes, connections, descriptors, memory and files are back at their base',
   'when a fault is over everything goes on by itself, and until then health says so',
 ]

@@ -3,8 +3,8 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { KILL_POINTS, type KillPoint } from '../../../src/platform/kill-points.ts'
 
-/** What is to happen to whoever comes to a kill point first; see `reach`. */
-export type Order = 'kill' | 'stop' | `block ${number}` | `fail ${string}`
+/** What is to happen to whoever comes to a kill point first; see `reach`. `held`: until who gave the order wakes it. */
+export type Order = 'kill' | 'stop' | 'stop held' | `block ${number}` | `fail ${string}`
 
 export interface Hit {
   point: KillPoint

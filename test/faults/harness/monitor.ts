@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { comesTrue } from '../../support/comes-true.ts'
@@ -35,17 +36,17 @@ async function lookAtModels({ db }: Deployment, recorder: Recorder): Promise<voi
   }
 }
 
-/** Waits until something has been published or refused since, so that one fault does not meet what the last has left alone; or for so long. */
+/** Waits until a version has been published since, so that one fault does not meet what the last has left alone; or for so long. */
 export async function goneOn({ db }: Deployment, ms: number): Promise<void> {
-  const ended = async () => {
+  const published = async () => {
     const [row] = await db
-      .query<{ ended: bigint }>('SELECT sum(completions)::bigint AS ended FROM goal_model')
+      .query<{ versions: bigint }>('SELECT sum(version) AS versions FROM goal_model')
       .catch(() => [])
-    return row?.ended ?? null
+    return row?.versions ?? null
   }
-  let before = await ended()
+  let before = await published()
   await comesTrue(async () => {
-    const now = await ended()
+    const now = await published()
     const isMore = before !== null && now !== null && now > before
     before ??= now
     return isMore
@@ -61,6 +62,11 @@ export async function publishedFiles({ db }: Deployment): Promise<string[]> {
     )
     .catch(() => [])
   return rows.map(({ uri }) => fileURLToPath(uri))
+}
+
+export async function filesBelow(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => [])
+  return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
 }
 
 export async function lookAtFile(recorder: Recorder, path: string): Promise<void> {

@@ -3,6 +3,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { serve, stop } from '../../support/platform.ts'
 import { type Rule, startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
 
+interface Ended {
+  pid: number | null
+  code: number | null
+  ms: number
+}
+
 /** A `teatree serve` that is started again whenever it ends, until it is told not to be, behind a database of its own that can be cut off. */
 export class ServerNode {
   readonly name: string
@@ -11,6 +17,8 @@ export class ServerNode {
   readonly log: string[] = []
   /** What becomes of what is said to the database. */
   rule: Rule = () => 'pass'
+  /** It is not started again before there is some. */
+  power: Promise<void> = Promise.resolve()
   #child: ChildProcess | null = null
   #url = ''
   #isWanted = true
@@ -55,6 +63,7 @@ export class ServerNode {
 
   async #run(started: () => void): Promise<void> {
     while (this.#isWanted) {
+      await this.power
       try {
         const { child, url } = await serve(this.#env, this.log)
         child.stdout?.resume()
@@ -74,22 +83,21 @@ export class ServerNode {
     }
   }
 
-  /** Asks it to end, and says how it did: null where it had to be killed. It is started again. */
-  async restart(): Promise<{ code: number | null; ms: number }> {
+  /** Asks it to end, and says how it did: `code` is null where it was killed. It is started again. */
+  async stopOnce(ms: number): Promise<Ended> {
     const { pid } = this
-    if (pid === null) return { code: 0, ms: 0 }
+    if (pid === null) return { pid, code: 0, ms: 0 }
     const began = performance.now()
     process.kill(pid, 'SIGTERM')
-    const ended = this.#ended
-    const code = await Promise.race([ended, wait(30_000, null, { ref: false })])
+    const code = await Promise.race([this.#ended, wait(ms, null, { ref: false })])
     if (code === null && this.pid === pid) process.kill(pid, 'SIGKILL')
-    return { code, ms: performance.now() - began }
+    return { pid, code, ms: performance.now() - began }
   }
 
   /** Ends it for good. */
-  async stop(): Promise<{ code: number | null; ms: number }> {
+  async stop(ms = 60_000): Promise<Ended> {
     this.#isWanted = false
-    const ended = await this.restart()
+    const ended = await this.stopOnce(ms)
     await this.#running
     return ended
   }

@@ -7,6 +7,10 @@ export const pick = <T>(random: Random, of: readonly T[]): T => {
   if (one === undefined) throw new Error('there is nothing to pick from')
   return one
 }
+export function shuffled<T>(of: readonly T[], random: Random): T[] {
+  const left = [...of]
+  return Array.from(of, () => left.splice(upTo(random, left.length - 1), 1)[0] as T)
+}
 export const upTo = (random: Random, most: number): number => Math.floor(random() * (most + 1))
 export const chance = (random: Random, part: number): boolean => random() < part
 

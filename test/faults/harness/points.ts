@@ -4,8 +4,8 @@ import { comesTrue } from '../../support/comes-true.ts'
 import type { Deployment } from './deployment.ts'
 import type { Hit, KillOrders, Order } from './kill-orders.ts'
 import { goneOn } from './monitor.ts'
-import { chance, pick, type Random, upTo } from './operations.ts'
-import { signal } from './processes.ts'
+import { chance, pick, type Random, shuffled, upTo } from './operations.ts'
+import { signal, signalAll } from './processes.ts'
 
 /** Where the disk may be full, or broken: what fails there is the surroundings' fault. */
 const MAY_FAIL: ReadonlySet<KillPoint> = new Set([
@@ -19,7 +19,7 @@ const MAY_FAIL: ReadonlySet<KillPoint> = new Set([
   'archive.put',
   'archive.manifest',
 ])
-/** Whichever of so many is come to first. */
+/** At so many points something is to happen, at least. */
 const AT_ONCE = 4
 const HIT_MS = 6000
 const GO_ON_MS = 15_000
@@ -27,14 +27,7 @@ const LEASE_MS = 10_000
 
 /** The kill points in an order of chance, again and again. */
 function* turns(random: Random): Generator<KillPoint, never> {
-  for (;;) {
-    const left = [...KILL_POINTS]
-    while (left.length > 0) {
-      const next = pick(random, left)
-      left.splice(left.indexOf(next), 1)
-      yield next
-    }
-  }
+  for (;;) yield* shuffled(KILL_POINTS, random)
 }
 
 function orderFor(random: Random, point: KillPoint): Order {
@@ -53,42 +46,42 @@ export async function goThroughPoints(deployment: Deployment, random: Random, un
   await comesTrue(async () => until.aborted || orders.isTaken('snapshot.made'), GO_ON_MS)
   const waking = wakeStopped(orders, random, until)
   const next = turns(random)
+  let given: KillPoint[] = []
   while (!until.aborted) {
-    const points = new Set(Array.from({ length: AT_ONCE }, () => next.next().value))
-    for (const point of points) await orders.give(point, orderFor(random, point))
-    const isHit = () => [...points].some(point => orders.isTaken(point))
-    await comesTrue(async () => until.aborted || isHit(), HIT_MS)
-    const hit = isHit()
-    for (const point of points) await orders.takeBack(point)
+    // One that is seldom come to waits for it, and there is always another beside it.
+    do {
+      const { value: point } = next.next()
+      if (given.includes(point)) continue
+      await orders.give(point, orderFor(random, point))
+      given.push(point)
+    } while (given.length < AT_ONCE)
+    const left = () => given.filter(point => !orders.isTaken(point))
+    await comesTrue(async () => until.aborted || left().length < given.length, HIT_MS)
+    const isHit = left().length < given.length
+    given = left()
     // What died is there again, and has come further.
-    if (hit && !until.aborted) await goneOn(deployment, GO_ON_MS)
+    if (isHit && !until.aborted) await goneOn(deployment, GO_ON_MS)
   }
+  for (const point of given) await orders.takeBack(point)
   await waking
+  await signalAll(deployment.dir, 'SIGCONT', ({ isStopped }) => isStopped)
 }
 
-/** Those that stopped at a point go on after a while, before or after their lease has ended; all of them in the end. */
+/** Those that stopped at a point go on after a while, before or after their lease has ended. */
 async function wakeStopped(orders: KillOrders, random: Random, until: AbortSignal): Promise<void> {
   const due = new Map<Hit, number>()
   let seen = 0
-  const look = async () => {
+  while (!until.aborted) {
     const hits = await orders.hits()
     for (const hit of hits.slice(seen))
       if (hit.order === 'stop')
         due.set(hit, performance.now() + (chance(random, 0.5) ? LEASE_MS + 2500 : upTo(random, 3000)))
     seen = hits.length
-  }
-  const wake = (isDue: (at: number) => boolean) => {
     for (const [hit, at] of due)
-      if (isDue(at)) {
+      if (at < performance.now()) {
         signal(hit.pid, 'SIGCONT')
         due.delete(hit)
       }
-  }
-  while (!until.aborted) {
-    await look()
-    wake(at => at < performance.now())
     await wait(100, undefined, { signal: until }).catch(() => {})
   }
-  await look()
-  wake(() => true)
 }

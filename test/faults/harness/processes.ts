@@ -4,6 +4,7 @@ export interface Running {
   pid: number
   parent: number
   command: string
+  isStopped: boolean
 }
 
 /** The processes whose environment has `dir` in it: those of one platform, and what they have started. (Linux) */
@@ -23,7 +24,12 @@ async function look(pid: string, dir: string): Promise<Running | null> {
     const [state, parent] = `${stat}`.slice(`${stat}`.lastIndexOf(')') + 2).split(' ')
     return state === 'Z'
       ? null
-      : { pid: Number(pid), parent: Number(parent), command: `${command}`.replaceAll('\0', ' ') }
+      : {
+          pid: Number(pid),
+          parent: Number(parent),
+          command: `${command}`.replaceAll('\0', ' '),
+          isStopped: state === 'T',
+        }
   } catch {
     return null
   }
@@ -38,4 +44,11 @@ export function signal(pid: number, name: NodeJS.Signals): boolean {
   } catch {
     return false
   }
+}
+
+/** Sends it to all processes of a platform that are so; says whether there were any. */
+export async function signalAll(dir: string, name: NodeJS.Signals, which = (_: Running) => true): Promise<boolean> {
+  const all = (await processesOf(dir)).filter(which)
+  for (const { pid } of all) signal(pid, name)
+  return all.length > 0
 }

@@ -15,6 +15,7 @@ export function checkLedger(history: History, replayed: ReadonlyMap<string, Repl
       ...acknowledged(calls, rows),
       ...order(calls),
       ...endings(rows),
+      ...listing(history, rows),
       ...cancelled(history, rows),
       ...outcomes(rows, replayed.get(id)),
       ...versionsOf(history, id, rows),
@@ -91,6 +92,22 @@ function endings(rows: readonly LedgerRow[]): Violation[] {
       return [{ invariant: 1, what: `seq ${row.seq} is ${row.status} in version ${row.version}`, shown: [row] }]
     return []
   })
+}
+
+/** Whoever is to see to them finds all that have failed or were set aside. */
+function listing({ end }: History, rows: readonly LedgerRow[]): Violation[] {
+  const listed = new Set(end.listed)
+  return rows.flatMap(row =>
+    listed.has(row.id) === (row.status === 'FAILED' || row.status === 'PARKED')
+      ? []
+      : [
+          {
+            invariant: 11,
+            what: `seq ${row.seq} is ${row.status}, and listed as it should not be, or not`,
+            shown: [row],
+          },
+        ],
+  )
 }
 
 function cancelled({ cancellations }: History, rows: readonly LedgerRow[]): Violation[] {

@@ -1,0 +1,73 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Rule } from '../../../support/tcp-proxy.ts'
+import type { ServerNode } from '../node.ts'
+import { chance, type Random, upTo } from '../operations.ts'
+import { type Fault, type FaultContext, nodeOf, PAST_LEASE_MS, seeRed } from './fault.ts'
+
+/** For a while; what is said to the database, or by it, goes by the rule on these servers. */
+async function ruled(nodes: readonly ServerNode[], rule: Rule, ms: number): Promise<void> {
+  for (const node of nodes) node.rule = rule
+  await wait(ms)
+  for (const node of nodes) {
+    node.rule = () => 'pass'
+    // What was swallowed is not said again on its connection.
+    node.cutDatabase()
+  }
+}
+
+/** Of the next so many COMMITs, the request or its answer is lost. */
+function losingCommits(random: Random, count: number): Rule {
+  const answering = new Set<object>()
+  let left = count
+  return (side, chunk, exchange) => {
+    if (side === 'down' && answering.delete(exchange)) return 'cut'
+    if (side === 'down' || left === 0 || !chunk.includes('COMMIT')) return 'pass'
+    left -= 1
+    if (chance(random, 0.3)) return 'cut'
+    answering.add(exchange)
+    return 'pass'
+  }
+}
+
+async function databaseAway(context: FaultContext, how: 'stop' | 'kill', isLong: boolean): Promise<void> {
+  const { random } = context
+  const { server } = context.deployment
+  await server[how]()
+  if (isLong) await seeRed(context, 'PostgreSQL is away')
+  await wait(upTo(random, isLong ? 4000 : 300))
+  await server.start()
+}
+
+/** PostgreSQL, and the way to it. */
+export const DATABASE_FAULTS: Readonly<Record<string, Fault>> = {
+  'PostgreSQL restarted': context => databaseAway(context, 'stop', false),
+  'PostgreSQL killed': context => databaseAway(context, 'kill', false),
+  'PostgreSQL away': context => databaseAway(context, 'stop', true),
+
+  'connections to PostgreSQL cut': async ({ deployment, random }) => {
+    for (let times = 4; times > 0; times--) {
+      for (const node of deployment.nodes) if (chance(random, 0.7)) node.cutDatabase()
+      await wait(upTo(random, 800))
+    }
+  },
+
+  'answers of PostgreSQL late': async ({ deployment, random }) => {
+    const most = 50 + upTo(random, 400)
+    await ruled(
+      deployment.nodes,
+      async (side): Promise<'pass'> => {
+        if (side === 'down') await wait(upTo(random, most))
+        return 'pass'
+      },
+      5000,
+    )
+  },
+
+  'COMMITs without an answer': async ({ deployment, random }) => {
+    await ruled(deployment.nodes, losingCommits(random, 8), 4000)
+  },
+
+  'a server cut off from PostgreSQL without a word': async context => {
+    await ruled([nodeOf(context)], () => 'swallow', PAST_LEASE_MS + 2000)
+  },
+}
