@@ -67,7 +67,6 @@ export async function startPlatform(
   const { databaseUrl, db, duckdb, engines, kinds, objects, queue } = parts
   const { dataDir, pagedDisk } = settings
 
-  // Another server may be at work in the same directory: what is in its folder is younger.
   await findLost({ db, dataDir, log: parts.log })
   const completions = stack.adopt(new Completions(db), log => log.close())
   await completions.start(parts.log)
