@@ -54,6 +54,8 @@ export class Submitter {
     // Before the checks whose outcome changes with time: what was accepted once is found again. Row writes have none.
     const earlier = submission.alone ? await this.#ledger.earlier(submission) : null
     if (earlier) return earlier
+    // A row write has but the ledger left to pass, which looks. What is read, and uploads, would be found wanting before.
+    if (submission.alone && !(await this.#models.get(model.id))) throw noModel(model.id)
     await this.#checkReads(model, fn, args)
     if (fn.is === 'write' && fn.way === 'import') await this.#checkImport(fn.table, args as unknown as ImportArguments)
     return this.#ledger.submit(submission)

@@ -37,7 +37,7 @@ export class AskedQueries implements AsyncDisposable {
     const folder = await testFolder(engine)
     const readers = await engine.startReaders(
       {},
-      { memoryBytes: MEMORY, folder: join(folder.path, 'queries'), ready: 1 },
+      { memoryBytes: MEMORY, folder: join(folder.path, 'queries'), ready: 1, keepMs: 20 },
     )
     const growers = ['a', 'b', 'c'].map((growerId, index) => ({
       growerId,

@@ -37,8 +37,12 @@ const tableOf = (type: LogicalType) => {
 async function asWritten(type: LogicalType, texts: readonly (string | null)[]) {
   const scratch = await mkdtemp(join(dir, 'read-'))
   const [path, to] = [join(scratch, 'cells.csv'), join(scratch, 'cells.arrow')]
-  const lines = texts.map((text, at) => `${at},${text === null ? '' : `"${text.replaceAll('"', '""')}"`}`)
-  await writeFile(path, `number,value\n${lines.map(line => `${line}\n`).join('')}`)
+  // Half of the files are of another delimiter, and half of the texts in quotes only where they have to be.
+  const delimiter = texts.length % 2 === 0 ? ',' : ';'
+  const mustQuote = (text: string, at: number) => at % 2 === 0 || text === '' || /["\r\n,;]/.test(text)
+  const cell = (text: string, at: number) => (mustQuote(text, at) ? `"${text.replaceAll('"', '""')}"` : text)
+  const lines = texts.map((text, at) => `${at}${delimiter}${text === null ? '' : cell(text, at)}`)
+  await writeFile(path, `number${delimiter}value\n${lines.map(line => `${line}\n`).join('')}`)
   const reading = { sql: model.sql, table: tableOf(type), mapping: undefined, scratch, onRead: () => {} }
   const source = await readCsv({ ...reading, signal: new AbortController().signal }, path)
   const isTaken = await castAsWritten(source, to)
@@ -105,8 +109,10 @@ const TYPES = [
 ] as const
 
 describe.each(TYPES)('%s', type => {
-  test('what is taken as it is written is what DuckDB makes of it', async () => {
-    const texts = fc.sample(wild, { numRuns: 5000, seed: 20240131 }).map(text => text?.replaceAll('\u0000', '') ?? null)
+  test.each([5000, 5001])('what is taken as it is written is what DuckDB makes of it, of %i texts', async numRuns => {
+    const texts = fc
+      .sample(wild, { numRuns, seed: 20240131 + numRuns })
+      .map(text => text?.replaceAll('\u0000', '') ?? null)
     const [{ cells }, cast] = [await asWritten(type, texts), await asCast(type, texts)]
     expect(cells.length).toBe(texts.length)
     const differ = cells

@@ -1,4 +1,4 @@
-import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { open, readdir, readFile, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { ownMemory } from '../../src/engine/duckdb/queries/process-memory.ts'
@@ -107,6 +107,17 @@ test('nobody waits any more: what is under way ends, and others do not', async (
   expect(before.filter(pid => !after.includes(pid))).toHaveLength(1)
   expect((await other).rows).toBe(1)
   await expect(stat(left)).rejects.toThrow('ENOENT')
+})
+
+test("the folder of a process that waits for its first query is never old, and so is not taken for a dead one's", async () => {
+  await asked.valuesOf('SELECT count(*) FROM growers')
+  const queries = join(asked.folder.path, 'queries')
+  const folders = (await readdir(queries)).map(name => join(queries, name))
+  expect(folders.length).toBeGreaterThan(1)
+  const since = Date.now() - 60_000
+  for (const folder of folders) await utimes(folder, 0, 0)
+  const youngest = async () => Math.min(...(await Promise.all(folders.map(async path => (await stat(path)).mtimeMs))))
+  await expect.poll(youngest).toBeGreaterThan(since)
 })
 
 test('a process that is killed from outside takes its own query with it alone', async () => {

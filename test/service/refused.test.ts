@@ -90,11 +90,16 @@ test('what the request alone shows to be wrong makes no intent', async () => {
   expect(intents.totalCount).toBe(0)
 })
 
-test('a model that this server has written to is asked for again: once it is deleted, it is not there', async () => {
-  const model = await api.create({ kind: 'sales' })
-  expect(await appendSales(api, model, [{ orderId: 'A' }])).toMatchObject({ status: 'PUBLISHED' })
-  await api.services.models.delete(model)
-  await expect(
-    api.services.submitter.submit({ model, function: 'deleteSales', arguments: { where: { line: { eq: 1 } } } }),
-  ).rejects.toMatchObject({ code: 'NOT_FOUND' })
+test('a model that this server knows is looked for again: once it is deleted, it is not there', async () => {
+  const { models, submitter } = api.services
+  const sales = await api.create({ kind: 'sales' })
+  const goals = await api.create({ kind: 'goals', reads: [sales] })
+  const remove = { model: sales, function: 'deleteSales', arguments: { where: { line: { eq: 1 } } } }
+  const period = { from: '2024-01-01', to: '2025-01-01' }
+  const input = { salesModel: sales, basisPeriod: period, goalPeriod: { from: '2025-01-01', to: '2026-01-01' } }
+  const compute = { model: goals, function: 'computeGoals', arguments: { ...input, grain: ['SITE'] } }
+  for (const request of [remove, compute]) await submitter.submit(request)
+  for (const model of [goals, sales]) await models.delete(model)
+  for (const request of [remove, compute])
+    await expect(submitter.submit(request)).rejects.toMatchObject({ code: 'NOT_FOUND' })
 })

@@ -17,7 +17,7 @@ export function combinationsIn(pl: Polars, sold: LazyDataFrame): LazyDataFrame {
 }
 
 /**
- * Step 2: every combination in every interval of the goal period, but for locked cells, in the order that settles ties.
+ * Step 2: every combination in every interval of the goal period, but for locked cells, in the order of the intervals.
  *
  *   number, period   the interval, by its number and first day
  *   combination      by its number

@@ -12,7 +12,8 @@ const SALES_AT_ONCE = 2_000_000n
 
 /**
  * What was sold in a period, by interval and combination. Polars streams the sum, as long as no join is in the frame: with one it
- * would take all sales into memory. The more sales there are, the more parts of the period are summed, one after the other.
+ * would take all sales into memory. The more sales the period has, the more parts of it are summed, one after the other: whole
+ * intervals, so that nothing is summed twice.
  *
  *   period   the first day of the interval
  *   siteId … the dimensions; null outside the grain
@@ -38,7 +39,7 @@ export async function soldIn(
       .groupBy(['period', ...columns])
       .agg(pl.col('amount').sum())
       .select(pl.col('period'), ...DIMENSION_COLUMNS.map(dimension), pl.col('amount').cast(pl.Decimal(38, 4)))
-  const parts = 1n + (await unitsIn(context, lines, pl.len(), 0)) / SALES_AT_ONCE
+  const parts = 1n + (await unitsIn(context, lines.filter(within(pl, 'date', period)), pl.len(), 0)) / SALES_AT_ONCE
   const sums: LazyDataFrame[] = []
   for (const part of split(period, interval, Number(parts))) sums.push(await step(name, () => sum(part)))
   const [first, ...more] = sums

@@ -1,6 +1,6 @@
 import { blockAt } from '../../engine/blocks.ts'
 import type { PulledManifest } from '../../jobs/offline/pulled-version.ts'
-import { eachAtOnce } from './each-at-once.ts'
+import { eachAtOnce } from '../../platform/each-at-once.ts'
 import type { PartFile } from './part-file.ts'
 import { Patience, type PatienceOptions } from './patience.ts'
 import { Interrupted, type Ranges } from './ranges.ts'

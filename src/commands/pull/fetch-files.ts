@@ -1,6 +1,6 @@
 import type { PulledFile } from '../../jobs/offline/pulled-version.ts'
+import { eachAtOnce } from '../../platform/each-at-once.ts'
 import type { Server } from '../client.ts'
-import { eachAtOnce } from './each-at-once.ts'
 import { GAVE_UP } from './fetch-blocks.ts'
 import type { PartFolder } from './part-folder.ts'
 import { Patience, type PatienceOptions } from './patience.ts'

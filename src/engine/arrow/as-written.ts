@@ -107,6 +107,7 @@ function cellOf({ column, position }: Fill, index: number, cast: Cast): { value:
   const { value, isSame } = cast(text, column.type)
   const name = valueName(index)
   const isOther = isSame(pl.col(name)).fillNull(pl.lit(false)).not()
-  const isFaulty = column.nullable ? (position === null ? pl.lit(false) : text.isNotNull().and(isOther)) : isOther
+  if (position === null) return { value: value.alias(name), isFaulty: pl.lit(!column.nullable) }
+  const isFaulty = column.nullable ? text.isNotNull().and(isOther) : isOther
   return { value: value.alias(name), isFaulty }
 }

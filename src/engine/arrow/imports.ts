@@ -45,7 +45,12 @@ export async function applyImport(
       table,
       source: await readable(context, source, scratch),
       to,
-      take: source => castAsWritten(source, cast),
+      take: async source => {
+        const isTaken = await castAsWritten(source, cast)
+        // What is written instead may need the room.
+        if (!isTaken) await rm(cast, { force: true })
+        return isTaken
+      },
       scratch,
       signal,
       onStep,

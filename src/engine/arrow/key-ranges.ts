@@ -13,7 +13,10 @@ export type KeyRanges = NonNullable<TableFile['ranges']>
 /** Longer texts are not worth their place in every manifest. */
 const MAX_TEXT = 64
 
-/** How many rows a frame has, and between what the values of its key columns lie, by which most files of a table need not be looked at when keys are looked for. */
+/**
+ * How many rows a frame has, and between what the values of its key columns lie, by which most files of a table need not be
+ * looked at when keys are looked for.
+ */
 export interface Extent {
   rows: number
   ranges: KeyRanges

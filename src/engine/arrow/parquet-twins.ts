@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Table } from '../../kinds/kind.ts'
+import { keepYoung } from '../../platform/keep-young.ts'
 import { fileFrame } from './frames.ts'
 import type { TableFile } from './manifest.ts'
 
@@ -24,8 +25,6 @@ export interface TwinHold extends Disposable {
 
 /** So much disk all twins of a process may take, but for those that are being read. */
 const MOST_BYTES = 4 * 2 ** 30
-/** Many times shorter than what is not written to for so long that it is taken for a dead process's. */
-const KEEP_MS = 5 * 60_000
 
 /**
  * Files of tables as Parquet, for what DuckDB does over a version: made when they are first asked for, and shared by all
@@ -39,16 +38,14 @@ export class ParquetTwins {
   /** Those that were asked for last are last. */
   readonly #twins = new Map<string, Twin>()
   #bytes = 0
-  readonly #keepMs: number
-  /** While there is a folder: what was made in it is read for long, and others remove what seems to be of nobody. */
-  #keeping: NodeJS.Timeout | undefined
+  readonly #leaveAlone: () => void
 
   /** @param folder of its own; made when it is needed */
-  constructor(folder: string, admit: Admit, most = MOST_BYTES, keepMs = KEEP_MS) {
+  constructor(folder: string, admit: Admit, most = MOST_BYTES, keepMs?: number) {
     this.#folder = folder
     this.#admit = admit
     this.#most = most
-    this.#keepMs = keepMs
+    this.#leaveAlone = keepYoung(() => [folder], keepMs)
   }
 
   /** For one read, or some that are of one reader. */
@@ -105,7 +102,6 @@ export class ParquetTwins {
   async #make(columns: Columns, file: TableFile, path: string): Promise<string> {
     // Each time: where it could not be made once, the next may find room.
     await mkdir(this.#folder, { recursive: true })
-    this.#keeping ??= setInterval(() => this.#keep(), this.#keepMs).unref()
     const to = join(this.#folder, `${randomUUID()}.parquet`)
     const part = `${to}.part`
     try {
@@ -116,11 +112,6 @@ export class ParquetTwins {
       await rm(part, { force: true })
       throw error
     }
-  }
-
-  #keep(): void {
-    const now = Date.now() / 1000
-    utimes(this.#folder, now, now).catch(() => {})
   }
 
   #makeRoom(): void {
@@ -148,7 +139,7 @@ export class ParquetTwins {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#keeping)
+    this.#leaveAlone()
     await rm(this.#folder, { recursive: true, force: true })
   }
 }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import type { Table } from '../../kinds/kind.ts'
+import { eachAtOnce } from '../../platform/each-at-once.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { reach } from '../../platform/kill-points.ts'
 import type { Log } from '../../platform/log.ts'
@@ -96,7 +97,10 @@ export class ArrowWriter implements Writer {
       const tables: Record<string, TableFile[]> = {}
       for (const { name } of this.#tables()) {
         const files = this.#state.tables.get(name) ?? []
-        tables[name] = await allDone(files.map(file => this.#scratch.publish(file, dir)))
+        await eachAtOnce(files, this.#closing.signal, file => this.#scratch.seal(file))
+        const published: TableFile[] = []
+        for (const file of files) published.push(await this.#scratch.publish(file, dir))
+        tables[name] = published
       }
       reach('arrow.linked')
       const { version, lastSeq, shape } = this.#state
@@ -207,12 +211,6 @@ export class ArrowWriter implements Writer {
       this.#call = undefined
     }
   }
-}
-
-/** Nothing goes on behind who is told that one has failed. */
-async function allDone<T>(works: readonly Promise<T>[]): Promise<T[]> {
-  await Promise.allSettled(works)
-  return Promise.all(works)
 }
 
 const rowsOfAll = (tables: readonly TableRows[]): number => tables.reduce((sum, { rows }) => sum + rows, 0)

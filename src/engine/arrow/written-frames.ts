@@ -30,7 +30,7 @@ export async function stageOfWritten(by: string, table: Table, frame: LazyDataFr
   return stageOfFrame(table, numbered(rows))
 }
 
-/** The keys in a frame, which may have other columns too. It is no matter how often one is there. */
+/** The keys in a frame, which may have other columns too: for removing rows by them, since they are not numbered, and may be there twice. */
 export async function stageOfKeys(by: string, table: Table, frame: LazyDataFrame): Promise<Stage> {
   const computed = await frame.select(...table.key).collect()
   const columns = table.key.flatMap(name => table.columns.get(name) ?? [])

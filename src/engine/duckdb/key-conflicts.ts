@@ -29,7 +29,7 @@ export async function keyConflicts(
 async function anyConflict(sql: DuckDBSql, table: Table, against: Against): Promise<boolean> {
   const inTable = `EXISTS (SELECT 1 FROM ${quoted(table.name)} t SEMI JOIN ${STAGE} s ON ${sameKey(table, 't', 's')})`
   const [found] = await sql.all(
-    `SELECT ${sameTwice(STAGE, keyHash(table))}` + `${against === 'stage' ? '' : ` OR ${inTable}`} AS conflict`,
+    `SELECT ${sameTwice(STAGE, keyHash(table))}${against === 'stage' ? '' : ` OR ${inTable}`} AS conflict`,
   )
   return found?.conflict === true
 }

@@ -108,7 +108,7 @@ export class DuckDBSql implements Sql {
 }
 
 /**
- * The rows of a result, `most` of them at most: to see that there are no more after these would be a way through the thread
+ * The rows of a result, of which there are `most` at most: to see that there are no more would be a way through the thread
  * pool and back. A column at a time, with others' turns in between: thousands of rows take longer than a turn may.
  */
 async function rowsOf(result: DuckDBResult, most = Number.POSITIVE_INFINITY): Promise<Row[]> {

@@ -133,10 +133,11 @@ export class FileStore implements ObjectStore {
     await this.#swept
   }
 
-  /** Nothing is there, unless there is no folder to be in: what is away must not be taken for what is gone. */
+  /** Nothing is there, unless something else is in the folder's place: what is away must not be taken for what is gone. */
   async #none(): Promise<null> {
     const root = await orNull(stat(this.#root))
-    if (root && !root.isDirectory()) throw new TeatreeError('UNAVAILABLE', 'The object store is no folder.')
+    if (root && !root.isDirectory())
+      throw new TeatreeError('UNAVAILABLE', 'The object store cannot be reached: its folder is none.')
     return null
   }
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { keepYoung } from '../../../platform/keep-young.ts'
 import type { QueryResult } from '../../engine.ts'
 import { type QueryJob, RESULT_FILE, versionsOf } from './messages.ts'
 import { type ProcessLimits, QueryProcess } from './query-process.ts'
@@ -17,6 +18,8 @@ export interface QueryLimits {
   kindsDir?: string | undefined
   /** Processes that are kept ready for the next query; none where left out, but those that have just done one. */
   ready?: number
+  /** How often their folders are kept from being taken for a dead process's; see keepYoung. */
+  keepMs?: number
 }
 
 const MEMORY_BYTES = 1 << 30
@@ -46,15 +49,17 @@ export class QueryProcesses {
   readonly #all = new Set<QueryProcess>()
   #idle: Idle[] = []
   readonly #timer: NodeJS.Timeout
+  readonly #leaveAlone: () => void
   #closed: Promise<void> | undefined
 
-  constructor({ memoryBytes = MEMORY_BYTES, folder, kindsDir, ready = 0 }: QueryLimits = {}) {
+  constructor({ memoryBytes = MEMORY_BYTES, folder, kindsDir, ready = 0, keepMs }: QueryLimits = {}) {
     this.#limits = { memoryBytes, threads: Math.min(availableParallelism(), MAX_THREADS), kindsDir }
     this.#ownsFolder = folder === undefined
     this.#folder = folder ?? mkdtempSync(join(tmpdir(), 'teatree-queries-'))
     this.#ready = ready
     this.#timer = setInterval(() => this.#endIdle(), LOOK_MS)
     this.#timer.unref()
+    this.#leaveAlone = keepYoung(() => [...this.#all].map(process => process.folder), keepMs)
     this.#keepReady()
   }
 
@@ -127,6 +132,7 @@ export class QueryProcesses {
 
   async #closeAll(): Promise<void> {
     clearInterval(this.#timer)
+    this.#leaveAlone()
     this.#idle = []
     await Promise.all([...this.#all].map(process => process.close()))
     if (this.#ownsFolder) rmSync(this.#folder, { recursive: true, force: true })

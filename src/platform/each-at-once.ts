@@ -1,11 +1,11 @@
-/** Requests at once. */
-const CONNECTIONS = 4
+/** Of requests, or of files to be read and synced: more would be none the faster, and each holds memory and a place elsewhere. */
+const A_FEW = 4
 
 /** Does the work for each, a few at a time. Where one fails the others are stopped, and it says why. */
 export async function eachAtOnce<T>(
   all: readonly T[],
   signal: AbortSignal,
-  work: (each: T, signal: AbortSignal) => Promise<void>,
+  work: (each: T, signal: AbortSignal) => Promise<unknown>,
 ): Promise<void> {
   const left = all.values()
   const failed = new AbortController()
@@ -18,7 +18,7 @@ export async function eachAtOnce<T>(
       failed.abort(error)
     }
   }
-  await Promise.all(Array.from({ length: CONNECTIONS }, worker))
+  await Promise.all(Array.from({ length: A_FEW }, worker))
   signal.throwIfAborted()
   // What failed first is why the others were stopped.
   if (failed.signal.aborted) throw failed.signal.reason
