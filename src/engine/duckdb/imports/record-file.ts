@@ -4,7 +4,9 @@ import { literal } from '../sql.ts'
 const CHUNK_BYTES = 1024 * 1024
 const QUOTE = 0x22
 const ZERO = 0x30
+/** Of the number of a record or line: more than any file has. */
 const MAX_DIGITS = 16
+/** Up to here, to copy a field byte by byte takes less time than a call of `copy`. */
 const SHORT_BYTES = 128
 const NEWLINE = 0x0a
 /** DuckDB's own bound on a line, which makes its buffers; only a file with a longer one gets larger buffers. */
@@ -59,7 +61,6 @@ export class RecordFile {
   /** Bytes as they are: a number, or fields that are in the dialect already. */
   raw(buffer: Buffer, from: number, to: number): void {
     this.#room(to - from)
-    // a call into native code is dearer than copying a short field here
     const [chunk, length] = [this.#chunk, this.#length]
     if (to - from > SHORT_BYTES) buffer.copy(chunk, length, from, to)
     else for (let at = from, into = length; at < to; at++, into++) chunk[into] = buffer[at] as number
