@@ -101,6 +101,7 @@ export async function startPlatform(
     downloads,
     signatures,
     links: new Links({ signatures, publicUrl: () => settings.publicUrl ?? url }),
+    log: parts.log,
   }
 
   const launcher = stack.adopt(

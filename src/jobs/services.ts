@@ -1,4 +1,5 @@
 import type { Kinds } from '../kinds/kind.ts'
+import type { Log } from '../platform/log.ts'
 import type { Queryable } from '../platform/postgres.ts'
 import type { Signatures } from '../platform/signatures.ts'
 import type { Completions } from './completions.ts'
@@ -41,4 +42,6 @@ export interface Services {
   /** By which cursors are ours; with the key of jobs/signing-key.ts, or none. */
   signatures: Signatures
   links: Public<Links>
+  /** Where what the caller is not told of is told. */
+  log: Pick<Log, 'warn'>
 }

@@ -51,7 +51,13 @@ export const intents: IntentResolvers = {
     const request = { model, function: name, arguments: args, idempotencyKey, submittedBy: user?.id ?? null }
     const accepted = await services.submitter.submit(request)
     // Whatever keeps its end from being seen: told of an error, who has no idempotency key would ask for it twice.
-    return untilEnded(accepted, wait, context).catch(() => accepted)
+    return untilEnded(accepted, wait, context).catch(err => {
+      services.log.warn(
+        { intent: accepted.id, model, err },
+        'an intent was accepted, and its end could not be waited for',
+      )
+      return accepted
+    })
   },
 
   cancel: (id, { services }) => services.ledger.cancel(id),

@@ -27,6 +27,9 @@ test('who waits for an intent that was accepted is told of it, also where the da
   expect(isAway).toBe(true)
   expect(errors).toBeUndefined()
   expect(data.upsertSites).toMatchObject({ status: 'QUEUED' })
+  // Whoever runs the platform is told what the caller is not.
+  const told = () => platform.log.some(line => line.includes(data.upsertSites.id) && line.includes('"level":"warn"'))
+  await expect.poll(told).toBe(true)
   isAway = false
   accepting.clear()
   const again = async () => (await platform.answer('{ intents { nodes { id status } } }')).data?.intents?.nodes

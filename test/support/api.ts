@@ -128,6 +128,7 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     downloads: new VersionDownloads({ db, engines, dataDir: dir }),
     signatures,
     links: new Links({ signatures, publicUrl: () => 'http://test' }),
+    log: quiet,
   }
   const schema = makeSchema(services)
   const format = formatError(quiet)

@@ -97,6 +97,7 @@ export async function openServer(
     downloads,
     signatures,
     links: new Links({ signatures, publicUrl, ...(options.now && { now: options.now }) }),
+    log: quiet,
   }
   const program = new URL('../../bin/teatree.js', import.meta.url).pathname
   const launcher = stack.adopt(

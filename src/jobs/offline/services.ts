@@ -29,7 +29,7 @@ export function offlineServices(deps: {
   log: Log
   publicUrl(): string
 }): OfflineServices {
-  const { dir, kinds, publicUrl } = deps
+  const { dir, kinds, publicUrl, log } = deps
   const folder = new PulledFolder(dir)
   // The key stays with the control database.
   const signatures = new Signatures(null)
@@ -52,5 +52,6 @@ export function offlineServices(deps: {
     uploads: refusing('uploads'),
     signatures,
     links: new Links({ signatures, publicUrl }),
+    log,
   }
 }
