@@ -72,18 +72,21 @@ export class Queue {
     await this.#boss.send(queueOf(model), { intent })
   }
 
-  /** Settles the jobs of intents that have ended, fetched or not, as part of the transaction that ends them. */
+  /**
+   * Settles the jobs of intents that have ended, fetched or not, as part of the transaction that ends them: they are removed.
+   * To keep them as completed would be to write each anew, and to remove it later all the same.
+   */
   async settle(tx: Transaction, model: string, intents: readonly string[]): Promise<void> {
     if (intents.length === 0) return
     const queue = queueOf(model)
-    await this.#boss.complete(queue, [...intents], null, { db: executor(tx, queue), includeQueued: true })
+    await this.#boss.deleteJob(queue, [...intents], { db: executor(tx, queue) })
   }
 
   /** Calls `wake` whenever jobs wait, until the answer is called. `wake` settles when what waited has been done. */
   async work(model: string, wake: () => Promise<void>): Promise<() => Promise<void>> {
     const queue = queueOf(model)
-    // With batchSize > 1, burstWhenBatchFull drains a backlog; without it one batch is fetched per wake-up.
-    const options = { batchSize: 500, burstWhenBatchFull: true, pollingIntervalSeconds: 2 }
+    // One says all that there is to say. The others are settled with their intents, and to fetch them first would be as much again.
+    const options = { batchSize: 1, pollingIntervalSeconds: 2 }
     const id = await this.#boss.work(queue, options, async () => wake())
     return () => this.#boss.offWork(queue, { id, wait: false })
   }
