@@ -24,7 +24,8 @@ const MAX_ROWS = 50_000
 export function unitsOf(batch: readonly Work[]): Unit[][] {
   const transactions: Unit[][] = []
   let units: Unit[] = []
-  let open = new Map<string, Extract<Unit, { places: number[] }>>()
+  /** By table, each with how many rows it has. */
+  let open = new Map<string, { unit: Extract<Unit, { places: number[] }>; size: number }>()
   const end = () => {
     if (units.length > 0) transactions.push(units)
     units = []
@@ -33,15 +34,17 @@ export function unitsOf(batch: readonly Work[]): Unit[][] {
   for (const [place, work] of batch.entries()) {
     const { change } = work
     if (change.is === 'append' || change.is === 'upsert') {
-      const unit = open.get(change.table)
-      if (unit?.is === change.is && sizeOf(unit) + change.rows.length <= MAX_ROWS) {
-        unit.places.push(place)
-        unit.rows.push(change.rows)
+      const size = change.rows.length
+      const last = open.get(change.table)
+      if (last?.unit.is === change.is && last.size + size <= MAX_ROWS) {
+        last.unit.places.push(place)
+        last.unit.rows.push(change.rows)
+        last.size += size
         continue
       }
-      const begun = { is: change.is, table: change.table, places: [place], rows: [change.rows] }
-      open.set(change.table, begun)
-      units.push(begun)
+      const unit = { is: change.is, table: change.table, places: [place], rows: [change.rows] }
+      open.set(change.table, { unit, size })
+      units.push(unit)
     } else if (change.is === 'update' || change.is === 'delete') {
       open = new Map()
       units.push({ is: 'single', place, work })
@@ -62,6 +65,3 @@ export function singly(unit: Unit): Unit[] {
 }
 
 export const placesOf = (unit: Unit): readonly number[] => (unit.is === 'single' ? [unit.place] : unit.places)
-
-const sizeOf = (unit: { rows: readonly (readonly Row[])[] }): number =>
-  unit.rows.reduce((sum, rows) => sum + rows.length, 0)
