@@ -2,6 +2,7 @@ import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { type ArchivedTable, archiveObject } from './archives.ts'
+import { storedId } from './content.ts'
 import { neededBetween } from './needed.ts'
 
 /** How many archives of a model are kept where nothing else is said. */
@@ -27,6 +28,7 @@ interface Of {
  */
 export async function letArchivesGo(deps: Deps, of: Of): Promise<void> {
   const { db, objects, log } = deps
+  if (!(await areMany(db, of))) return
   await markGoing(db, of)
   const archives = await db.query<{ version: number; going: boolean; tables: ArchivedTable[] }>(
     `SELECT version, state = 'GOING' AS going, tables FROM archive WHERE model = $1 ORDER BY version`,
@@ -35,7 +37,7 @@ export async function letArchivesGo(deps: Deps, of: Of): Promise<void> {
   const kept = new Set(archives.flatMap(({ going, tables }) => (going ? [] : tables.map(({ key }) => key))))
   for (const { version, going, tables } of archives) {
     if (!going) continue
-    const found = (await objectsBelow(objects, `${of.model}/${version}/`, of.model)).get(version)
+    const found = archivesAmong(await keysBelow(objects, `${of.model}/${version}/`), of.model).get(version)
     const keys = [...(found?.manifests ?? []), ...(found?.tables ?? []), ...tables.map(({ key }) => key)]
     for (const key of new Set(keys)) {
       if (kept.has(key)) continue
@@ -45,6 +47,15 @@ export async function letArchivesGo(deps: Deps, of: Of): Promise<void> {
     await db.query(`DELETE FROM archive WHERE model = $1 AND version = $2 AND state = 'GOING'`, [of.model, version])
     log.debug({ model: of.model, version }, 'an archive was let go')
   }
+}
+
+/** Whether there may be some to let go: of most models nothing is to be looked at for that. */
+async function areMany(db: Database, { model, keep }: Of): Promise<boolean> {
+  const [archives] = await db.again<{ many: boolean }>(
+    `SELECT count(*) > $2 OR coalesce(bool_or(state <> 'THERE'), false) AS many FROM archive WHERE model = $1`,
+    [model, keep],
+  )
+  return archives?.many === true
 }
 
 /** Nobody is told of them any more from here on. Fenced by the epoch, as whatever changes a model's archives. */
@@ -74,11 +85,14 @@ async function markGoing(db: Database, { model, epoch, keep }: Of): Promise<void
 }
 
 /**
- * Removes what lies in a model's folders of the store and belongs to no archive: left by tries that were broken off. Only
- * below the newest archive, and of no version that may be archived at this moment. Answers whether that was all that there is.
+ * Removes what lies in a model's folders of the store and belongs to nothing: to no archive, left by tries that were broken
+ * off, of these only below the newest archive and of no version that may be archived at this moment; and to no file of a pinned
+ * version. Answers whether that was all that there is.
  */
-export async function sweepArchives({ db, objects, safe }: Deps, model: string): Promise<boolean> {
-  const found = await objectsBelow(objects, `${model}/`, model)
+export async function sweepStore({ db, objects, safe }: Deps, model: string): Promise<boolean> {
+  const keys = await keysBelow(objects, `${model}/`)
+  await sweepPinned({ db, objects }, model, keys)
+  const found = archivesAmong(keys, model)
   // Asked after they were found: what is put from here on is not among them.
   const archives = await db.query<{ version: number; there: boolean; tables: ArchivedTable[] }>(
     `SELECT version, state = 'THERE' AS there, tables FROM archive WHERE model = $1 ORDER BY version`,
@@ -109,16 +123,44 @@ export async function sweepArchives({ db, objects, safe }: Deps, model: string):
   return isAll
 }
 
+/**
+ * Left by one who was killed with a file half put, of a version that was released meanwhile: whoever puts one writes down its
+ * row before the first byte is there, and no row comes back.
+ */
+async function sweepPinned(
+  { db, objects }: Pick<Deps, 'db' | 'objects'>,
+  model: string,
+  keys: readonly string[],
+): Promise<void> {
+  const stored = keys.flatMap(key => {
+    const id = storedId(key, model)
+    return id === null ? [] : [{ key, id }]
+  })
+  if (stored.length === 0) return
+  // Asked after they were found: what is put from here on is not among them.
+  const known = await db.query<{ id: string }>('SELECT id FROM content_index WHERE id = ANY($1)', [
+    stored.map(({ id }) => id),
+  ])
+  const ids = new Set(known.map(({ id }) => id))
+  for (const { key, id } of stored) if (!ids.has(id)) await objects.delete(key)
+}
+
 interface Found {
   /** By the epochs of those who wrote them. */
   manifests: string[]
   tables: string[]
 }
 
-/** What lies below `prefix` of a model's archives, by version. */
-async function objectsBelow(objects: ObjectStore, prefix: string, model: string): Promise<Map<number, Found>> {
+async function keysBelow(objects: ObjectStore, prefix: string): Promise<string[]> {
+  const keys: string[] = []
+  for await (const { key } of objects.list(prefix)) keys.push(key)
+  return keys
+}
+
+/** Those that are of the model's archives, by version. */
+function archivesAmong(keys: readonly string[], model: string): Map<number, Found> {
   const found = new Map<number, { manifests: { key: string; epoch: number }[]; tables: string[] }>()
-  for await (const { key } of objects.list(prefix)) {
+  for (const key of keys) {
     const object = archiveObject(key, model)
     if (!object) continue
     const of = found.get(object.version) ?? { manifests: [], tables: [] }

@@ -4,7 +4,7 @@ import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { span } from '../platform/telemetry/index.ts'
-import { KEPT_ARCHIVES, letArchivesGo, sweepArchives } from './archive-retention.ts'
+import { KEPT_ARCHIVES, letArchivesGo, sweepStore } from './archive-retention.ts'
 import { archiveVersion, findToArchive, type ToArchive } from './archive-version.ts'
 import { OpenVersions } from './open-versions.ts'
 import { Pauses } from './pauses.ts'
@@ -22,8 +22,16 @@ interface Deps {
   archiveRest?: { ms: number; times: number } | undefined
   /** Whether no other manager can have taken the model yet. */
   safe(model: string): boolean
+  /** Whether intents of some model are being applied or published: who waits for them has the machine to himself, */
+  isAtWork(): boolean
+  /** and an archive waits for that, at most so long. */
+  archiveLateMs?: number | undefined
 }
 
+/** What is in no archive yet is in the ledger: that takes longer to be applied again, and is no less safe. */
+const LATE_MS = 10_000
+/** Between two looks whether lines are still at work. */
+const LOOK_MS = 100
 /** A tenth of the time for archives. */
 const REST = { ms: 1000, times: 9 }
 /** So many models at once: one that is large, or whose store is slow, holds up no other. */
@@ -32,12 +40,12 @@ const PLACES = 2
 /**
  * Brings the newest versions of the models that a manager holds into the archive, and those that are pinned, and lets older
  * archives go; all behind the scenes: publishing never waits for the store. While one is archived, and while a model rests from that, those published meanwhile become one
- * next archive; a model whose archive fails holds up no other.
+ * next archive; a model whose archive fails holds up no other. While lines are at work, they wait for that, up to LATE_MS.
  */
 export class Archiver {
   readonly #deps: Deps
-  /** Models whose newest version is not in the archive yet, with the epochs that they are held in. */
-  readonly #behind = new Map<string, number>()
+  /** Models whose newest version is not in the archive yet, with the epochs that they are held in, and since when. */
+  readonly #behind = new Map<string, { epoch: number; since: number }>()
   /** Models that are left alone: they rest, or their archive has failed. */
   readonly #pauses = new Pauses<string>()
   readonly #versions: OpenVersions
@@ -57,8 +65,12 @@ export class Archiver {
   /** Sees to it that the newest version of a model that is held in `epoch` comes to be archived. */
   request(model: string, epoch: number): void {
     if (this.#stop.signal.aborted) return
-    this.#behind.set(model, epoch)
+    this.#fallBehind(model, epoch)
     this.#begin()
+  }
+
+  #fallBehind(model: string, epoch: number): void {
+    this.#behind.set(model, { epoch, since: this.#behind.get(model)?.since ?? performance.now() })
   }
 
   /** Whether there is something to be done yet for the model. */
@@ -78,7 +90,7 @@ export class Archiver {
     clearTimeout(this.#alarm)
     if (this.#stop.signal.aborted) return
     for (let next = this.#next(); next && this.#running.size < PLACES; next = this.#next()) {
-      const [model, epoch] = next
+      const { model, epoch } = next
       // What is published from here on is requested anew.
       this.#behind.delete(model)
       const run = this.#attempt(model, epoch).finally(() => {
@@ -91,20 +103,26 @@ export class Archiver {
   }
 
   /** The one that was asked for first, is not under way, and is not left alone. */
-  #next(): [string, number] | undefined {
-    return this.#waiting().find(([model]) => !this.#pauses.isPaused(model))
+  #next(): { model: string; epoch: number } | undefined {
+    const now = performance.now()
+    return this.#waiting().find(({ until }) => until <= now)
   }
 
-  #waiting(): [string, number][] {
-    return [...this.#behind].filter(([model]) => !this.#running.has(model))
+  /** Until when each is left alone: it rests, or lines are at work. */
+  #waiting(): { model: string; epoch: number; until: number }[] {
+    const lateMs = this.#deps.isAtWork() ? (this.#deps.archiveLateMs ?? LATE_MS) : 0
+    return [...this.#behind].flatMap(([model, { epoch, since }]) =>
+      this.#running.has(model) ? [] : [{ model, epoch, until: Math.max(this.#pauses.until(model), since + lateMs) }],
+    )
   }
 
   #setAlarm(): void {
     const waiting = this.#waiting()
     // Where there is no place, who ends begins the next.
     if (waiting.length === 0 || this.#running.size === PLACES) return
-    const next = Math.min(...waiting.map(([model]) => this.#pauses.until(model)))
-    this.#alarm = setTimeout(() => this.#begin(), Math.max(1, next - performance.now())).unref()
+    const next = Math.min(...waiting.map(({ until }) => until)) - performance.now()
+    const look = this.#deps.isAtWork() ? Math.min(next, LOOK_MS) : next
+    this.#alarm = setTimeout(() => this.#begin(), Math.max(1, look)).unref()
   }
 
   async #attempt(model: string, epoch: number): Promise<void> {
@@ -118,7 +136,7 @@ export class Archiver {
       this.#deps.log.warn({ model, err: error }, 'the archive is behind; it is tried again')
       this.#swept.delete(model)
       this.#pauses.failed(model)
-      if (!this.#behind.has(model)) this.#behind.set(model, epoch)
+      if (!this.#behind.has(model)) this.#fallBehind(model, epoch)
     }
   }
 
@@ -127,9 +145,9 @@ export class Archiver {
     const version = await findToArchive(db, model, epoch)
     if (version) await this.#archiveVersion(version, epoch)
     await letArchivesGo(this.#deps, { model, epoch, keep })
-    if (!this.#swept.has(model) && (await sweepArchives(this.#deps, model))) this.#swept.add(model)
+    if (!this.#swept.has(model) && (await sweepStore(this.#deps, model))) this.#swept.add(model)
     // A pinned one, or the newest as it is by now: after the rest, so that all models have their turn.
-    if (version && (await findToArchive(db, model, epoch))) this.#behind.set(model, epoch)
+    if (version && (await findToArchive(db, model, epoch))) this.#fallBehind(model, epoch)
   }
 
   async #archiveVersion(version: ToArchive, epoch: number): Promise<void> {

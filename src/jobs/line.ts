@@ -64,6 +64,7 @@ export class Line {
   #hasMore = false
   #suspects: bigint
   #isBlocked: boolean
+  #isResting = false
   /** Whether the newest version was made with another shape of the kind. */
   #hasChanged: boolean
   #pass: Promise<void> | null = null
@@ -101,7 +102,7 @@ export class Line {
 
   /** The line of a model whose lease was just acquired with `epoch`. */
   static async open(deps: LineDeps, id: string, epoch: number): Promise<Line> {
-    const [model] = await deps.db.query<Model>(`SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1`, [id])
+    const [model] = await deps.db.again<Model>(`SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1`, [id])
     const kind = deps.kinds.get(model?.kind ?? '')
     const engine = deps.engines.get(model?.engine ?? '')
     if (!model || !kind || !engine)
@@ -127,6 +128,11 @@ export class Line {
 
   get busy(): boolean {
     return this.#pass !== null
+  }
+
+  /** Whether a batch is under way: a line that is busy may also rest between two, or be blocked. */
+  get isAtWork(): boolean {
+    return this.busy && !this.#isResting
   }
 
   /**
@@ -255,7 +261,10 @@ export class Line {
 
   /** Until then, or until the line closes. */
   async #rest(ms: number): Promise<void> {
-    if (ms > 0) await wait(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+    if (ms <= 0) return
+    this.#isResting = true
+    await wait(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
+    this.#isResting = false
   }
 
   async #tidy(): Promise<void> {

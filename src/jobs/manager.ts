@@ -29,6 +29,8 @@ export interface ManagerDeps {
   archives?: number
   /** Between two archives of a model. */
   archiveRest?: { ms: number; times: number }
+  /** So long at most an archive waits while lines are at work. */
+  archiveLateMs?: number
   /** A model without work is let go after this long, */
   idleMs?: number
   /** and so many are not: of more, those that have been without it the longest are let go. Each has its database open. */
@@ -92,7 +94,11 @@ export class Manager {
       kinds: deps.kinds,
       ledger: new Ledger(deps.db, deps.queue),
     })
-    this.#archiver = new Archiver({ ...deps, safe: model => this.#leases.safe(model) })
+    this.#archiver = new Archiver({
+      ...deps,
+      safe: model => this.#leases.safe(model),
+      isAtWork: () => this.#holdings.values().some(({ held }) => held?.line.isAtWork),
+    })
     // Archives are kept for versions that might be made again from them.
     this.#keeper = new Keeper({ ...deps, onGone: model => this.#archive(model) })
     this.#stopNotices = listenForNotices(

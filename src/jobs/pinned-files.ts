@@ -29,6 +29,7 @@ interface Deps {
  * be sent there. Any number of processes may be at it, and two at one file cost a transfer and no more: who has the same
  * row puts the same bytes under the same name, a store shows a file whole or not at all, and the last of them finds the
  * row STORED, or gone, and then removes what it has put. A claim on the row would have to run out for those that die with it.
+ * What one leaves who dies before he can see that his row is gone, the model's manager removes (archive-retention.ts).
  *
  *   pinned ─▶ COMING ─▶ put, read back ─▶ STORED ─ last label released ─▶ GOING ─▶ removed
  */

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
@@ -6,8 +6,10 @@ import { expect, test } from 'vitest'
 import { listContent } from '../../src/jobs/content.ts'
 import { manifestOf } from '../support/archives.ts'
 import { comesTrue } from '../support/comes-true.ts'
+import { TRIAL_KINDS } from '../support/control.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
+import { trialsOn } from '../support/trials.ts'
 
 const s3 = process.env.TEATREE_TEST_STORE_URL
 
@@ -84,6 +86,39 @@ test('a model whose archive takes long holds up no other', async () => {
   expect(await lag(slow.id)).toBe(1)
   gate.resolve()
   expect(await comesTrue(async () => (await lag(slow.id)) === 0)).toBe(true)
+})
+
+test.for([
+  ['waits while a line is at work', 3_600_000],
+  ['does not wait longer than it may', 0],
+] as const)('an archive %s', async ([, archiveLateMs]) => {
+  await using managed = await openManaged({ kindsDir: TRIAL_KINDS })
+  const { append, linger, newModel, until, untilWaiting } = trialsOn(managed)
+  const [atWork, other] = [await newModel(), await newModel()]
+  const manager = managed.startManager({ archiveLateMs })
+  for (const model of [atWork, other]) await manager.hold(model)
+  const done = join(managed.dataDir, 'done')
+  const lingering = await linger(atWork, done)
+  await untilWaiting(lingering)
+  await managed.ended((await append(other, 'A')).id)
+  const isArchived = async () => (await managed.models.get(other))?.archivedVersion === 1
+  if (archiveLateMs > 0) {
+    // It would have come by the time that leases have been renewed twice.
+    const renewals = new Set<string>()
+    await until(other, async () => {
+      const [lease] = await managed.db.query<{ at: string }>(
+        'SELECT expires_at::text AS at FROM model_lease WHERE model = $1',
+        [other],
+      )
+      return renewals.add(lease?.at ?? '').size > 2
+    })
+    expect(await isArchived()).toBe(false)
+    await writeFile(done, '')
+  }
+  await until(other, isArchived)
+  expect((await managed.ledger.intent(lingering.id))?.status === 'RUNNING').toBe(archiveLateMs === 0)
+  await writeFile(done, '')
+  expect(await managed.ended(lingering.id)).toMatchObject({ status: 'PUBLISHED' })
 })
 
 async function holdAgainstSnapshot(

@@ -230,10 +230,11 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       await server.db.query(`DELETE FROM version_pin WHERE model ~ '^a[0-9]+$'`)
     })
 
-    /** One whose puts are held up. */
-    const heldUp = () => {
+    /** One whose puts are held up; `dies`: what he has put he never learns of, and does nothing after it. */
+    const heldUp = ({ dies = false } = {}) => {
       const reached = Promise.withResolvers<void>()
       const gate = Promise.withResolvers<void>()
+      const put = Promise.withResolvers<void>()
       const store = new Proxy(server.objects, {
         get(of, name) {
           const value = Reflect.get(of, name)
@@ -242,12 +243,14 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
             const bytes = await readFile(path)
             reached.resolve()
             await gate.promise
-            return of.put(key, bytes, options)
+            await of.put(key, bytes, options)
+            put.resolve()
+            if (dies) await new Promise(() => {})
           }
         },
       })
       const files = new PinnedFiles({ ...server, objects: store, downloads: server.services.downloads, log: quiet })
-      return { files, reached, gate }
+      return { files, reached, gate, put }
     }
 
     test('that are released go while others are on their way', async () => {
@@ -287,6 +290,31 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       expect(await roles(model)).toEqual(['STORED'])
       expect((await keys(model)).length).toBe(2)
       expect((await bytesOf(await server.objects.get(await keyOf(model, 'model'))))?.equals(whole)).toBe(true)
+    })
+
+    test('that were released before he had put them who then was killed go when the model is next held', async () => {
+      const { id: model } = await server.models.create({ kind: 'sales' })
+      const manager = server.startManager()
+      await manager.hold(model)
+      for (const orderId of ['A', 'B']) await server.run(model, 'appendSales', { rows: [sale({ orderId })] })
+      await pinVersion(server.db, model, 2, 'audit')
+      const { files: killed, reached, gate, put } = heldUp({ dies: true })
+      void killed.look()
+      await reached.promise
+      await releaseVersion(server.db, model, 2, null)
+      await pinned.look()
+      expect(await roles(model)).toEqual([])
+      gate.resolve()
+      await put.promise
+      expect(await files(model)).toEqual([`${model}/2/model.duckdb`])
+      // One that is pinned stays.
+      await pinVersion(server.db, model, 2, 'year end')
+      await pinned.look()
+      expect(await files(model)).toHaveLength(3)
+      await manager.release(model)
+      await server.startManager().hold(model)
+      await expect.poll(() => files(model)).toEqual([`${model}/2/blocks.json`, `${model}/2/model.duckdb`])
+      expect(await roles(model)).toEqual(['STORED'])
     })
 
     test.skipIf(storeUrl)('come there when the store works again', async () => {
