@@ -39,7 +39,7 @@ export interface ToArchive extends Version {
  * is nothing to archive, or `epoch` is over. Versions whose files are lost come when they have been made again.
  */
 export async function findToArchive(db: Database, model: string, epoch: number): Promise<ToArchive | null> {
-  const [version] = await db.query<ToArchive>(
+  const [version] = await db.again<ToArchive>(
     `SELECT ${columns.version('v')}, m.kind, m.engine,
             (SELECT i.traceparent FROM intent i WHERE i.model = v.model AND i.version = v.version ORDER BY i.seq LIMIT 1) AS traceparent
        FROM goal_model m JOIN model_version v ON v.model = m.id AND v.kept

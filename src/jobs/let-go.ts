@@ -49,6 +49,10 @@ export async function letGo(
   disk: VersionDisk | null = new VersionDisk(),
 ): Promise<boolean> {
   const { db, dataDir } = deps
+  if (!(await areMany(db, model))) {
+    disk?.forget(model)
+    return false
+  }
   const files = new ModelFiles(dataDir, model)
   await endReaders(db)
   const past = disk ? await pastBudget(deps, model, files, disk) : []
@@ -60,6 +64,16 @@ export async function letGo(
   reach('versions.removed')
   for (const outcome of removed) if (outcome.status === 'rejected') throw outcome.reason
   return true
+}
+
+/** Whether there are more than are kept whoever asks. */
+async function areMany(db: Database, model: string): Promise<boolean> {
+  const [more] = await db.again(
+    `SELECT FROM goal_model m JOIN model_version v ON v.model = m.id
+      WHERE m.id = $1 AND v.kept AND v.version <= m.version - $2 LIMIT 1`,
+    [model, KEPT_VERSIONS],
+  )
+  return more !== undefined
 }
 
 async function markGone(

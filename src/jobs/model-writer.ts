@@ -56,7 +56,7 @@ export class ModelWriter {
 
   async #open(): Promise<Writer> {
     const { db, files, kind, kinds, engine, model, epoch } = this.#deps
-    const kept = await db.query<Version & { checksums: Checksums; newest: boolean }>(
+    const kept = await db.again<Version & { checksums: Checksums; newest: boolean }>(
       `SELECT ${columns.version('v')}, ${columns.checksums('v', 'm')}, v.version = m.version AS newest
          FROM goal_model m JOIN model_version v ON v.model = m.id AND (v.kept OR v.version = m.version)
         WHERE m.id = $1 AND m.epoch = $2`,

@@ -75,7 +75,7 @@ export async function giveBack(
 
 /** The seq up to which intents were RUNNING as the last manager ended: they are run singly. 0 where there are none. */
 export async function suspectsUpTo(db: Database, model: string): Promise<bigint> {
-  const [row] = await db.query<{ seq: bigint | null }>(
+  const [row] = await db.again<{ seq: bigint | null }>(
     `SELECT max(seq) AS seq FROM intent WHERE model = $1 AND status = 'RUNNING'`,
     [model],
   )

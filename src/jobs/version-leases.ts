@@ -97,7 +97,7 @@ export class VersionLeases {
 
   async #insert(id: string, reader: Reader, { model, version, epoch }: Version) {
     try {
-      return await this.#db.query<
+      return await this.#db.again<
         Omit<Leased, 'lease'> & Pick<Version, 'epoch' | 'kept' | 'lost'> & { locked: boolean; leased: boolean }
       >(
         `WITH kept AS (
