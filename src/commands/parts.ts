@@ -69,7 +69,11 @@ export async function openParts(
   )
   const { dataDir, kindsDir, queries } = settings
   const folder = queriesFolder(dataDir)
-  const engines = enginesOf({ log, queries: { ...queries, folder, kindsDir, ready: as.role === 'serve' ? 1 : 0 } })
+  const engines = enginesOf({
+    log,
+    queries: { ...queries, folder, kindsDir, ready: as.role === 'serve' ? 1 : 0 },
+    warm: as.role === 'manage',
+  })
   return {
     settings,
     log,
@@ -89,14 +93,16 @@ export function enginesOf({
   log,
   queries,
   writerMemoryBytes,
+  warm = false,
 }: {
   log: Log
   queries: QueryLimits & { folder: string }
   writerMemoryBytes?: number
+  warm?: boolean
 }): Record<EngineName, Engine> {
   const readers = DuckDBReaders.shared(queries)
   return {
-    DUCKDB: duckdbEngine({ log, readers, writerMemoryBytes }),
+    DUCKDB: duckdbEngine({ log, readers, writerMemoryBytes, warm }),
     ARROW: arrowEngine({ log, readers, folder: queries.folder }),
   }
 }

@@ -39,7 +39,8 @@ export class Dispatcher {
   #stopNotices: () => void = () => {}
   #timer: NodeJS.Timeout | null = null
   #looking: Promise<void> | null = null
-  #again = false
+  /** What is to be looked at next: these models, or all. */
+  #next: Set<string> | 'all' | null = null
 
   constructor(deps: {
     db: Database
@@ -64,7 +65,7 @@ export class Dispatcher {
 
   start(): void {
     this.#stopNotices = this.#completions.onNotice(notice => {
-      if (notice.is === 'work' && !this.#launcher.holds(notice.model)) this.look()
+      if (notice.is === 'work' && !this.#launcher.holds(notice.model)) this.#lookAt(notice.model)
     })
     this.#timer = setInterval(() => this.look(), LOOK_MS)
     this.look()
@@ -72,15 +73,22 @@ export class Dispatcher {
 
   /** Looks for models with work and no manager; what is there as it is called is seen. */
   look(): void {
-    this.#again = true
+    this.#next = 'all'
+    this.#looking ??= this.#lookOn()
+  }
+
+  /** A look at all models takes the longer the more there are, and who has just asked for something waits for it. */
+  #lookAt(model: string): void {
+    if (this.#next !== 'all') this.#next = new Set(this.#next).add(model)
     this.#looking ??= this.#lookOn()
   }
 
   async #lookOn(): Promise<void> {
     await null
-    while (this.#again) {
-      this.#again = false
-      await this.#look().catch(error => {
+    while (this.#next) {
+      const models = this.#next
+      this.#next = null
+      await this.#look(models).catch(error => {
         this.#log.warn({ err: error }, 'the dispatcher could not look')
         // Managers without the database have no leases either, and need time when it is back.
         this.#unheld = new Map()
@@ -89,9 +97,12 @@ export class Dispatcher {
     this.#looking = null
   }
 
-  async #look(): Promise<void> {
-    const waiting = await this.#waiting()
-    this.#seeUnheld(waiting.filter(({ leased }) => !leased))
+  async #look(at: ReadonlySet<string> | 'all'): Promise<void> {
+    const waiting = await this.#waiting(at === 'all' ? null : [...at])
+    const unheld = waiting.filter(({ leased }) => !leased)
+    for (const { id, suspect } of unheld) this.#launcher.hold(id, suspect)
+    if (at !== 'all') return
+    this.#seeHung(unheld)
     for (const { id, leased, stuck, oldest } of waiting)
       if (leased && stuck && oldest !== null) await this.#resend(id, oldest)
   }
@@ -100,12 +111,12 @@ export class Dispatcher {
    * A lease tells whether its manager lives. A manager that was asked for a model and has no lease of it, look after
    * look, neither renews nor says what became of it; who was just asked or is starting has its time.
    */
-  #seeUnheld(models: readonly Pick<Waiting, 'id' | 'suspect'>[]): void {
+  #seeHung(models: readonly Pick<Waiting, 'id'>[]): void {
     const now = performance.now()
     const unheld = new Map<string, number>()
-    for (const { id: model, suspect } of models)
-      if (!this.#launcher.holds(model)) this.#launcher.hold(model, suspect)
-      else if (!this.#launcher.isStarting(model)) unheld.set(model, this.#unheld.get(model) ?? now)
+    for (const { id: model } of models)
+      if (this.#launcher.holds(model) && !this.#launcher.isStarting(model))
+        unheld.set(model, this.#unheld.get(model) ?? now)
     this.#unheld = unheld
     for (const [model, since] of unheld) if (now - since > this.#hungSeconds * 1000) this.#launcher.giveUp(model)
   }
@@ -114,7 +125,7 @@ export class Dispatcher {
    * The models whose intents wait, whose archive is behind (it has to catch up after a stop, too), whose kind has another
    * shape by now, or that have lost versions. One that is blocked and that nobody holds is tried again when it says.
    */
-  #waiting(): Promise<Waiting[]> {
+  #waiting(among: readonly string[] | null): Promise<Waiting[]> {
     return this.#db.query<Waiting>(
       `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest,
               coalesce(i.status = 'RUNNING' AND i.solo > 0, false) AND l.model IS NULL AS suspect,
@@ -124,12 +135,12 @@ export class Dispatcher {
          LEFT JOIN LATERAL (SELECT id, status, submitted_at, solo FROM intent WHERE model = m.id AND status IN ('QUEUED', 'RUNNING')
                              ORDER BY seq LIMIT 1) i ON true
          LEFT JOIN model_lease l ON l.model = m.id AND l.expires_at > clock_timestamp()
-        WHERE m.deleted_at IS NULL AND (i.id IS NOT NULL OR m.version > m.archived_version
+        WHERE m.deleted_at IS NULL AND ($3::text[] IS NULL OR m.id = ANY($3)) AND (i.id IS NOT NULL OR m.version > m.archived_version
                OR ${hasLost('m.id')} OR ${hasUnarchivedPin('m.id')}
                OR (m.version > 0 AND EXISTS (
                  SELECT FROM jsonb_each($2) AS kind (name, shape) WHERE kind.name = m.kind AND kind.shape <> m.shape)))
           AND (l.model IS NOT NULL OR m.retry_at IS NULL OR m.retry_at < clock_timestamp())`,
-      [this.#lostSeconds, this.#shapes],
+      [this.#lostSeconds, this.#shapes, among],
     )
   }
 
@@ -142,7 +153,7 @@ export class Dispatcher {
   async close(): Promise<void> {
     this.#stopNotices()
     if (this.#timer) clearInterval(this.#timer)
-    this.#again = false
+    this.#next = null
     await this.#looking
   }
 }

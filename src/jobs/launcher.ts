@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { setPriority } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
@@ -29,8 +30,8 @@ interface Process {
   /** The owner of its leases, once it is ready. */
   owner: string | null
   models: Set<string>
-  /** It is for one suspect, and ends with its holding that. */
-  isForSuspect: boolean
+  /** One for a suspect ends with its holding that; a spare holds nothing yet. */
+  is: 'for models' | 'for a suspect' | 'spare'
 }
 
 /** A manager that does not end by itself is killed after this; longer than a line's own grace. */
@@ -41,8 +42,14 @@ const FAULT_MS = 10_000
 /** Many times what a manager takes to come up on a machine that is not overloaded, and at most so many times that. */
 const START_MS = 30_000
 const MOST_PATIENCE = 8
+/** Of Unix's niceness: a third of the processor's time of another that wants it all. */
+const NICE = 5
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
+/** With more models than this there is a spare manager; on a laptop with few it would be one process in three. */
+const WITHOUT_SPARE = 8
+/** So long whoever waits for the manager that has died has the machine to himself, before the next spare is started. */
+const SPARE_MS = 3000
 
 /**
  * Managers as child processes on this machine, so that a crash in native code takes down a manager and neither the API
@@ -55,18 +62,21 @@ const MOST_SUSPECTS = 4
  * by the clock, later by whoever sees that its leases ended.
  *
  * A model that may have been the death of its manager goes on in a process of its own: who is in the line of another model
- * does not wait for a new manager as often as an intent that kills is tried.
+ * does not wait for a new manager as often as an intent that kills is tried. And where there are many, a spare one is up to
+ * take over the models of the next that dies.
  */
 export class LocalLauncher implements Launcher {
   readonly #db: Database
   readonly #log: Log
   readonly #program: string
   readonly #env: NodeJS.ProcessEnv
-  readonly #processes: (Process | null)[]
-  /** So many places are for all models; those behind them are for suspects. */
+  #processes: readonly Process[] = []
+  /** So many are for all models. */
   readonly #managers: number
+  #spare: NodeJS.Timeout | null = null
   readonly #onLost: (model: string) => void
   readonly #startMs: number
+  readonly #withoutSpare: number
   /** How many times as long the next manager has to come up: where those before it were only slow, to kill it as early goes on for ever. */
   #patience = 1
   readonly #metrics = new Map<number, (text: string) => void>()
@@ -86,15 +96,17 @@ export class LocalLauncher implements Launcher {
     onLost(model: string): void
     /** A manager that is not ready after this is killed; each that follows it has twice as long, until one is. */
     startMs?: number
+    /** With more models than this there is a spare manager. */
+    withoutSpare?: number
   }) {
     this.#db = deps.db
     this.#log = deps.log
     this.#program = deps.program
     this.#env = deps.env
     this.#managers = deps.managers
-    this.#processes = Array.from({ length: deps.managers + MOST_SUSPECTS }, () => null)
     this.#onLost = deps.onLost
     this.#startMs = deps.startMs ?? START_MS
+    this.#withoutSpare = deps.withoutSpare ?? WITHOUT_SPARE
   }
 
   holds(model: string): boolean {
@@ -111,6 +123,7 @@ export class LocalLauncher implements Launcher {
     if (!process) return
     process.models.add(model)
     this.#send(process, { is: 'hold', model })
+    this.#keepSpare()
   }
 
   giveUp(model: string): void {
@@ -119,13 +132,13 @@ export class LocalLauncher implements Launcher {
   }
 
   fault(): string | null {
-    const isTriedAgain = this.#processes.some(process => process?.owner === null)
+    const isTriedAgain = this.#processes.some(({ owner }) => owner === null)
     if (!isTriedAgain && performance.now() - this.#faultAt > FAULT_MS) return null
     return this.#fault
   }
 
   #holder(model: string): Process | undefined {
-    return this.#processes.find(process => process?.models.has(model)) ?? undefined
+    return this.#processes.find(({ models }) => models.has(model))
   }
 
   /** What it had in hand is counted as by any death of a manager, and set aside in the end if that is what hangs. */
@@ -137,25 +150,44 @@ export class LocalLauncher implements Launcher {
   }
 
   #leastLoaded(): Process {
-    const load = (process: Process | null) => process?.models.size ?? 0
-    const loads = this.#processes.slice(0, this.#managers).map(load)
-    const slot = loads.indexOf(Math.min(...loads))
-    return this.#processes[slot] ?? this.#start(slot)
+    const [least, ...others] = this.#those('for models').toSorted((a, b) => a.models.size - b.models.size)
+    if (least && (least.models.size === 0 || others.length === this.#managers - 1)) return least
+    const [spare] = this.#those('spare')
+    if (!spare) return this.#start('for models')
+    spare.is = 'for models'
+    return spare
   }
 
   #forSuspect(): Process | null {
-    const slot = this.#processes.indexOf(null, this.#managers)
-    return slot === -1 ? null : this.#start(slot)
+    return this.#those('for a suspect').length < MOST_SUSPECTS ? this.#start('for a suspect') : null
   }
 
-  #start(slot: number): Process {
-    const name = `manager-${slot + 1}`
+  #those(is: Process['is']): Process[] {
+    return this.#processes.filter(process => process.is === is)
+  }
+
+  /** Starts a spare in a while, where there are models enough for one and none is there. */
+  #keepSpare(): void {
+    const isWanted = () =>
+      !this.#closing &&
+      this.#those('spare').length === 0 &&
+      this.#those('for models').reduce((sum, { models }) => sum + models.size, 0) > this.#withoutSpare
+    if (this.#spare || !isWanted()) return
+    this.#spare = setTimeout(() => {
+      this.#spare = null
+      if (isWanted()) this.#start('spare')
+    }, SPARE_MS).unref()
+  }
+
+  #start(is: Process['is']): Process {
+    const name = this.#freeName()
     const child = fork(this.#program, ['manager', '--local', name], {
       env: this.#env,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
-    const process: Process = { name, child, owner: null, models: new Set(), isForSuspect: slot >= this.#managers }
-    this.#processes[slot] = process
+    if (is === 'for a suspect') yieldsToOthers(child)
+    const process: Process = { name, child, owner: null, models: new Set(), is }
+    this.#processes = [...this.#processes, process]
     const patience = this.#patience
     const late = setTimeout(() => {
       if (process.owner !== null) return
@@ -164,7 +196,7 @@ export class LocalLauncher implements Launcher {
     }, this.#startMs * patience)
     const ended = (code: number | null, signal: string | null) => {
       clearTimeout(late)
-      this.#ended(slot, process, code, signal)
+      this.#ended(process, code, signal)
     }
     child.on('message', message => this.#told(process, message as FromManager))
     child.on('error', error => {
@@ -176,6 +208,12 @@ export class LocalLauncher implements Launcher {
     return process
   }
 
+  /** Metrics go by these names, so there are few. */
+  #freeName(): string {
+    const taken = new Set(this.#processes.map(({ name }) => name))
+    for (let number = 1; ; number++) if (!taken.has(`manager-${number}`)) return `manager-${number}`
+  }
+
   #told(process: Process, message: FromManager): void {
     if (message.is === 'ready') {
       process.owner = message.owner
@@ -184,12 +222,13 @@ export class LocalLauncher implements Launcher {
     }
     if (message.is === 'refused') process.models.delete(message.model)
     if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
-    if (process.isForSuspect && process.models.size === 0 && message.is !== 'metrics') void this.#stop(process)
+    if (process.is === 'for a suspect' && process.models.size === 0 && message.is !== 'metrics')
+      void this.#stop(process)
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
   }
 
-  #ended(slot: number, process: Process, code: number | null, signal: string | null): void {
-    if (this.#processes[slot] === process) this.#processes[slot] = null
+  #ended(process: Process, code: number | null, signal: string | null): void {
+    this.#processes = this.#processes.filter(each => each !== process)
     if (this.#closing) return
     const { owner, name, models } = process
     this.#log.warn({ manager: name, code, signal, models: models.size }, 'manager ended')
@@ -216,8 +255,7 @@ export class LocalLauncher implements Launcher {
   }
 
   async metrics(): Promise<Record<string, string>> {
-    const running = this.#processes.filter(process => process !== null)
-    const texts = running.map(async process => [process.name, await this.#metricsOf(process)] as const)
+    const texts = this.#processes.map(async process => [process.name, await this.#metricsOf(process)] as const)
     return Object.fromEntries((await Promise.all(texts)).filter(([, text]) => text !== ''))
   }
 
@@ -233,7 +271,8 @@ export class LocalLauncher implements Launcher {
 
   async close(): Promise<void> {
     this.#closing = true
-    await Promise.all(this.#processes.map(process => process && this.#stop(process)))
+    clearTimeout(this.#spare ?? undefined)
+    await Promise.all(this.#processes.map(process => this.#stop(process)))
   }
 
   async #stop(process: Process): Promise<void> {
@@ -245,5 +284,14 @@ export class LocalLauncher implements Launcher {
     await exit
     clearTimeout(late)
     if (owner !== null && child.signalCode !== null) await this.#releaseAll(owner)
+  }
+}
+
+/** What is tried again after it has taken managers down has what others leave of the processor: coming up takes much of it. */
+function yieldsToOthers({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) setPriority(pid, NICE)
+  } catch {
+    // It has ended, or the system has no priorities.
   }
 }

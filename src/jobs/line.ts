@@ -16,7 +16,7 @@ import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
 import { Fenced, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
-import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
+import { giveBack, type LineFound, lineAsFound, takeBatch } from './take.ts'
 import { forTheLine } from './work.ts'
 
 /** When nothing has come for so long, the line takes the time to make the next versions cheaper. */
@@ -63,6 +63,8 @@ export class Line {
   /** Whether more waits behind the batch under way. */
   #hasMore = false
   #suspects: bigint
+  /** What the first batch is applied to is opened while it is taken; but what a manager may have died of is counted first. */
+  #opensAhead: boolean
   #isBlocked: boolean
   #isResting = false
   /** Whether the newest version was made with another shape of the kind. */
@@ -74,7 +76,7 @@ export class Line {
   /** When the last intent ended, on the monotonic clock; for letting idle models go. */
   idleSince = performance.now()
 
-  private constructor(deps: LineDeps, model: Model, epoch: number, kind: Kind, engine: Engine, suspects: bigint) {
+  private constructor(deps: LineDeps, model: Model, epoch: number, kind: Kind, engine: Engine, found: LineFound) {
     this.#deps = deps
     this.#files = new ModelFiles(deps.dataDir, model.id)
     this.model = model.id
@@ -96,13 +98,17 @@ export class Line {
       onPublished: published => this.#published(published),
     })
     this.#isBlocked = model.blocked !== null
-    this.#suspects = suspects
+    this.#suspects = found.suspects
+    this.#opensAhead = found.waits && found.suspects === 0n
     this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
   }
 
   /** The line of a model whose lease was just acquired with `epoch`. */
   static async open(deps: LineDeps, id: string, epoch: number): Promise<Line> {
-    const [model] = await deps.db.again<Model>(`SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1`, [id])
+    const [[model], found] = await Promise.all([
+      deps.db.again<Model>(`SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1`, [id]),
+      lineAsFound(deps.db, id),
+    ])
     const kind = deps.kinds.get(model?.kind ?? '')
     const engine = deps.engines.get(model?.engine ?? '')
     if (!model || !kind || !engine)
@@ -110,7 +116,7 @@ export class Line {
         'UNKNOWN_KIND',
         `Model ${id} is of kind ${model?.kind} on ${model?.engine}, which this server does not know.`,
       )
-    return new Line(deps, model, epoch, kind, engine, await suspectsUpTo(deps.db, id))
+    return new Line(deps, model, epoch, kind, engine, found)
   }
 
   /** Settles when everything that waited as it was called has ended, or the line has. Rejects where it has. */
@@ -198,6 +204,9 @@ export class Line {
     this.#hasMore = true
     if (this.#hasChanged) await this.#batches.takeUpKind()
     this.#hasChanged = false
+    // Where that fails, the batch does.
+    if (this.#opensAhead) this.#writer.opened().catch(() => {})
+    this.#opensAhead = false
     const { batch, more } = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
     this.#hasMore = more
     const [first, ...others] = batch

@@ -169,8 +169,13 @@ export class Manager {
       epoch,
     )
     const wake = () => line.wake().catch(error => this.#lost(model, error))
-    const stopWork = await this.#deps.queue.work(model, wake)
-    // What waited before the worker was there needs no job to be found.
+    // What waits already needs no job to be found, and does not wait for who fetches them.
+    void wake()
+    const stopWork = await this.#deps.queue.work(model, wake).catch(async error => {
+      await line.close()
+      throw error
+    })
+    // What came in between was told to nobody.
     void wake()
     this.#archiver.request(model, epoch)
     return { epoch, line, stopWork }

@@ -3,14 +3,23 @@ import { TRIAL_KINDS } from '../support/control.ts'
 import { openLaunched } from '../support/launched.ts'
 import { trialsOn } from '../support/trials.ts'
 
-test('an intent that always kills its manager is PARKED after three, leaves nothing behind, and the line goes on; the managers of other models go down once', {
+test('an intent that always kills its manager is PARKED after three, leaves nothing behind, and the line goes on; the managers of other models go down once, where there are many to a spare one', {
   timeout: 240_000,
 }, async () => {
-  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, managers: 1 })
-  const { append, crash, entries, newModel } = trialsOn(launched)
+  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, managers: 1, withoutSpare: 1 })
+  const { append, crash, entries, newModel, until } = trialsOn(launched)
   const [model, neighbour] = [await newModel(), await newModel()]
   await launched.ended((await append(neighbour, 'A')).id)
-  const intents = [await append(model, 'A'), await crash(model), await append(model, 'B'), await append(model, 'C')]
+  const first = await append(model, 'A')
+  await launched.ended(first.id)
+  // It is up before the first death, and has had nothing to do.
+  let spare = ''
+  await until(model, async () => {
+    spare = (await launched.launcher.metrics())['manager-2'] ?? ''
+    return spare !== ''
+  })
+  expect(spare).not.toContain('teatree_intents_ended')
+  const intents = [first, await crash(model), await append(model, 'B'), await append(model, 'C')]
   let isOver = false
   const over = Promise.all(intents.map(({ id }) => launched.ended(id))).finally(() => {
     isOver = true
@@ -29,6 +38,9 @@ test('an intent that always kills its manager is PARKED after three, leaves noth
   // One manager for each of its three deaths, and the one that set it aside.
   expect(await launched.models.get(model)).toMatchObject({ epoch: 4, blocked: null })
   expect((await launched.models.get(neighbour))?.epoch).toBeLessThanOrEqual(2)
+  await until(neighbour, async () =>
+    Boolean((await launched.launcher.metrics())['manager-2']?.includes('teatree_intents_ended')),
+  )
   const again = await launched.ledger.retry(ended[1]?.id ?? '', null)
   expect(again).toMatchObject({ seq: 5n, status: 'QUEUED', attempts: 0 })
   expect(await launched.ended(again.id)).toMatchObject({ status: 'PARKED' })

@@ -18,11 +18,22 @@ export async function openLaunched(
     lostSeconds?: number
     hungSeconds?: number
     startMs?: number
+    withoutSpare?: number
     program?: string
     env?: Record<string, string>
   } = {},
 ): Promise<Launched> {
-  const { kindsDir, managers = 1, lostSeconds, hungSeconds, startMs, program = PROGRAM, env, storeUrl } = options
+  const {
+    kindsDir,
+    managers = 1,
+    lostSeconds,
+    hungSeconds,
+    startMs,
+    withoutSpare,
+    program = PROGRAM,
+    env,
+    storeUrl,
+  } = options
   const stack = new AsyncDisposableStack()
   const managed = stack.use(await openManaged(options))
   const launcher = stack.adopt(
@@ -40,6 +51,7 @@ export async function openLaunched(
       managers,
       onLost: () => dispatcher.look(),
       ...(startMs === undefined ? {} : { startMs }),
+      ...(withoutSpare === undefined ? {} : { withoutSpare }),
     }),
     running => running.close(),
   )

@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import type { BlockManifest, Checksums, SnapshotFiles } from '../engine.ts'
+import { type Instances, makeInstance } from './instances.ts'
 import { machineMemory } from './machine-memory.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 import { copyChecked, copyWalChecked } from './snapshot-files.ts'
-import { DuckDBSql } from './sql.ts'
+import { DuckDBSql, literal } from './sql.ts'
 import { markUntouched } from './untouched.ts'
 
 /** What one writer may use of the machine. */
@@ -14,6 +15,8 @@ export interface WriterResources {
   threads?: number
   /** Bytes; a quarter of the machine's memory (or the container's) where left out. What needs more is spilled to `dir`. */
   memoryBytes?: number
+  /** Where its instance is taken from; it makes one where left out. */
+  instances?: Instances | undefined
 }
 
 /**
@@ -60,7 +63,7 @@ export interface ModelDatabase extends ModelConnection {
 export async function openDatabase(
   dir: string,
   from: SnapshotFiles | null,
-  { threads, memoryBytes, checksums }: WriterResources & { checksums?: Checksums | undefined },
+  { threads, memoryBytes, instances, checksums }: WriterResources & { checksums?: Checksums | undefined },
 ): Promise<ModelDatabase> {
   const path = join(dir, DATABASE)
   let manifest: BlockManifest | null = null
@@ -71,17 +74,21 @@ export async function openDatabase(
   }
   const wal = from?.[BASE_WAL]
   if (wal !== undefined) await copyWalChecked(wal, walOf(path), checksums?.[BASE_WAL])
-  const instance = await DuckDBInstance.create(path, {
+  const settings = {
     threads: String(threads ?? Math.max(1, Math.floor(availableParallelism() / 2))),
     memory_limit: `${Math.ceil((memoryBytes ?? machineMemory() / 4) / 1024)}KiB`,
-    temp_directory: join(dir, 'spill'),
     // New bases checkpoint; in between, DuckDB would do it at a moment of its own choosing.
     checkpoint_threshold: '1TiB',
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
-  })
+  }
+  const instance = await (instances ? instances.take(settings) : makeInstance(settings))
   try {
-    const first = await connect(instance)
+    const first = await connect(instance, [
+      `SET temp_directory = ${literal(join(dir, 'spill'))}`,
+      'PRAGMA disable_checkpoint_on_shutdown',
+      `ATTACH ${literal(path)} AS model (TYPE duckdb)`,
+    ])
     const close = () => {
       first.close()
       instance.closeSync()
@@ -93,7 +100,8 @@ export async function openDatabase(
   }
 }
 
-async function connect(instance: DuckDBInstance): Promise<ModelConnection> {
+/** @param first what the instance's first connection has to do */
+async function connect(instance: DuckDBInstance, first: readonly string[] = []): Promise<ModelConnection> {
   const connection = await instance.connect()
   const sql = new DuckDBSql(connection)
   const statements = new PreparedStatements(connection)
@@ -102,7 +110,7 @@ async function connect(instance: DuckDBInstance): Promise<ModelConnection> {
     connection.closeSync()
   }
   try {
-    await sql.run(`SET TimeZone = 'UTC'; PRAGMA disable_checkpoint_on_shutdown`)
+    await sql.run([`SET TimeZone = 'UTC'`, ...first, 'USE model'].join('; '))
     return { connection, sql, statements, close }
   } catch (error) {
     close()

@@ -1,0 +1,35 @@
+import { DuckDBInstance } from '@duckdb/node-api'
+
+/** What an instance is made with; for its life. */
+export type InstanceSettings = Readonly<Record<string, string>>
+
+/** Who has just got one is at work: the next is made behind him. */
+const REST_MS = 1000
+
+/**
+ * Instances of DuckDB that hold no database yet. To make one, with all the functions that DuckDB knows, takes the processor
+ * several times as long as to attach a model's database to it, so where models wake up one is kept that nobody has to wait for.
+ */
+export class Instances {
+  #spare: { settings: string; instance: Promise<DuckDBInstance> } | null = null
+  #rest: NodeJS.Timeout | undefined
+
+  /** One that is the caller's to close. */
+  async take(settings: InstanceSettings): Promise<DuckDBInstance> {
+    const text = JSON.stringify(settings)
+    const spare = this.#spare?.settings === text ? this.#spare : null
+    if (spare) this.#spare = null
+    clearTimeout(this.#rest)
+    this.#rest = setTimeout(() => this.#prepare(text, settings), REST_MS).unref()
+    return (await spare?.instance.catch(() => null)) ?? makeInstance(settings)
+  }
+
+  #prepare(text: string, settings: InstanceSettings): void {
+    this.#spare ??= { settings: text, instance: makeInstance(settings) }
+    // Who takes it makes another.
+    this.#spare.instance.catch(() => {})
+  }
+}
+
+export const makeInstance = (settings: InstanceSettings): Promise<DuckDBInstance> =>
+  DuckDBInstance.create(':memory:', settings)
