@@ -33,7 +33,7 @@ const tableOf = (type: LogicalType) => {
   return table
 }
 
-/** Of a file with these texts: whether it was taken, and of each cell, whether it was, and its value. */
+/** Of a file with these texts: whether it was taken, as it came, and of each cell, whether it was, and its value. */
 async function asWritten(type: LogicalType, texts: readonly (string | null)[]) {
   const scratch = await mkdtemp(join(dir, 'read-'))
   const [path, to] = [join(scratch, 'cells.csv'), join(scratch, 'cells.arrow')]
@@ -45,7 +45,7 @@ async function asWritten(type: LogicalType, texts: readonly (string | null)[]) {
   await writeFile(path, `number${delimiter}value\n${lines.map(line => `${line}\n`).join('')}`)
   const reading = { sql: model.sql, table: tableOf(type), mapping: undefined, scratch, onRead: () => {} }
   const source = await readCsv({ ...reading, signal: new AbortController().signal }, path)
-  const isTaken = await castAsWritten(source, to)
+  const isTaken = (await castAsWritten(source, to)) !== null
   const columns = [
     { name: 'value', type },
     { name: '_faulty', type: 'BOOLEAN' },
@@ -56,7 +56,11 @@ async function asWritten(type: LogicalType, texts: readonly (string | null)[]) {
       .select(...leaving(columns))
       .collect(),
   )
-  return { isTaken, cells: rows.map(({ value, _faulty }) => ({ value: value ?? null, isFaulty: _faulty === true })) }
+  return {
+    isTaken,
+    isPlain: source.text?.isNumbered === false,
+    cells: rows.map(({ value, _faulty }) => ({ value: value ?? null, isFaulty: _faulty === true })),
+  }
 }
 
 /** What DuckDB makes of each text; null where it refuses it. */
@@ -108,6 +112,18 @@ const TYPES = [
   'DATE',
 ] as const
 
+/** The cells that are not what DuckDB makes of the text. */
+const differing = (
+  texts: readonly (string | null)[],
+  cells: readonly { value: Value; isFaulty: boolean }[],
+  cast: readonly Value[],
+) =>
+  cells
+    .map(({ value, isFaulty }, at) => ({ text: texts[at], isFaulty, value, should: cast[at] ?? null }))
+    .filter(({ text, isFaulty, value, should }) =>
+      isFaulty ? text === null : value !== should || (text !== null && should === null),
+    )
+
 describe.each(TYPES)('%s', type => {
   test.each([5000, 5001])('what is taken as it is written is what DuckDB makes of it, of %i texts', async numRuns => {
     const texts = fc
@@ -115,12 +131,16 @@ describe.each(TYPES)('%s', type => {
       .map(text => text?.replaceAll('\u0000', '') ?? null)
     const [{ cells }, cast] = [await asWritten(type, texts), await asCast(type, texts)]
     expect(cells.length).toBe(texts.length)
-    const differ = cells
-      .map(({ value, isFaulty }, at) => ({ text: texts[at], isFaulty, value, should: cast[at] ?? null }))
-      .filter(({ text, isFaulty, value, should }) =>
-        isFaulty ? text === null : value !== should || (text !== null && should === null),
-      )
-    expect(differ).toEqual([])
+    expect(differing(texts, cells, cast)).toEqual([])
+  })
+
+  test('so is what is taken of a plain file', async () => {
+    const texts = fc
+      .sample(wild, { numRuns: 5000, seed: 20240229 })
+      .map(text => text?.replaceAll('\u0000', '').replace(/[\r\n]/g, '') ?? null)
+    const [{ cells, isPlain }, cast] = [await asWritten(type, texts), await asCast(type, texts)]
+    expect(isPlain).toBe(true)
+    expect(differing(texts, cells, cast)).toEqual([])
   })
 
   test('values as they are written are taken, and one cell that is none has the file refused', async () => {

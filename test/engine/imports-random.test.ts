@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import pl from 'nodejs-polars'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readCsv } from '../../src/engine/duckdb/imports/csv-source.ts'
 import { literal } from '../../src/engine/duckdb/sql.ts'
-import type { Row } from '../../src/kinds/types.ts'
+import type { Row, Value } from '../../src/kinds/types.ts'
 import { LONGER } from '../support/longer.ts'
 import { ImportModel, refused } from './import-model.ts'
 import { DAMAGE, keyed, parcelRow, type Written, writeCsv, writeNdjson } from './import-rows.ts'
@@ -43,11 +44,36 @@ test('random rows written as CSV or NDJSON are imported as they were', async () 
   )
 })
 
+const withoutNewLines = (row: Row): Record<string, Value> =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value.replace(/[\r\n]/g, ' ') : value,
+    ]),
+  )
+
+test('a plain CSV file is read as it came, and makes the same rows', async () => {
+  await fc.assert(
+    fc.asyncProperty(textFile, async file => {
+      const rows = file.rows.map(withoutNewLines)
+      const { content } = write({ ...file, format: 'CSV', newline: '\n' }, rows)
+      const path = await model.write(content)
+      const reading = { sql: model.sql, table: model.table('parcels'), mapping: undefined, scratch: model.dir }
+      const { signal } = new AbortController()
+      const source = await readCsv({ ...reading, signal, onRead: () => {} }, path)
+      expect(source).toMatchObject({ records: rows.length, text: { path, isNumbered: false } })
+      await model.file('parcels', { format: 'CSV', content, mode: 'REPLACE' })
+      expect(byKey(await model.rows('parcels'))).toEqual(rows)
+    }),
+    { numRuns: 24 * LONGER },
+  )
+})
+
 test('cells that were damaged are all found, with row, line and column, and no others', async () => {
   const damage = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.nat()), { minLength: 1, maxLength: 30 })
   await fc.assert(
-    fc.asyncProperty(textFile, damage, async (file, places) => {
-      const rows = file.rows.map(row => ({ ...row }))
+    fc.asyncProperty(textFile, damage, fc.boolean(), async (file, places, isPlain) => {
+      const rows = file.rows.map(row => (isPlain ? withoutNewLines(row) : { ...row }))
       const damaged = new Set<string>()
       const columns = Object.keys(DAMAGE)
       for (const [at, which, how] of places) {

@@ -110,12 +110,14 @@ describe('the modes', () => {
 
 describe('a snapshot of another model', () => {
   const ref: SnapshotRef = { alias: 'source', model: 'other', kind: 'parcels', version: 3, files: {} }
-  const attached = async ({ alias, model: id, kind, version }: SnapshotRef): Promise<ReadModel> => {
-    await model.sql.run(`ATTACH ${literal(join(model.dir, 'other.duckdb'))} AS ${quoted(alias)} (READ_ONLY)`)
-    return { alias, model: id, kind, version, table: name => `${quoted(alias)}.main.${quoted(name)}` }
+  const attached = async ({ alias, model, kind, version }: SnapshotRef): Promise<ReadModel> => ({
+    ...{ alias, model, kind, version },
+    table: name => `${quoted(alias)}.main.${quoted(name)}`,
+  })
+  const from = async (table: string, columns: Record<string, string>) => {
+    await model.sql.run(`ATTACH ${literal(join(model.dir, 'other.duckdb'))} AS ${quoted(ref.alias)} (READ_ONLY)`)
+    return model.from('depots', { is: 'snapshot', snapshot: ref, table, columns }, { mode: 'REPLACE', attached })
   }
-  const from = (table: string, columns: Record<string, string>) =>
-    model.from('depots', { is: 'snapshot', snapshot: ref, table, columns }, { mode: 'REPLACE', attached })
 
   beforeAll(async () => {
     await model.sql.run(`ATTACH ${literal(join(model.dir, 'other.duckdb'))} AS other`)

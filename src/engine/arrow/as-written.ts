@@ -12,47 +12,54 @@ import pl, { type Expr, type LazyDataFrame } from './polars.ts'
  */
 
 /**
- * Casts the records of a source into an Arrow file at `to`, with the table's columns, `_row` and `_line`, in their order, as
- * long as every cell is written as its value is and none is missing. Else, and of other sources, false: nothing of it counts then.
+ * Casts the records of a source into an Arrow file at `to`, as long as every cell is written as its value is and none is
+ * missing: then they are a frame of the table's columns, `_row` and `_line`, in their order. Else, and of other sources, null.
  */
-export async function castAsWritten({ text, fills, records, nested }: Source, to: string): Promise<boolean> {
-  if (!text || nested) return false
+export async function castAsWritten(
+  { text, fills, records, nested }: Source,
+  to: string,
+): Promise<LazyDataFrame | null> {
+  if (!text || nested) return null
   const casts = fills.map(({ column, position }) => (position === null ? ABSENT : CASTS[typeName(column.type)]))
-  if (!casts.every(cast => cast !== undefined)) return false
+  if (!casts.every(cast => cast !== undefined)) return null
   const cells = fills.map((fill, index) => cellOf(fill, index, casts[index] ?? ABSENT))
   const isFaulty = cells.map(({ isFaulty }) => isFaulty).reduce((any, next) => any.or(next))
   const rows = recordsOf(text)
     .withColumns(...cells.map(({ value }) => value))
     .select(
       ...fills.map(({ column }, index) => pl.col(valueName(index)).alias(column.name)),
-      pl.col('_row'),
-      pl.col('_line'),
+      ...(text.isNumbered ? [pl.col('_row'), pl.col('_line')] : []),
       isFaulty.alias('_faulty'),
     )
   try {
     await rows.sinkIpc(to, { compression: 'uncompressed', maintainOrder: true }).collect()
   } catch {
     // What Polars cannot read, or there is no room for, DuckDB says more of.
-    return false
+    return null
   }
-  const [found] = (
-    await pl
-      .scanIPC(literalPath(to))
-      .select(pl.col('_faulty').any().alias('faulty'), pl.len().cast(pl.Int32).alias('rows'))
-      .collect()
-  ).toRecords()
-  return found?.faulty !== true && Number(found?.rows) === records
+  const cast = pl.scanIPC(literalPath(to))
+  const found = cast.select(pl.col('_faulty').any().alias('faulty'), pl.len().cast(pl.Int32).alias('rows'))
+  const [row] = (await found.collect()).toRecords()
+  if (row?.faulty === true || Number(row?.rows) !== records) return null
+  return text.isNumbered ? cast : numbered(cast)
+}
+
+/** Rows that are each a line behind a header. */
+function numbered(rows: LazyDataFrame): LazyDataFrame {
+  const row = pl.col('_row').cast(pl.Int64)
+  const plus = (count: number) => row.add(pl.lit(count).cast(pl.Int64))
+  return rows.withRowIndex('_row').withColumns(plus(1).alias('_row'), plus(2).alias('_line'))
 }
 
 /** All fields are text; an empty one is null, and "" the empty string. */
-const recordsOf = ({ path, delimiter, fields }: RecordsOfText): LazyDataFrame => {
+const recordsOf = ({ path, delimiter, fields, isNumbered }: RecordsOfText): LazyDataFrame => {
   const names = Array.from({ length: fields }, (_, index) => `c${index}`)
   const texts = Object.fromEntries(names.map(name => [name, pl.Utf8]))
   return pl.scanCSV(literalPath(path), {
-    hasHeader: false,
+    hasHeader: !isNumbered,
     sep: delimiter,
     quoteChar: '"',
-    schema: { _row: pl.Int64, _line: pl.Int64, ...texts },
+    schema: isNumbered ? { _row: pl.Int64, _line: pl.Int64, ...texts } : texts,
     missingUtf8IsEmptyString: false,
     truncateRaggedLines: false,
     raiseIfEmpty: false,

@@ -39,17 +39,17 @@ export async function applyImport(
   const { kinds, signal } = context
   const scratch = await mkdtemp(join(context.dir, 'import-'))
   try {
-    const [to, cast] = [join(scratch, 'staged.parquet'), join(scratch, 'staged.arrow')]
-    const isParquet = await importToParquet({
+    const [parquet, arrow] = [join(scratch, 'staged.parquet'), join(scratch, 'staged.arrow')]
+    const cast = await importToParquet({
       kinds,
       table,
       source: await readable(context, source, scratch),
-      to,
+      to: parquet,
       take: async source => {
-        const isTaken = await castAsWritten(source, cast)
+        const cast = await castAsWritten(source, arrow)
         // What is written instead may need the room.
-        if (!isTaken) await rm(cast, { force: true })
-        return isTaken
+        if (!cast) await rm(arrow, { force: true })
+        return cast
       },
       scratch,
       signal,
@@ -58,7 +58,7 @@ export async function applyImport(
     signal.throwIfAborted()
     onStep('write', null)
     const columns = [...table.columns.values()].map(({ name, type }) => pl.col(name).cast(polarsType(type), true))
-    const staged = isParquet ? pl.scanParquet(literalPath(to)) : pl.scanIPC(literalPath(cast))
+    const staged = cast ?? pl.scanParquet(literalPath(parquet))
     const rows = staged.select(...columns, pl.col('_row'), pl.col('_line'))
     return await WRITE[mode](context, table, await stageOfFrame(table, rows))
   } finally {

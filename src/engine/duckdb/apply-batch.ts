@@ -2,6 +2,7 @@ import type { Kinds } from '../../kinds/kind.ts'
 import { reach } from '../../platform/kill-points.ts'
 import { placesOf, singly, type Unit, unitsOf } from '../batch-units.ts'
 import type { Work, WorkOutcome } from '../engine.ts'
+import { onAllCores } from './all-cores.ts'
 import { applyUnit, sourcesOf, type UnitContext } from './apply-unit.ts'
 import { withAttached } from './attached-models.ts'
 import type { ModelConnection, ModelDatabase } from './database.ts'
@@ -40,20 +41,18 @@ export async function applyBatch(
     try {
       using db = await connectionFor(units, context.db)
       await using sources = await readableSources(units.flatMap(sourcesOf), context)
-      await withAttached(db.sql, sources.refs, context.kinds, models =>
-        transaction(
-          db.sql,
-          async () => {
-            for (const unit of units) {
-              under = unit
-              const found = await applyUnit({ ...context, db, models }, unit)
-              for (const [index, place] of placesOf(unit).entries()) setOutcome(outcomes, place, found[index])
-            }
-            under = undefined
-          },
-          stateStatement(isLast ? state : { version: PART_OF_BATCH }),
-        ),
-      )
+      await withAttached(db.sql, sources.refs, context.kinds, models => {
+        const work = async () => {
+          for (const unit of units) {
+            under = unit
+            const found = await applyUnit({ ...context, db, models }, unit)
+            for (const [index, place] of placesOf(unit).entries()) setOutcome(outcomes, place, found[index])
+          }
+          under = undefined
+        }
+        const applied = () => transaction(db.sql, work, stateStatement(isLast ? state : { version: PART_OF_BATCH }))
+        return units.some(unit => isOf(unit, 'import')) ? onAllCores(db.sql, applied) : applied()
+      })
       return isLast
     } catch (error) {
       if (under === undefined || context.signal.aborted || faultOf(error) === 'surroundings') throw error
@@ -93,11 +92,13 @@ export async function transaction(sql: DuckDBSql, work: () => Promise<void>, las
 
 /** A function has a connection of its own, with which its TEMP tables go. */
 async function connectionFor(units: readonly Unit[], db: ModelDatabase): Promise<ModelConnection & Disposable> {
-  const isFunction = units.some(unit => unit.is === 'single' && unit.work.change.is === 'function')
-  if (!isFunction) return { ...db, [Symbol.dispose]: () => {} }
+  if (!units.some(unit => isOf(unit, 'function'))) return { ...db, [Symbol.dispose]: () => {} }
   const own = await db.another()
   return { ...own, [Symbol.dispose]: () => own.close() }
 }
+
+const isOf = (unit: Unit, change: 'function' | 'import'): boolean =>
+  unit.is === 'single' && unit.work.change.is === change
 
 const refused = (error: unknown, { onInternal }: BatchContext): WorkOutcome => ({
   ok: false,

@@ -32,7 +32,7 @@ export async function fillStage(sql: DuckDBSql, { make, relation }: CastInto, so
   try {
     await sql.run(
       make(`SELECT ${values.join(', ')}, _row, _line, 0 AS _intent,
-        CAST(${faults.join(' + ')} AS INTEGER) AS _bad FROM ${castRows(source)}`),
+        CAST(${faults.join(' + ')} AS INTEGER) AS _bad FROM ${castRows(source, source.relation)}`),
     )
     const [found] = await sql.all(`SELECT count(*) AS records, CAST(sum(_bad) AS BIGINT) AS bad FROM ${relation}`)
     if (source.records !== undefined && Number(found?.records) !== source.records) {
@@ -45,8 +45,16 @@ export async function fillStage(sql: DuckDBSql, { make, relation }: CastInto, so
   }
 }
 
-/** The source with a further column for each fill: v0, v1 … its value, null where it cannot be one. */
-function castRows({ relation, fills }: Source): string {
+/** The source's rows as a SELECT of the table's columns, which fails where a cell is at fault. */
+export function soundRows(source: Source): string {
+  const values = source.fills.map(
+    (fill, index) => `CASE WHEN ${isBad(fill, index, source)} THEN error('a cell is at fault') ELSE v${index} END`,
+  )
+  return `SELECT ${values.join(', ')} FROM ${castRows(source, source.cells)}`
+}
+
+/** A relation of the source with a further column for each fill: v0, v1 … its value, null where it cannot be one. */
+function castRows({ fills }: Source, relation: string): string {
   const values = fills.map(({ column, position, type }, index) => {
     const cast = position === null ? `CAST(NULL AS ${column.type})` : exactCast(`c${position}`, type, column.type)
     return `${cast} AS v${index}`
@@ -74,7 +82,7 @@ async function badValue(sql: DuckDBSql, stage: string, source: Source, badCells:
   })
   const rows = await sql.all(
     `SELECT _row, _line, cell.fill AS fill, cell.value AS value, cell.nested AS nested FROM (
-       SELECT _row, _line, unnest([${candidates.join(', ')}]) AS cell FROM ${castRows(source)}
+       SELECT _row, _line, unnest([${candidates.join(', ')}]) AS cell FROM ${castRows(source, source.relation)}
        WHERE _row IN (SELECT _row FROM ${stage} WHERE _bad > 0 ORDER BY _row LIMIT ${MAX_CELLS}))
      WHERE cell.bad ORDER BY _row, fill LIMIT ${MAX_CELLS}`,
   )

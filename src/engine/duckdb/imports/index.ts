@@ -15,6 +15,7 @@ import { readNdjson } from './ndjson-source.ts'
 import { readParquet } from './parquet-source.ts'
 import { readSnapshot } from './snapshot-source.ts'
 import type { Reading, Source } from './source.ts'
+import { writeAtOnce } from './write-at-once.ts'
 
 export { describeFile } from './describe.ts'
 
@@ -33,10 +34,12 @@ export interface ImportOptions {
 }
 
 /**
- * Imports a file or a snapshot's table into a table, within the transaction under way: each cell exactly, or nothing.
+ * Imports a file or a snapshot's table into a table, within the transaction under way, which must hold nothing else: each
+ * cell exactly, or nothing.
  *
- *   read ── CSV, NDJSON ▶ records in one dialect │ Arrow ▶ Parquet │ Parquet, snapshots as they are
- *   check ─ one pass over them: cast into the stage, and every cell that would lose something is told
+ *   read ── CSV, NDJSON ▶ records in one dialect │ Arrow ▶ Parquet │ plain CSV, Parquet, snapshots as they are
+ *   check ─ one pass over them: cast into the table where it is empty and nothing is at fault
+ *           else into the stage, and every cell that would lose something is told
  *   write ─ the stage's keys, then the stage
  *
  * @throws TeatreeError BAD_FILE, BAD_VALUE or KEY_CONFLICT; then the transaction is to be rolled back
@@ -54,13 +57,19 @@ export async function applyImport(options: ImportOptions): Promise<RowCounts> {
       signal,
       onRead: progress => onStep('read', progress),
     })
+    signal.throwIfAborted()
+    onStep('check', null)
+    const written = await writeAtOnce({ sql, table, mode, signal }, source)
+    if (written) {
+      onStep('write', null)
+      return written
+    }
     return await stageAndWrite({
       sql,
       table,
       mode,
       fill: async () => {
         signal.throwIfAborted()
-        onStep('check', null)
         await fillStage(sql, INTO_STAGE, source)
         signal.throwIfAborted()
         onStep('write', null)

@@ -43,11 +43,13 @@ export async function readNdjson(reading: Reading, path: string): Promise<Source
   }
   // Behind the values it says which of them are nested.
   const fields = keys.length + 1
+  const relation = `(SELECT * RENAME (c${keys.length} AS _nested) FROM ${records.relation(fields)})`
   return {
-    relation: `(SELECT * RENAME (c${keys.length} AS _nested) FROM ${records.relation(fields)})`,
+    relation,
+    cells: relation,
     fills,
     records: records.records,
-    text: { path: records.path, delimiter: ',', fields },
+    text: { path: records.path, delimiter: ',', fields, isNumbered: true },
     nested: reader.nested,
     readError: error => error,
   }

@@ -15,7 +15,7 @@ export async function readParquet(reading: Reading, paths: readonly string[], fo
     throw fileError(error, format)
   })
   return {
-    relation: numberedRows(files, columns.length),
+    ...relationsOf(files, columns.length),
     fills: chooseFills(reading.table, reading.mapping, columns),
     readError: error => fileError(error, format),
   }
@@ -32,8 +32,9 @@ export async function columnsOf(sql: DuckDBSql, relation: string): Promise<Sourc
 }
 
 /** A relation whose columns have any names as a source's, numbered in its own order. */
-export function numberedRows(relation: string, columns: number): string {
+export function relationsOf(relation: string, columns: number): Pick<Source, 'relation' | 'cells'> {
   const names = Array.from({ length: columns }, (_, index) => `c${index}`)
+  const cells = `${relation} AS t(${names.join(', ')})`
   const numbered = `SELECT *, row_number() OVER () AS _row, CAST(NULL AS BIGINT) AS _line`
-  return `(${numbered} FROM ${relation} AS t(${names.join(', ')}))`
+  return { relation: `(${numbered} FROM ${cells})`, cells: `(SELECT * FROM ${cells})` }
 }

@@ -10,7 +10,7 @@ const MAX_DIGITS = 16
 const SHORT_BYTES = 128
 const NEWLINE = 0x0a
 /** DuckDB's own bound on a line, which makes its buffers; only a file with a longer one gets larger buffers. */
-const USUAL_LINE_BYTES = 2_000_000
+export const USUAL_LINE_BYTES = 2_000_000
 
 /**
  * The records of a text file in the one dialect that DuckDB is trusted with, since its reader is lenient in ways that lose
@@ -109,15 +109,13 @@ export class RecordFile {
 
   /** SQL for FROM: c0, c1 … as text, _row and _line. */
   relation(fields: number): string {
-    const columns = Array.from({ length: fields }, (_, index) => `c${index}: 'VARCHAR'`)
-    const options = [
-      'auto_detect = false, header = false, strict_mode = true, null_padding = false, ignore_errors = false',
-      `delim = ${literal(String.fromCharCode(this.#delimiter))}, quote = '"', escape = '"', new_line = '\\n', comment = ''`,
-      "nullstr = '', allow_quoted_nulls = false",
-      `columns = {_row: 'BIGINT', _line: 'BIGINT', ${columns.join(', ')}}`,
-    ]
-    if (this.#longest >= USUAL_LINE_BYTES) options.push(`max_line_size = ${this.#longest + 1024}`)
-    return `read_csv(${literal(literalPath(this.path))}, ${options.join(', ')})`
+    return csvScan({
+      path: this.path,
+      delimiter: String.fromCharCode(this.#delimiter),
+      columns: ["_row: 'BIGINT'", "_line: 'BIGINT'", ...textColumns(fields)],
+      hasHeader: false,
+      longest: this.#longest,
+    })
   }
 
   /** Digit by digit, and there is room for them: as a text it would be a call into native code. */
@@ -141,6 +139,29 @@ export class RecordFile {
     this.#length = 0
   }
 }
+
+/** SQL for FROM: the columns of a file in the dialect that is said above. */
+export function csvScan(file: {
+  path: string
+  delimiter: string
+  columns: readonly string[]
+  hasHeader: boolean
+  /** Of its lines; in bytes. */
+  longest: number
+}): string {
+  const options = [
+    `auto_detect = false, header = ${file.hasHeader}, strict_mode = true, null_padding = false, ignore_errors = false`,
+    `delim = ${literal(file.delimiter)}, quote = '"', escape = '"', new_line = '\\n', comment = ''`,
+    "nullstr = '', allow_quoted_nulls = false",
+    `columns = {${file.columns.join(', ')}}`,
+  ]
+  if (file.longest >= USUAL_LINE_BYTES) options.push(`max_line_size = ${file.longest + 1024}`)
+  return `read_csv(${literal(literalPath(file.path))}, ${options.join(', ')})`
+}
+
+/** c0, c1 … */
+export const textColumns = (fields: number): string[] =>
+  Array.from({ length: fields }, (_, index) => `c${index}: 'VARCHAR'`)
 
 /** A path in which DuckDB sees no pattern. */
 export const literalPath = (path: string): string => path.replace(/[*?[]/g, '[$&]')

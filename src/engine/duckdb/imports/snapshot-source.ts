@@ -1,6 +1,6 @@
 import type { ReadModel } from '../../../kinds/context.ts'
 import { chooseFills } from './fills.ts'
-import { columnsOf, numberedRows } from './parquet-source.ts'
+import { columnsOf, relationsOf } from './parquet-source.ts'
 import type { Reading, Source } from './source.ts'
 
 /**
@@ -15,7 +15,7 @@ export async function readSnapshot(
   const rows = (await attached()).table(table)
   const columns = await columnsOf(reading.sql, rows)
   return {
-    relation: numberedRows(rows, columns.length),
+    ...relationsOf(rows, columns.length),
     fills: chooseFills(reading.table, reading.mapping, columns),
     readError: error => error,
   }

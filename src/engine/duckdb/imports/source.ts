@@ -15,21 +15,25 @@ export interface Reading {
   onRead(progress: number | null): void
 }
 
-/** Records of text: `_row`, `_line`, and so many fields, c0, c1 … */
+/** Records of text: so many fields, c0, c1 … */
 export interface RecordsOfText {
   path: string
   delimiter: string
   fields: number
+  /** Whether `_row` and `_line` stand before them. Else there is a header, and every record is one line. */
+  isNumbered: boolean
 }
 
 /** A source as the importing DuckDB can read it, any number of times and always the same. */
 export interface Source {
   /** SQL for FROM: c0, c1 … by the source's order, _row from 1, and _line where the file has lines, else null. */
   relation: string
+  /** The same rows in the same order, of which _row and _line need not be known: to number rows takes one thread. */
+  cells: string
   fills: readonly Fill[]
   /** How many records there must be, where they have been counted. */
   records?: number
-  /** The file of records (record-file.ts) that the relation reads, where it is one. */
+  /** The file of records that the relation reads, where it is one: as record-file.ts writes it, or as it came. */
   text?: RecordsOfText
   /** Whether a column _nested says which fills ("0,3") have objects or arrays, which are null here, in a record. */
   nested?: boolean

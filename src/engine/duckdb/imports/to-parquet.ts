@@ -14,20 +14,20 @@ import type { Source } from './source.ts'
  * Reads what is imported, each cell exactly, into a Parquet file at `to`, with the table's columns, `_row` and `_line`, in
  * the order of the source: for an engine that reads no other files.
  * @param options.scratch an empty folder
- * @param options.take is offered the source first; where it says that it has taken its rows, nothing is written
- * @returns whether there is a file
+ * @param options.take is offered the source first; where it makes something of its rows, nothing is written
+ * @returns what that is, or null, and there is a file
  * @throws TeatreeError BAD_FILE or BAD_VALUE
  */
-export async function importToParquet(options: {
+export async function importToParquet<T>(options: {
   kinds: Kinds
   table: Table
   source: ImportSource
   to: string
   scratch: string
-  take(source: Source): Promise<boolean>
+  take(source: Source): Promise<T | null>
   signal: AbortSignal
   onStep: Work['onStep']
-}): Promise<boolean> {
+}): Promise<T | null> {
   const { kinds, table, source, to, scratch, take, signal, onStep } = options
   const refs = source.is === 'snapshot' ? [source.snapshot] : []
   return inMemory(join(scratch, 'spill'), (sql, connection) =>
@@ -46,11 +46,11 @@ export async function importToParquet(options: {
         )
         signal.throwIfAborted()
         onStep('check', null)
-        const isTaken = await take(opened)
+        const taken = await take(opened)
         signal.throwIfAborted()
-        if (!isTaken) await fillStage(sql, intoParquet(to), opened)
+        if (taken === null) await fillStage(sql, intoParquet(to), opened)
         signal.throwIfAborted()
-        return !isTaken
+        return taken
       }),
     ),
   )
