@@ -1,12 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { arrowEngine } from '../engine/arrow/index.ts'
-import { duckdbEngine } from '../engine/duckdb/index.ts'
-import type { QueryLimits } from '../engine/duckdb/queries/query-processes.ts'
-import { DuckDBReaders } from '../engine/duckdb/readers.ts'
 import type { Engine } from '../engine/engine.ts'
 import { Queue } from '../jobs/queue.ts'
-import type { EngineName } from '../kinds/context.ts'
 import type { Kinds } from '../kinds/kind.ts'
 import { loadKinds } from '../kinds/registry.ts'
 import { createLog, type Log } from '../platform/log.ts'
@@ -14,6 +9,7 @@ import { type ObjectStore, openObjectStore } from '../platform/objects/index.ts'
 import { Database } from '../platform/postgres.ts'
 import type { Settings } from '../platform/settings.ts'
 import { startTelemetry, type Telemetry } from '../platform/telemetry/index.ts'
+import { enginesOf } from './engines.ts'
 import { VERSION } from './version.ts'
 
 /** Where queries write their results first. */
@@ -85,24 +81,5 @@ export async function openParts(
     kinds,
     engines: new Map(Object.entries(engines)),
     duckdb: engines.DUCKDB,
-  }
-}
-
-/** The engines of a process, by their names; they share its readers. */
-export function enginesOf({
-  log,
-  queries,
-  writerMemoryBytes,
-  warm = false,
-}: {
-  log: Log
-  queries: QueryLimits & { folder: string }
-  writerMemoryBytes?: number
-  warm?: boolean
-}): Record<EngineName, Engine> {
-  const readers = DuckDBReaders.shared(queries)
-  return {
-    DUCKDB: duckdbEngine({ log, readers, writerMemoryBytes, warm }),
-    ARROW: arrowEngine({ log, readers, folder: queries.folder }),
   }
 }

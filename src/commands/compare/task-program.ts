@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { loadKinds } from '../../kinds/registry.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { createLog } from '../../platform/log.ts'
-import { enginesOf } from '../parts.ts'
+import { enginesOf } from '../engines.ts'
 import type { FromTask, Task } from './messages.ts'
 import { TASKS } from './tasks.ts'
 

@@ -4,7 +4,7 @@ import { errno } from '../../platform/errno.ts'
 import type { SnapshotFile } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { SnapshotMissing } from '../snapshot-missing.ts'
-import { checksum } from './scratch-files.ts'
+import { checksum } from './checksum.ts'
 
 /** Files that are known to be sound. */
 const MOST = 100_000

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
-import { open, readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncPath } from '../../platform/sync-path.ts'
 import { linkOrCopy } from '../duckdb/snapshot-files.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
+import { checksum, type Seal } from './checksum.ts'
 import { fileFrame } from './frames.ts'
 import { KeyFilter, keyHashes } from './key-filter.ts'
 import { extentOf, type KeyedTable, keyColumns } from './key-ranges.ts'
@@ -12,9 +12,6 @@ import pl, { type LazyDataFrame } from './polars.ts'
 
 /** A table's file before it has been published. */
 export type ScratchFile = Omit<TableFile, 'bytes' | 'sha256'>
-type Seal = Pick<TableFile, 'bytes' | 'sha256'>
-
-const READ_BYTES = 1 << 20
 
 /**
  * The files of a writer, in its folder: each is written once, and published as it is. Those that versions are made of are
@@ -112,19 +109,4 @@ export class ScratchFiles {
       this.#filters.delete(name)
     }
   }
-}
-
-/** Of the bytes of a file. */
-export async function checksum(path: string): Promise<Seal> {
-  const hash = createHash('sha256')
-  const { size } = await stat(path)
-  await using file = await open(path, 'r')
-  const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size))
-  for (let at = 0; at < size; ) {
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, at)
-    if (bytesRead === 0) break
-    hash.update(buffer.subarray(0, bytesRead))
-    at += bytesRead
-  }
-  return { bytes: size, sha256: hash.digest('hex') }
 }

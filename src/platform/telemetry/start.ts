@@ -4,7 +4,7 @@ import { defaultResource, type Resource, resourceFromAttributes } from '@opentel
 import { type IMetricReader, MeterProvider } from '@opentelemetry/sdk-metrics'
 import type { Log } from '../log.ts'
 import { recordWith } from './metrics.ts'
-import { openMetricsText } from './metrics-text.ts'
+import { openMetricsText } from './metrics-reader.ts'
 import { traceWith } from './span.ts'
 import { exportersWanted, metricReadersWanted } from './wanted.ts'
 
