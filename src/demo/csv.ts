@@ -1,4 +1,9 @@
-/** Rows as CSV under a heading, in pieces of some 64 KiB; null is an empty field, text is quoted. */
+import { setImmediate } from 'node:timers/promises'
+
+/**
+ * Rows as CSV under a heading, in pieces of some 64 KiB; null is an empty field, text is quoted. Rows that are made as they are
+ * taken are all made in a go unless others get their turn: a signal to stop would be heard behind the last of them.
+ */
 export async function* csv(columns: readonly string[], rows: Iterable<object>): AsyncGenerator<Uint8Array> {
   let text = `${columns.join(',')}\n`
   for (const row of rows) {
@@ -7,6 +12,7 @@ export async function* csv(columns: readonly string[], rows: Iterable<object>): 
     if (text.length < 1 << 16) continue
     yield Buffer.from(text)
     text = ''
+    await setImmediate()
   }
   if (text) yield Buffer.from(text)
 }
