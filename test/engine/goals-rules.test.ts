@@ -157,7 +157,7 @@ test(
         for (const step of steps) await both.does(step)
       }),
       // To shrink what is found takes longer than the test has: the seed and the case are told at once.
-      { numRuns: 24 * LONGER, endOnFailure: true },
+      { numRuns: 16 * LONGER, endOnFailure: true },
     )
   },
   240_000 * LONGER,

@@ -276,7 +276,7 @@ describe.each(engines)('$name', engine => {
           }
         },
       ),
-      runs(5),
+      runs(3),
     )
   })
 })

@@ -22,9 +22,9 @@ describe.each(engines)('$name', engine => {
     })
 
   test('hundreds of reads of several versions at once are all answered', async () => {
-    const files = await Promise.all([many(1_000), many(2_000), many(50_000)])
+    const files = await Promise.all([many(1_000), many(2_000), many(20_000)])
     const opened = await Promise.all(files.map(each => readers.open({ kind: orchard, files: each })))
-    const reads = Array.from({ length: 600 }, async (_, index) => {
+    const reads = Array.from({ length: 300 }, async (_, index) => {
       const reader = opened[index % opened.length]
       const [counted] =
         (await reader?.aggregate({
@@ -43,7 +43,7 @@ describe.each(engines)('$name', engine => {
     const closed = Promise.all(opened.map(reader => reader.close()))
     const counts = await Promise.all(reads)
     await closed
-    expect(new Set(counts)).toEqual(new Set(['10', '20', '500']))
+    expect(new Set(counts)).toEqual(new Set(['10', '20', '200']))
   })
 
   // Functions are DuckDB's.

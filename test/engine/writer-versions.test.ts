@@ -56,13 +56,15 @@ const someBatches = fc.array(
       { weight: 2, arbitrary: fc.constantFrom('opened again' as const, 'grown' as const) },
     ),
   ),
-  { minLength: 64, maxLength: 68, size: 'max' },
+  { minLength: 44, maxLength: 48, size: 'max' },
 )
 
 test('every version is, query for query, the state that was published, however it came to be a file', async () => {
-  const seen = { wals: 0, bases: 0, patched: 0, refused: 0, opened: 0, clones: false }
+  const seen = { runs: 0, wals: 0, bases: 0, patched: 0, refused: 0, opened: 0, clones: false }
   await fc.assert(
     fc.asyncProperty(someBatches, async batches => {
+      if (seen.runs >= RUNS && isEnough(seen)) return
+      seen.runs += 1
       let shape = 0
       await using model = await WriterModel.open(HEAPS[shape]?.kind ?? expect.fail())
       using plain = await memory()
@@ -124,14 +126,15 @@ test('every version is, query for query, the state that was published, however i
       expect(await digestOf(held.files)).toEqual(before.bytes)
       seen.clones = await cloned(databaseOf(held.files), `${model.path}/clone`)
     }),
-    { numRuns: 2 * LONGER, endOnFailure: true },
+    { numRuns: 4 * RUNS, endOnFailure: true },
   )
-  expect(seen.wals).toBeGreaterThan(20)
-  expect(seen.bases).toBeGreaterThan(10)
-  expect(seen.refused).toBeGreaterThan(5)
-  expect(seen.opened).toBeGreaterThan(2)
-  if (!seen.clones) expect(seen.patched).toBeGreaterThan(2)
+  expect(seen).toSatisfy(isEnough)
 }, 240_000)
+
+/** So many, and more where chance has it that something was hardly met. */
+const RUNS = 2 * LONGER
+const isEnough = (seen: Record<'wals' | 'bases' | 'patched' | 'refused' | 'opened', number> & { clones: boolean }) =>
+  seen.wals > 20 && seen.bases > 10 && seen.refused > 5 && seen.opened > 2 && (seen.clones || seen.patched > 2)
 
 /** With more things than this, all go. */
 const MOST = 140_000

@@ -76,6 +76,6 @@ test.skipIf(!disk)(
     expect(answers.length).toBeGreaterThan(2)
     expect(answers.at(-1)?.body.subarray(0, 4).toString()).toBe('PAR1')
     // It goes when it has been sent.
-    await expect.poll(exported, { timeout: 20_000 }).toEqual([])
+    await expect.poll(exported).toEqual([])
   },
 )

@@ -82,7 +82,7 @@ test('a slow store holds up no version and gathers none; when it is quick again 
   expect(await managed.models.get(model)).toMatchObject({ version: versions, blocked: null })
   // Kept are the newest and what is on its way to the store, and no more of all those that it has not.
   const kept = async () => (await managed.snapshots.kept(model, 100, null)).length
-  await expect.poll(kept, { timeout: 20_000 }).toBeLessThanOrEqual(4)
+  await expect.poll(kept).toBeLessThanOrEqual(4)
 
   isSlow = false
   for (const go of waiting) go()

@@ -26,7 +26,7 @@ const CLIENTS: readonly [Transport, number][] = [
 
 let platform: TestPlatform
 beforeAll(async () => {
-  platform = await startPlatform({ TEATREE_MANAGERS: '1' })
+  platform = await startPlatform()
 })
 afterAll(() => platform[Symbol.asyncDispose]())
 

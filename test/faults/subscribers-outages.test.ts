@@ -12,7 +12,6 @@ import { createModel, sale } from '../support/sales-model.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 const INTENTS = 120
-const oneManager = { TEATREE_MANAGERS: '1' }
 
 interface Fire {
   /** One over a WebSocket and one over server-sent events, on this address each time that they come. */
@@ -54,8 +53,8 @@ async function killAndRestart(platform: TestPlatform): Promise<void> {
 test('two API processes are killed in turn: clients of each, and those that go over, are told of the whole log', {
   timeout: 240_000,
 }, async () => {
-  await using a = await startPlatform(oneManager)
-  await using b = await startBeside(a, oneManager)
+  await using a = await startPlatform()
+  await using b = await startBeside(a)
   using stack = new DisposableStack()
   const fire = await openFire(a, await createModel(a, { kind: 'sales' }), stack)
   let turn = 0
@@ -78,7 +77,7 @@ test('PostgreSQL loses every connection again and again, and is killed: clients 
   const postgres = await startEmbeddedPostgres({ dir: dir.path, log: () => {} })
   await using stopping = new AsyncDisposableStack()
   stopping.defer(() => postgres.stop())
-  await using platform = await startPlatform({ ...oneManager, TEATREE_DATABASE_URL: postgres.url })
+  await using platform = await startPlatform({ TEATREE_DATABASE_URL: postgres.url })
   using stack = new DisposableStack()
   const model = await createModel(platform, { kind: 'sales' })
   const fire = await openFire({ graphql: platform.graphql, databaseUrl: postgres.url }, model, stack)

@@ -113,7 +113,7 @@ describe('a version that is a base and a WAL', () => {
       return [await cleanOnes(model), await roles(model)]
     }
     // The one that is being made at once, which takes a process of its own: it is not to be there before.
-    for (const model of [making, kept]) await expect.poll(() => left(model), { timeout: 20_000 }).toEqual([[], []])
+    for (const model of [making, kept]) await expect.poll(() => left(model)).toEqual([[], []])
     await refused
   })
 

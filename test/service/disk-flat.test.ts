@@ -13,8 +13,8 @@ const POINTS = 4
 const WRITES = 20
 const READERS = 3
 const PAGED_DISK = 4
-/** Between three pages and the next: versions come no faster. */
-const REST_MS = 10
+/** Between three pages and the next: versions come no faster. Without a rest, those who read have the processor. */
+const REST_MS = 40
 
 /** Bytes that a folder takes on disk, each file once, whatever it is called and however often. */
 async function diskUse(folder: string): Promise<number> {

@@ -28,7 +28,7 @@ afterAll(() => dir[Symbol.asyncDispose]())
 async function killPostmaster(dir: PostgresDir): Promise<number> {
   const pid = await dir.postmasterPid()
   process.kill(pid, 'SIGKILL')
-  await vi.waitFor(async () => expect(await servesFrom(pid, dir.data)).toBe(false), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(await servesFrom(pid, dir.data)).toBe(false), { timeout: 30_000 })
   return pid
 }
 

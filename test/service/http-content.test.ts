@@ -246,7 +246,8 @@ describe('tables', () => {
     const sql = `SELECT count(*)::INTEGER, sum(amount)::VARCHAR FROM '${path}'`
     expect(await rowsIn(null, sql)).toEqual([[2500, '3125000.0000']])
     await rm(dir, { recursive: true })
-    expect(await readdir(join(server.dataDir, 'exports'))).toEqual([])
+    // It goes when it has been sent.
+    await expect.poll(() => readdir(join(server.dataDir, 'exports'))).toEqual([])
   })
 
   test('are narrowed by columns and where', async () => {

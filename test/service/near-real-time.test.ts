@@ -4,7 +4,8 @@ import { appendSales, computeGoals, createModel } from '../support/sales-model.t
 
 let platform: TestPlatform
 beforeAll(async () => {
-  platform = await startPlatform()
+  // Models that read each other have managers of their own.
+  platform = await startPlatform({ TEATREE_MANAGERS: '2' })
 })
 afterAll(() => platform[Symbol.asyncDispose]())
 

@@ -35,9 +35,6 @@ const append = (model: string, orders: string[]) =>
     },
   )
 
-/** What was open as the last version was published goes when somebody looks again. */
-const LATER = { timeout: 20_000 }
-
 /** Reads `fields` of a version. */
 const read = (model: string, version: number, fields: string) =>
   api.graphql(`{ salesModel(id: "${model}") { snapshot(at: { version: ${version} }) { ${fields} } } }`)
@@ -89,7 +86,7 @@ test('a version from which a page was read that has a next one is kept, and one 
     pageInfo: { hasNextPage: false },
   })
   for (const order of ['D', 'E', 'F']) await append(model, [order])
-  await expect.poll(() => kept(model), LATER).toEqual([1, 3, 4, 5])
+  await expect.poll(() => kept(model)).toEqual([1, 3, 4, 5])
   expect(await isPaged(model, 2)).toBe(false)
   // Whoever goes on there finds what he was promised.
   const next = await read(model, 1, 'sales(first: 2, orderBy: [{ column: orderId }]) { nodes { orderId } }')
@@ -141,7 +138,7 @@ test('what is kept for paging goes where there is no disk for it, and answers SN
   for (const order of ['W', 'X', 'Y']) await append(model, [order])
   // The fifth is open here for a moment yet.
   const keptNow = () => letGoOf(model, 8).then(() => kept(model))
-  await expect.poll(keptNow, LATER).toEqual([1, 2, 3, 4, 6, 7, 8])
+  await expect.poll(keptNow).toEqual([1, 2, 3, 4, 6, 7, 8])
   await letGoOf(model, 0)
   expect(await kept(model)).toEqual([6, 7, 8])
   await expect(read(model, 1, 'sales(first: 1) { nodes { orderId } }')).rejects.toThrow('SNAPSHOT_GONE')
@@ -157,7 +154,7 @@ test('a version from which nobody pages any more goes, although nothing is publi
   await api.services.db.query(`UPDATE model_version SET paged_at = paged_at - interval '11 minutes' WHERE model = $1`, [
     model,
   ])
-  await expect.poll(() => kept(model), LATER).toEqual([2, 3, 4])
+  await expect.poll(() => kept(model)).toEqual([2, 3, 4])
 })
 
 test('a version goes soon when its last label is released, and its files with it', async () => {
@@ -173,15 +170,15 @@ test('a version goes soon when its last label is released, and its files with it
   await letGoOf(model)
   expect(await kept(model)).toEqual([1, 2, 3, 4])
   expect((await release('')).releaseSnapshot).toEqual({ version: 1, labels: [] })
-  await expect.poll(() => kept(model), LATER).toEqual([2, 3, 4])
+  await expect.poll(() => kept(model)).toEqual([2, 3, 4])
   const isThere = () => access(new ModelFiles(api.dir, model).versionDir(1, 1)).then(() => true, String)
-  await expect.poll(isThere, LATER).toContain('ENOENT')
+  await expect.poll(isThere).toContain('ENOENT')
   await expect(release('')).rejects.toThrow('SNAPSHOT_GONE')
 })
 
 test('files that were left of a version that is gone are removed, and what is on its way to be published is not', async () => {
   const model = await modelAt(4)
-  await expect.poll(() => kept(model), LATER).toEqual([2, 3, 4])
+  await expect.poll(() => kept(model)).toEqual([2, 3, 4])
   const files = new ModelFiles(api.dir, model)
   const isThere = (version: number) =>
     access(files.versionDir(version, 1)).then(

@@ -222,7 +222,7 @@ test('a pinned version is kept past those that are let go, until it is released'
     const { model: of } = await api.graphql(`{ model(id: "${model}") { snapshots { nodes { version labels } } } }`)
     return of.snapshots.nodes.map((each: { version: number }) => each.version)
   }
-  await expect.poll(kept, { timeout: 20_000 }).toEqual([5, 4, 3, 1])
+  await expect.poll(kept).toEqual([5, 4, 3, 1])
   const { releaseSnapshot } = await api.graphql(
     `mutation { releaseSnapshot(model: "${model}", version: 1) { labels } }`,
   )
@@ -243,9 +243,9 @@ test('an archived file has a url while its version is kept', async () => {
     return (await api.graphql(query)).model.contentIndex.nodes
   }
   await append(model, ['A'])
-  await expect.poll(urls, { timeout: 10_000 }).toEqual([{ form: 'PARQUET', url: linkTo(`${model}/1/sales.parquet`) }])
+  await expect.poll(urls).toEqual([{ form: 'PARQUET', url: linkTo(`${model}/1/sales.parquet`) }])
   for (const order of ['B', 'C', 'D', 'E']) await append(model, [order])
-  await expect.poll(urls, { timeout: 10_000 }).toEqual([{ form: 'PARQUET', url: null }])
+  await expect.poll(urls).toEqual([{ form: 'PARQUET', url: null }])
 })
 
 test('the same key finds what was accepted, also when it would not be accepted any more', async () => {

@@ -54,7 +54,7 @@ test('an upload that nobody asks for is collected by its age; one whose rows no 
 
   await managed.startManager().hold(model.id)
   expect(await managed.ended(intent.id)).toMatchObject({ status: 'PUBLISHED' })
-  await vi.waitUntil(async () => (await managed.models.get(model.id))?.archivedVersion === 1, { timeout: 10_000 })
+  await vi.waitUntil(async () => (await managed.models.get(model.id))?.archivedVersion === 1, { timeout: 30_000 })
   await removeUploads(managed, 0)
   expect(await keysOf(managed)).toEqual([])
 })

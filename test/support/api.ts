@@ -61,7 +61,12 @@ export interface TestApi extends AsyncDisposable {
   /** Data of one operation; an error of the answer is thrown. */
   graphql(source: string, variables?: Record<string, unknown>): Promise<Answer>
   /** The whole answer, errors and all. */
-  answer(source: string, variables?: Record<string, unknown>): Promise<{ data?: Answer; errors?: Answer[] }>
+  answer(
+    source: string,
+    variables?: Record<string, unknown>,
+    /** Of a caller who may go away. */
+    signal?: AbortSignal,
+  ): Promise<{ data?: Answer; errors?: Answer[] }>
   /** What a subscription yields, until the iteration ends. */
   subscribe(source: string, variables?: Record<string, unknown>): AsyncIterableIterator<Answer>
   /** Makes a model of the kind, held by the manager, and answers with its id. */
@@ -142,8 +147,8 @@ export async function openApi(options: { pagedDisk?: number } & QueryOptions = {
     return { schema, document: parse(source), contextValue, variableValues: variables }
   }
 
-  const answer: TestApi['answer'] = async (source, variables = {}) => {
-    const args = operation(source, variables, new AbortController().signal)
+  const answer: TestApi['answer'] = async (source, variables = {}, signal = new AbortController().signal) => {
+    const args = operation(source, variables, signal)
     const errors = validate(schema, args.document)
     if (errors.length > 0) return shown({ errors })
     try {

@@ -33,7 +33,7 @@ export interface TestPlatform extends AsyncDisposable {
   readonly log: readonly string[]
 }
 
-/** Starts a platform; `env` adds settings. */
+/** Starts a platform, with one manager for all models: each more is a start more. `env` adds settings. */
 export async function startPlatform(env: Record<string, string> = {}): Promise<TestPlatform> {
   const stack = new AsyncDisposableStack()
   const database = stack.use(await createControlDatabase())
@@ -45,6 +45,7 @@ export async function startPlatform(env: Record<string, string> = {}): Promise<T
     TEATREE_DATA_DIR: join(dir, 'data'),
     TEATREE_DATABASE_URL: database.url,
     TEATREE_STORE_URL: pathToFileURL(join(dir, 'store')).href,
+    TEATREE_MANAGERS: '1',
     ...env,
   }
   let running = await serve(settings, log)

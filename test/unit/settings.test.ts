@@ -21,5 +21,10 @@ test('the public URL is one that links can be made of', () => {
 
 test('a loopback HOST is known in any case', () => {
   for (const HOST of ['localhost', 'LocalHost', '127.0.0.1', '::1']) expect(readSettings({ HOST }).host).toBe(HOST)
-  expect(() => readSettings({ HOST: 'example.org' })).toThrow('HOST=example.org')
+  for (const HOST of ['example.org', '0.0.0.0']) expect(() => readSettings({ HOST })).toThrow(`HOST=${HOST}`)
+})
+
+test('what is no setting, and no store, is named', () => {
+  expect(() => readSettings({ TEATREE_COLOUR: 'green' })).toThrow(/^TEATREE_COLOUR is not a setting/)
+  expect(() => readSettings({ TEATREE_STORE_URL: 'ftp://x' })).toThrow(/^TEATREE_STORE_URL: must be file:/)
 })

@@ -31,11 +31,11 @@ const spin = defineFunction({
   engines: {
     DUCKDB: async ({ sql, intentId }) => {
       await sql.run('INSERT INTO entries VALUES ($intentId, NULL)', { intentId })
-      for (;;);
+      return hang()
     },
     ARROW: async ({ append, frame, intentId }) => {
       await append('entries', frame(ENTRY, [{ entryId: intentId }]))
-      for (;;);
+      return hang()
     },
   },
 })
@@ -80,6 +80,11 @@ const follow = defineFunction({
     },
   },
 })
+
+/** As an endless loop does, but for the processor's time. */
+function hang(): never {
+  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+}
 
 async function untilThere(path: string, signal: AbortSignal): Promise<void> {
   const watcher = watch(dirname(path))
