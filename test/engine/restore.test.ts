@@ -41,10 +41,12 @@ describe.each(pairs)('$archives.name, restored as $restores.name', ({ archives, 
   let folder: TestFolder
   let archiving: Readers
   let readers: Readers
+  let there: Awaited<ReturnType<typeof archived>>
   beforeAll(async () => {
     folder = await testFolder(archives)
     archiving = await archives.startReaders()
     readers = restores === archives ? archiving : await restores.startReaders()
+    there = await archived()
   })
   afterAll(async () => {
     await archiving.close()
@@ -70,7 +72,7 @@ describe.each(pairs)('$archives.name, restored as $restores.name', ({ archives, 
   }
 
   test('a version made from its Parquet has the same cells, the version and the seq, and can be written on', async () => {
-    const { files, archive, dir } = await archived()
+    const { files, archive, dir } = there
     const made = join(dir, 'made')
     const told: string[] = []
     const { files: names, tables } = await restores.restore(archive, made, { onTable: table => told.push(table) })
@@ -98,7 +100,7 @@ describe.each(pairs)('$archives.name, restored as $restores.name', ({ archives, 
   })
 
   test('a Parquet that is not what the archive says is refused', async () => {
-    const { archive, dir } = await archived()
+    const { archive, dir } = there
     const { growers, harvests } = archive.tables
     if (!growers || !harvests) throw new Error('no tables')
     const cases: [string, ArchivedVersion][] = [
@@ -148,7 +150,7 @@ describe.each(pairs)('$archives.name, restored as $restores.name', ({ archives, 
   })
 
   test('a restore that is stopped ends with the reason', async () => {
-    const { archive, dir } = await archived()
+    const { archive, dir } = there
     const stop = new AbortController()
     const reason = new Error('enough')
     const onTable = () => stop.abort(reason)

@@ -9,7 +9,8 @@ import { sale } from '../support/sales-model.ts'
 
 let api: TestApi
 beforeAll(async () => {
-  api = await openApi({ runs: { seconds: 300 } })
+  // One place: whoever has it keeps all others waiting.
+  api = await openApi({ runs: { places: 1, seconds: 300 } })
 })
 afterAll(() => api[Symbol.asyncDispose]())
 afterEach(() => vi.waitFor(() => expect(api.held, 'what has ended holds no snapshot').toBe(0), 30_000))
@@ -122,14 +123,14 @@ test('what the arguments name that may not be read makes no run', async () => {
 test('versions of other models are kept until the runs that read them have ended', async () => {
   const { orders, lab } = await models()
   await append(orders, ['1'])
-  const running = [await start(lab, drawn(orders, 1, FOREVER)), await start(lab, drawn(orders, 1, FOREVER))]
-  for (const { id } of running) await stateIs(id, 'RUNNING')
+  const running = await start(lab, drawn(orders, 1, FOREVER))
+  await stateIs(running.id, 'RUNNING')
   const waiting = await start(lab, drawn(orders, 1, '1'))
   for (let n = 2; n <= 6; n++) await append(orders, [`${n}`])
   expect(await isKept(orders, 1)).toBe(true)
-  for (const { id } of running) await cancel(id)
+  await cancel(running.id)
   expect(await look(waiting.id, 60_000)).toMatchObject({ state: 'DONE', rowCount: '1', error: null })
-  for (const { id } of running) expect(await look(id)).toMatchObject({ state: 'CANCELLED', rows: null })
+  expect(await look(running.id)).toMatchObject({ state: 'CANCELLED', rows: null })
   await letGoOf(orders, 1)
   expect(await api.db.query('SELECT FROM query_run_read')).toEqual([])
   // The result is its own.
@@ -139,13 +140,13 @@ test('versions of other models are kept until the runs that read them have ended
 test('one that waits for a model that is deleted meanwhile fails, and one that reads it goes on', async () => {
   const { orders, lab } = await models()
   await append(orders, ['1'])
-  const running = [await start(lab, drawn(orders, 1, FOREVER)), await start(lab, drawn(orders, 1, FOREVER))]
-  for (const { id } of running) await stateIs(id, 'RUNNING')
+  const running = await start(lab, drawn(orders, 1, FOREVER))
+  await stateIs(running.id, 'RUNNING')
   const waiting = await start(lab, ordered(orders, 1))
   await api.graphql('mutation ($id: ID!) { updateModel(id: $id, input: { reads: [] }) { id } }', { id: lab })
   await api.graphql('mutation ($id: ID!) { deleteModel(id: $id) }', { id: orders })
-  for (const { id } of running) expect(await look(id)).toMatchObject({ state: 'RUNNING' })
-  for (const { id } of running) await cancel(id)
+  expect(await look(running.id)).toMatchObject({ state: 'RUNNING' })
+  await cancel(running.id)
   expect(await look(waiting.id, 60_000)).toMatchObject({
     state: 'FAILED',
     error: { code: 'SNAPSHOT_GONE', message: `Model ${orders}, which the query reads, was deleted.` },
@@ -160,11 +161,11 @@ test('of damaged files of another model the run waits until they are made again'
   )
   await append(orders, ['one more'])
   const content = await listContent(api.db, { model: orders, version: 2, form: 'DUCKDB' }, { limit: 10 })
-  const running = [await start(lab, drawn(orders, 2, FOREVER)), await start(lab, drawn(orders, 2, FOREVER))]
-  for (const { id } of running) await stateIs(id, 'RUNNING')
+  const running = await start(lab, drawn(orders, 2, FOREVER))
+  await stateIs(running.id, 'RUNNING')
   const { id } = await start(lab, drawn(orders, 2, '2'))
   await turnBits(fileURLToPath(content.find(({ name }) => name === 'base.duckdb')?.uri ?? ''))
-  for (const { id } of running) await cancel(id)
+  await cancel(running.id)
   expect(await look(id, 60_000)).toMatchObject({ state: 'DONE', rowCount: '9001', error: null })
   const [run] = await api.db.query<{ attempt: number }>('SELECT attempt FROM query_run WHERE id = $1', [id])
   expect(run?.attempt, 'it met the damage').toBeGreaterThan(1)
