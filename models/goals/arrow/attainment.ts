@@ -12,12 +12,15 @@ export async function attainment(context: FrameQueryContext<Attainment>): Promis
   const { args, pl, frame, table } = context
   const runs = await table('runs', ['at', 'function', 'salesModel', 'salesVersion', 'arguments'])
   const { from, to, salesVersion } = asked(args, await readPlans(context, runs))
+  const by: string[] = Object.entries(DIMENSIONS).flatMap(([dimension, column]) =>
+    args.by?.some(one => one === dimension) ? [column] : [],
+  )
   const nothing = (places: number): Expr => pl.lit(0).cast(pl.Decimal(38, places))
-  const dimensions = Object.entries(DIMENSIONS).map(([dimension, column]) =>
-    args.by?.some(one => one === dimension) ? pl.col(column) : pl.lit(null).cast(pl.Utf8).alias(column),
+  const dimensions = DIMENSION_COLUMNS.map(column =>
+    by.includes(column) ? pl.col(column) : pl.lit(null).cast(pl.Utf8).alias(column),
   )
   const amounts = async (name: string, amount: string, sums: readonly [goal: Expr, actual: Expr]) => {
-    const cells = (await table(name, [...KEY, amount])).filter(within(pl, 'period', { from, to }))
+    const cells = (await table(name, ['period', ...by, amount])).filter(within(pl, 'period', { from, to }))
     const at = await withIntervals(context, cells)
     const [goal, actual] = sums
     return at.select(

@@ -44,3 +44,9 @@ export function placedFrame(
   const [first, ...more] = frames
   return first === undefined ? null : more.length === 0 ? first : pl.concat(frames)
 }
+
+/** How many rows a frame has, which files say by themselves. */
+export async function rowsOfFrame(frame: LazyDataFrame): Promise<number> {
+  const [found] = (await frame.select(pl.len().cast(pl.Int32).alias('rows')).collect()).toRecords()
+  return Number(found?.rows)
+}

@@ -21,7 +21,7 @@ import type { ScratchFile } from './scratch-files.ts'
 import type { Stage } from './stage.ts'
 import type { StreamedFrames } from './streamed-frames.ts'
 import { selected } from './where.ts'
-import { stageOfKeys, stageOfWritten } from './written-frames.ts'
+import { type Compute, stageOfKeys, stageOfWritten } from './written-frames.ts'
 
 type Write = (context: WriteContext, table: Table, stage: Stage) => Promise<{ files: readonly ScratchFile[] }>
 
@@ -146,13 +146,13 @@ export class FunctionFrames {
   #write(
     name: string,
     frame: LazyDataFrame,
-    staged: (by: string, table: Table, frame: LazyDataFrame) => Promise<Stage>,
+    staged: (by: string, table: Table, frame: LazyDataFrame, compute: Compute) => Promise<Stage>,
     write: Write,
   ): Promise<void> {
     const writing = this.#last.then(async () => {
       if (this.#isOver) throw new Error('the function is over')
       const table = tableOf(this.#context.kind, name)
-      const stage = await staged(`function ${this.#name}`, table, frame)
+      const stage = await staged(`function ${this.#name}`, table, frame, each => this.#streamed.compute(each))
       const { files } = await write(this.#context, table, stage)
       this.#context = { ...this.#context, tables: new Map([...this.#context.tables, [table.name, files]]) }
     })

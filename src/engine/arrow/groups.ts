@@ -1,4 +1,4 @@
-import type { Column, Table } from '../../kinds/kind.ts'
+import type { Column, Kind, Table } from '../../kinds/kind.ts'
 import type { LogicalType, Row } from '../../kinds/types.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { groupColumn, measureColumn, measuresOf, placeOf } from '../aggregate-rows.ts'
@@ -12,12 +12,15 @@ import pl, { type Expr, type LazyDataFrame } from './polars.ts'
 import { type Asked, counted } from './rows.ts'
 import { allOf, anyOf, type Frames, operandExpr, selected } from './where.ts'
 
-/** A page of groups, as aggregate-rows.ts has them. Without groups it has one row, also over no rows. */
-export function pageOfGroups(frames: Frames, plan: AggregatePlan): Asked {
-  const table = tableOf(frames.kind, plan.table)
+/**
+ * A page of groups, as aggregate-rows.ts has them. Without groups it has one row, also over no rows.
+ * @param made the groups with their measures
+ */
+export function pageOfGroups(kind: Kind, plan: AggregatePlan, made: LazyDataFrame): Asked {
+  const table = tableOf(kind, plan.table)
   const measures = measuresOf(plan)
   const order = plan.orderBy.map(by => orderKey(table, plan, measures, by))
-  const groups = allGroups(frames, table, plan, measures)
+  const groups = having(table, plan, made)
   const rest = plan.after ? groups.filter(behind(order, plan.after)) : groups
   const columns: Pick<Column, 'name' | 'type'>[] = [
     ...plan.groups.map(({ column }, index) => ({ name: groupColumn(index), type: columnOf(table, column).type })),
@@ -28,12 +31,13 @@ export function pageOfGroups(frames: Frames, plan: AggregatePlan): Asked {
 }
 
 /** How many groups there are, as `count`. */
-export function countOfGroups(frames: Frames, plan: AggregatePlan): Asked {
-  const table = tableOf(frames.kind, plan.table)
-  const groups = allGroups(frames, table, plan, measuresOf({ ...plan, measures: [], orderBy: [] }))
+export function countOfGroups(kind: Kind, plan: AggregatePlan, made: LazyDataFrame): Asked {
   // Polars makes no rows of one row of which no column is asked for. The first measure is a count, which is never null.
-  return counted(groups, pl.col(measureColumn(0)).count())
+  return counted(having(tableOf(kind, plan.table), plan, made), pl.col(measureColumn(0)).count())
 }
+
+/** What of the plan tells how many groups there are. */
+export const planOfCount = (plan: AggregatePlan): AggregatePlan => ({ ...plan, measures: [], orderBy: [] })
 
 /** Whether any group has a sum that is out of range: all are ordered, and may be selected, by it. */
 const IS_PAST = { name: 'is past', type: 'BOOLEAN' } as const
@@ -43,27 +47,40 @@ function checkSums(row: Row): void {
     throw new TeatreeError('BAD_VALUE', 'a sum is out of range: it has more than 38 digits')
 }
 
-/** All groups that `having` selects, with the measures, unordered. */
-function allGroups(frames: Frames, table: Table, plan: AggregatePlan, measures: readonly Measure[]): LazyDataFrame {
+/** All groups with their measures, unordered. */
+export function groupsOfRows(frames: Frames, plan: AggregatePlan): LazyDataFrame {
+  const table = tableOf(frames.kind, plan.table)
+  const measures = measuresOf(plan)
   const rows = selected(frames, table, frames.frame(table.name, { is: 'where', where: plan.where }), plan.where)
-  const by = plan.groups.map(({ column, bucket }, index) => {
-    const value = pl.col(column)
-    return (bucket ? bucketExpr(value, bucket) : value).alias(groupColumn(index))
-  })
   const past = measures.flatMap(measure => isPast(table, measure) ?? [])
   const aggregates = [
     ...measures.map((measure, index) => measureExpr(table, measure).alias(measureColumn(index))),
     ...past.map((each, index) => each.alias(pastColumn(index))),
   ]
-  const grouped = by.length > 0 ? rows.groupBy(by, false).agg(...aggregates) : rows.select(...aggregates)
+  const groups = grouped(rows, groupExprs(plan), aggregates)
   const anyPast = anyOf(past.map((_, index) => pl.col(pastColumn(index)).any()))
-  const told = past.length === 0 ? grouped : grouped.withColumns(anyPast.alias(IS_PAST.name))
-  const having = plan.having.map(({ measure, filter }) => {
+  return past.length === 0 ? groups : groups.withColumns(anyPast.alias(IS_PAST.name))
+}
+
+export const groupExprs = ({ groups }: AggregatePlan): Expr[] =>
+  groups.map(({ column, bucket }, index) => {
+    const value = pl.col(column)
+    return (bucket ? bucketExpr(value, bucket) : value).alias(groupColumn(index))
+  })
+
+/** Aggregates by groups; of all rows, one row, where there are none. */
+export const grouped = (rows: LazyDataFrame, by: readonly Expr[], aggregates: readonly Expr[]): LazyDataFrame =>
+  by.length > 0 ? rows.groupBy([...by], false).agg(...aggregates) : rows.select(...aggregates)
+
+/** The groups that `having` selects. */
+function having(table: Table, plan: AggregatePlan, made: LazyDataFrame): LazyDataFrame {
+  const measures = measuresOf(plan)
+  const selects = plan.having.map(({ measure, filter }) => {
     const operand = pl.col(measureColumn(placeOf(measures, measure)))
     const [type, compared] = [measureType(table, measure), havingType(table, measure)]
     return compileHaving(type === compared ? operand : operand.cast(polarsType(compared)), compared, filter)
   })
-  return having.length === 0 ? told : told.filter(allOf(having))
+  return selects.length === 0 ? made : made.filter(allOf(selects))
 }
 
 const pastColumn = (index: number) => `is past ${index}`

@@ -7,7 +7,7 @@ import type { Change, ImportSource, Work } from '../engine.ts'
 import { NO_ROWS, type RowCounts } from '../row-counts.ts'
 import { castAsWritten } from './as-written.ts'
 import { polarsType } from './columns.ts'
-import { literalPath } from './frames.ts'
+import { literalPath, rowsOfFrame } from './frames.ts'
 import { isOnArrow } from './manifest.ts'
 import pl from './polars.ts'
 import { appendStage, replaceStage, upsertStage, type WriteContext } from './row-writes.ts'
@@ -60,7 +60,7 @@ export async function applyImport(
     const columns = [...table.columns.values()].map(({ name, type }) => pl.col(name).cast(polarsType(type), true))
     const staged = cast ?? pl.scanParquet(literalPath(parquet))
     const rows = staged.select(...columns, pl.col('_row'), pl.col('_line'))
-    return await WRITE[mode](context, table, await stageOfFrame(table, rows))
+    return await WRITE[mode](context, table, await stageOfFrame(table, rows, await rowsOfFrame(staged)))
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }

@@ -1,15 +1,25 @@
 import { type KeyedTable, keyColumns } from './key-ranges.ts'
-import pl, { type LazyDataFrame } from './polars.ts'
+import pl, { type Expr, type LazyDataFrame } from './polars.ts'
 
 /** At least. A full file has 16: of 2,000 keys that are in none of the files, one is looked for in a file in vain. */
 const BITS_PER_KEY = 12
 const PROBES = 7
 const SEEDS = [0x7ea, 0x7ee, 0x1eaf, 0x5eed] as const
 
-/** Keys of a frame as hashes of 64 bits, each as its two halves; the same keys have the same ones in this process. */
+/** Equal keys have the same hash in this process, in whatever frame they are. */
+export const keyHash = (table: KeyedTable): Expr =>
+  pl.struct(keyColumns(table).map(({ name }) => pl.col(name))).hash(...SEEDS)
+
+/** Whether a key is of one of so many shares, numbered from 0, which are about as large; equal ones are of the same. */
+export function shareOfKeys(table: KeyedTable, share: number, shares: number): Expr {
+  const wide = (value: number) => pl.lit(value).cast(pl.UInt64)
+  // Until it is computed, Polars takes the hash of a struct for a struct.
+  return keyHash(table).cast(pl.UInt64).modulo(wide(shares)).eq(wide(share))
+}
+
+/** Keys of a frame as hashes of 64 bits, each as its two halves. */
 export async function keyHashes(table: KeyedTable, frame: LazyDataFrame): Promise<Uint32Array> {
-  const key = pl.struct(keyColumns(table).map(({ name }) => pl.col(name)))
-  const hashed = await frame.select(key.hash(...SEEDS).alias('hash')).collect()
+  const hashed = await frame.select(keyHash(table).alias('hash')).collect()
   const hashes = hashed.getColumn('hash').toTypedArray() as BigUint64Array
   return new Uint32Array(hashes.buffer, hashes.byteOffset, hashes.length * 2)
 }

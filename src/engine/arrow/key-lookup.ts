@@ -4,9 +4,9 @@ import { MAX_CELLS } from '../../platform/errors.ts'
 import { type Candidate, conflictsAmong } from '../key-conflicts.ts'
 import { frameOf, leaving, rowsOf } from './columns.ts'
 import { placedFrame } from './frames.ts'
-import { keyHashes } from './key-filter.ts'
+import { keyHashes, shareOfKeys } from './key-filter.ts'
 import { keyColumns, mayMeet } from './key-ranges.ts'
-import pl, { type DataFrame } from './polars.ts'
+import pl, { type LazyDataFrame } from './polars.ts'
 import type { ScratchFile, ScratchFiles } from './scratch-files.ts'
 import type { Stage } from './stage.ts'
 
@@ -18,21 +18,43 @@ export const byKey = <How extends 'semi' | 'anti' | 'left'>(table: Table, how: H
   maintainOrder: 'left' as const,
 })
 
+/** Keys that are in a table, each once, with the place of the file that holds it as `_file`. */
+export interface KeysThere {
+  rows: number
+  keys: LazyDataFrame
+}
+
+/** More keys are looked for one share after the other: Polars does not spill. */
+const KEYS_AT_ONCE = 1 << 19
+
 /**
- * The keys of the stage that are in the table, each once, with the place in `files` of the one that holds it as `_file`.
- * Of the table nothing but the key is read, and of that only the files in which it may be.
+ * The keys of the stage that are in the table, with places in `files`. Of the table nothing but the key is read, and of that only
+ * the files in which it may be.
  */
 export async function keysThere(
   scratch: ScratchFiles,
   table: Table,
   files: readonly ScratchFile[],
   stage: Stage,
-): Promise<DataFrame> {
+): Promise<KeysThere> {
   const key = keyColumns(table)
   const candidates = await filesOfKeys(scratch, table, files, stage)
   const frame = placedFrame(key, candidates, name => scratch.path(name))
-  if (!frame) return frameOf([...key, { name: '_file', type: 'INTEGER' }], [])
-  return frame.join(stage.rows.select(table.key.map(name => pl.col(name))), byKey(table, 'semi')).collect()
+  if (!frame) return { rows: 0, keys: frameOf([...key, { name: '_file', type: 'INTEGER' }], []).lazy() }
+  const wanted = stage.rows.select(table.key.map(name => pl.col(name)))
+  const shares = Math.ceil(stage.measured.rows / KEYS_AT_ONCE)
+  if (shares <= 1) {
+    const found = await frame.join(wanted, byKey(table, 'semi')).collect()
+    return { rows: found.height, keys: found.lazy() }
+  }
+  // What is found is not in memory either.
+  const found: KeysThere[] = []
+  const inNoOrder = { ...byKey(table, 'semi'), maintainOrder: 'none' } as const
+  for (let share = 0; share < shares; share++) {
+    const isOfShare = shareOfKeys(table, share, shares)
+    found.push(await scratch.aside(frame.filter(isOfShare).join(wanted.filter(isOfShare), inNoOrder)))
+  }
+  return { rows: found.reduce((sum, { rows }) => sum + rows, 0), keys: pl.concat(found.map(({ keys }) => keys)) }
 }
 
 /** For so many keys a file is rather read than a filter made of it. */
@@ -65,14 +87,11 @@ async function filesOfKeys(
  * the table, or in an intent before them that can be appended.
  * @param there the staged keys that are in the table
  */
-export async function keyConflicts(table: Table, stage: Stage, there: DataFrame): Promise<Map<number, TeatreeError>> {
-  if (there.height === 0 && stage.measured.keys === stage.measured.rows) return new Map()
+export async function keyConflicts(table: Table, stage: Stage, there: KeysThere): Promise<Map<number, TeatreeError>> {
+  if (there.rows === 0 && stage.measured.keys === stage.measured.rows) return new Map()
   const isSingle = stage.intents === 1
   const same = pl.struct(table.key.map(name => pl.col(name)))
-  const held = there
-    .lazy()
-    .select(...table.key)
-    .withColumns(pl.lit(true).alias('_there'))
+  const held = there.keys.select(...table.key).withColumns(pl.lit(true).alias('_there'))
   const atFault = stage.rows
     .withColumns(same.isDuplicated().alias('_copied'), same.isFirstDistinct().alias('_first'))
     .join(held, byKey(table, 'left'))

@@ -22,25 +22,12 @@ export interface Extent {
   ranges: KeyRanges
 }
 
-/** The same, and how many different keys there are. */
-export interface Measured extends Extent {
-  keys: number
-}
-
 /** What is found of a frame in which no key is twice, or need not be told. */
 export const extentOf = async (table: KeyedTable, frame: LazyDataFrame): Promise<Extent> =>
   (await looked(table, frame, [])).extent
 
-export async function measure(table: KeyedTable, frame: LazyDataFrame): Promise<Measured> {
-  const key = pl.struct(table.key.map(name => pl.col(name)))
-  const hashes = key.hash().nUnique().cast(pl.Int32).alias(HASHES.name)
-  const { extent, row } = await looked(table, frame, [hashes])
-  // Keys with different hashes are different. Where two are equal so may the keys be: that costs three times as much to find out.
-  const keys = Number(row[HASHES.name]) === extent.rows ? extent.rows : await differentKeys(frame, key)
-  return { ...extent, keys }
-}
-
-async function looked(
+/** The extent, and besides it a row of what more is asked for; HASHES names the one column of that. */
+export async function looked(
   table: KeyedTable,
   frame: LazyDataFrame,
   more: readonly Expr[],
@@ -70,14 +57,9 @@ async function looked(
   return { extent: { rows: Number(row[ROWS.name]), ranges }, row }
 }
 
-async function differentKeys(frame: LazyDataFrame, key: Expr): Promise<number> {
-  const found = await frame.select(key.nUnique().cast(pl.Int32).alias('keys')).collect()
-  return Number(found.toRecords()[0]?.keys)
-}
-
 /** No column of a kind has a space in its name. */
 const ROWS = { name: 'rows of all', type: 'INTEGER' } as const
-const HASHES = { name: 'hashes of all', type: 'INTEGER' } as const
+export const HASHES = { name: 'hashes of all', type: 'INTEGER' } as const
 
 /** Between what the keys of all lie; of a column of which one of them does not say it, nothing is known. */
 export function joinedRanges(table: KeyedTable, [first, ...others]: readonly (KeyRanges | undefined)[]): KeyRanges {

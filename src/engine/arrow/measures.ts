@@ -21,9 +21,13 @@ export function measureExpr(table: Table, measure: Measure): Expr {
     case 'sum':
       return ofSome(column, sumOf(column, type))
     case 'avg':
-      return ofSome(column, unscaled(sumOf(column, type), type).div(column.count().cast(pl.Float64).mul(power(type))))
+      return ofSome(column, meanOf(type, sumOf(column, type), column.count()))
   }
 }
+
+/** The mean of values of the type, of which sum and count are known. */
+export const meanOf = (type: LogicalType, sum: Expr, count: Expr): Expr =>
+  unscaled(sum, type).div(count.cast(pl.Float64).mul(power(type)))
 
 /** Integers are summed as decimals: Polars' sums go round where the type ends, without a word. */
 function sumOf(column: Expr, type: LogicalType): Expr {
@@ -42,8 +46,8 @@ function unscaled(sum: Expr, type: LogicalType): Expr {
 
 const power = (type: LogicalType): Expr => pl.lit(10 ** (decimalOf(type)?.scale ?? 0)).cast(pl.Float64)
 
-/** Polars' sum of nothing is 0. */
-const ofSome = (column: Expr, measure: Expr): Expr =>
+/** The measure where the column has any value, else null: Polars' sum of nothing is 0. */
+export const ofSome = (column: Expr, measure: Expr): Expr =>
   pl
     .when(column.count().gt(pl.lit(0)))
     .then(measure)

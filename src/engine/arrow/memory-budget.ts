@@ -8,17 +8,21 @@ interface Waiting {
   enter(): void
 }
 
+export const tooMuchMemory = (): TeatreeError =>
+  new TeatreeError('QUERY_TOO_EXPENSIVE', 'the query needs more memory than it may have; select less')
+
 /**
  * The memory of Polars' reads together. Polars itself knows no bound, and the process would be ended: so each read has what it may
  * need at most set aside before it begins, and waits for that in the order in which they came.
  */
 export class MemoryBudget {
-  readonly #bytes: number
+  /** All there is. */
+  readonly bytes: number
   readonly #waiting = new Set<Waiting>()
   #free: number
 
   constructor(bytes: number) {
-    this.#bytes = bytes
+    this.bytes = bytes
     this.#free = bytes
   }
 
@@ -27,8 +31,7 @@ export class MemoryBudget {
    *   signal's reason where that is aborted before there is enough
    */
   async run<T>(bytes: number, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (bytes > this.#bytes)
-      throw new TeatreeError('QUERY_TOO_EXPENSIVE', 'the query needs more memory than it may have; select less')
+    if (bytes > this.bytes) throw tooMuchMemory()
     if (this.#waiting.size === 0 && bytes <= this.#free) this.#free -= bytes
     else await this.#wait(bytes, signal)
     try {

@@ -4,12 +4,19 @@ import type { Filter, Measure } from '../plan.ts'
 import { type PlanRead, tableRead } from '../plan-reads.ts'
 import { columnOf, tableOf } from '../plan-tables.ts'
 
+/** What a read may need in memory at most, in bytes. */
+export interface ReadBytes {
+  perRow: number
+  /** Of other tables, however few of the rows are read at once. */
+  beside: number
+}
+
 /**
- * What the read may need in memory at most, in bytes: the columns that it looks at, of every row, as they are gathered for an
- * order, a join or groups. Files are mapped, and take none; texts stay where they are.
+ * The columns that the read looks at, as they are gathered for an order, a join or groups. Files are mapped, and take none; texts
+ * stay where they are.
  * @param rows how many rows a table has
  */
-export function bytesOfRead(kind: Kind, read: PlanRead, rows: (table: string) => number): number {
+export function bytesOfRead(kind: Kind, read: PlanRead, rows: (table: string) => number): ReadBytes {
   const table = tableOf(kind, tableRead(read))
   const looked = new Set<string>()
   const besides = 'where' in read ? read.where : 'plan' in read ? read.plan.where : null
@@ -17,12 +24,11 @@ export function bytesOfRead(kind: Kind, read: PlanRead, rows: (table: string) =>
   if (read.is === 'rows')
     for (const name of [...read.plan.columns, ...read.plan.orderBy.map(({ column }) => column)]) looked.add(name)
   if (read.is === 'rows by keys') for (const name of [...read.columns, ...read.keyColumns]) looked.add(name)
-  if (read.is !== 'groups' && read.is !== 'count of groups') return rows(table.name) * widthOf(table, looked) + beside
+  if (read.is !== 'groups' && read.is !== 'count of groups') return { perRow: widthOf(table, looked), beside }
   const { groups, measures, having } = read.plan
   const columns = [...measures, ...having.map(({ measure }) => measure)].map(columnOfMeasure)
   for (const name of [...groups.map(({ column }) => column), ...columns]) if (name !== null) looked.add(name)
-  const perRow = widthOf(table, looked) + (groups.length > 0 ? GROUP_BYTES : 0)
-  return rows(table.name) * perRow + beside
+  return { perRow: widthOf(table, looked) + (groups.length > 0 ? GROUP_BYTES : 0), beside }
 }
 
 /** The same of columns that a kind's code asks for, to do with as it likes. */

@@ -6,9 +6,9 @@ import { tableOf } from '../plan-tables.ts'
 import { NO_ROWS, type RowCounts } from '../row-counts.ts'
 import { leaving, literalOf, rowsOf } from './columns.ts'
 import { fileFrame, placedFrame, tableFrame } from './frames.ts'
-import { byKey, keyConflicts, keysThere } from './key-lookup.ts'
+import { byKey, type KeysThere, keyConflicts, keysThere } from './key-lookup.ts'
 import { keyColumns } from './key-ranges.ts'
-import pl, { type DataFrame, type LazyDataFrame } from './polars.ts'
+import pl, { type LazyDataFrame } from './polars.ts'
 import type { ScratchFile, ScratchFiles } from './scratch-files.ts'
 import { notNull, type Stage } from './stage.ts'
 import { type Frames, selecting } from './where.ts'
@@ -59,7 +59,7 @@ export async function upsertStage(
   const { rows, keys, ranges } = stage.measured
   const counts =
     stage.intents === 1
-      ? [{ ...NO_ROWS, inserted: keys - there.height, updated: there.height }]
+      ? [{ ...NO_ROWS, inserted: keys - there.rows, updated: there.rows }]
       : await countsOfEach(table, stage, there)
   const kept = await withoutKeys(context, table, files, there)
   const last =
@@ -89,7 +89,7 @@ export async function removeStage(
   const files = filesOf(context, table)
   const there = await keysThere(context.scratch, table, files, stage)
   const left = await withoutKeys(context, table, files, there)
-  return { files: left, counts: { ...NO_ROWS, deleted: there.height } }
+  return { files: left, counts: { ...NO_ROWS, deleted: there.rows } }
 }
 
 /**
@@ -189,21 +189,22 @@ async function withoutKeys(
   context: WriteContext,
   table: Table,
   files: readonly ScratchFile[],
-  there: DataFrame,
+  there: KeysThere,
 ): Promise<readonly ScratchFile[]> {
-  if (there.height === 0) return files
-  const found = await there.lazy().groupBy('_file').agg(ROWS).collect()
+  if (there.rows === 0) return files
+  const found = await there.keys.groupBy('_file').agg(ROWS).collect()
   const touched = new Map(
     found.toRecords().map(({ _file, _rows }) => [files[Number(_file)]?.name ?? '', Number(_rows)]),
   )
-  const keys = there.lazy().select(table.key.map(name => pl.col(name)))
-  return rewritten(context, table, touched, true, (_, frame) => frame.join(keys, byKey(table, 'anti')))
+  const keys = (file: ScratchFile) =>
+    there.keys.filter(pl.col('_file').eq(pl.lit(files.indexOf(file)))).select(...table.key)
+  return rewritten(context, table, touched, true, (file, frame) => frame.join(keys(file), byKey(table, 'anti')))
 }
 
-async function countsOfEach(table: Table, { rows, intents }: Stage, there: DataFrame): Promise<RowCounts[]> {
+async function countsOfEach(table: Table, { rows, intents }: Stage, there: KeysThere): Promise<RowCounts[]> {
   const key = keyColumns(table)
   const textOf = (row: Row) => JSON.stringify(table.key.map(name => row[name] ?? null))
-  const had = new Set(rowsOf(await there.lazy().select(leaving(key)).collect()).map(textOf))
+  const had = new Set(rowsOf(await there.keys.select(leaving(key)).collect()).map(textOf))
   const columns = [...key, { name: '_intent', type: 'INTEGER' } as const]
   const staged = rowsOf(await rows.select(leaving(columns)).collect())
   const byIntent = Map.groupBy(staged, row => Number(row._intent))

@@ -17,8 +17,14 @@ export interface Asked {
   check?: (row: Row) => void
 }
 
+/** The same, where it can be asked of parts of the rows as well. */
+export interface AskedOfRows extends Asked {
+  /** Makes one answer of those of parts, which are in one frame. */
+  together(all: LazyDataFrame): LazyDataFrame
+}
+
 /** A page of rows: the plan's columns and those of its order. */
-export function pageOfRows(frames: Frames, plan: RowsPlan): Asked {
+export function pageOfRows(frames: Frames, plan: RowsPlan): AskedOfRows {
   const table = tableOf(frames.kind, plan.table)
   const order = plan.orderBy.map(by => orderKey(table, by))
   const positions = [
@@ -29,19 +35,20 @@ export function pageOfRows(frames: Frames, plan: RowsPlan): Asked {
   const rows = positions.length > 0 ? all.filter(allOf(positions)) : all
   const columns = columnsOf(table, [...plan.columns, ...plan.orderBy.map(({ column }) => column)])
   const found = only(selected(frames, table, rows, plan.where), columns)
-  const frame = firstInOrder(found, plan.last ? reversed(order) : order, plan.limit)
-  return { frame, columns, isReversed: plan.last === true }
+  const together = (all: LazyDataFrame) => firstInOrder(all, plan.last ? reversed(order) : order, plan.limit)
+  return { frame: together(found), together, columns, isReversed: plan.last === true }
 }
 
 /** How many rows the filter selects, as `count`. */
-export function countOfRows(frames: Frames, tableName: string, where: Filter): Asked {
+export function countOfRows(frames: Frames, tableName: string, where: Filter): AskedOfRows {
   const table = tableOf(frames.kind, tableName)
   return counted(selected(frames, table, frames.frame(table.name, { is: 'where', where }), where))
 }
 
 /** What the frame's rows are counted by, as `count`. */
-export const counted = (frame: LazyDataFrame, count: Expr = pl.len()): Asked => ({
+export const counted = (frame: LazyDataFrame, count: Expr = pl.len()): AskedOfRows => ({
   frame: frame.select(count.cast(pl.Int64).alias('count')),
+  together: all => all.select(pl.col('count').sum()),
   columns: [{ name: 'count', type: 'BIGINT' }],
 })
 
@@ -52,7 +59,7 @@ export function rowsByKeys(
   names: readonly string[],
   keyColumns: readonly string[],
   keys: readonly (readonly Value[])[],
-): Asked {
+): AskedOfRows {
   const table = tableOf(frames.kind, tableName)
   const columns = columnsOf(table, [...names, ...keyColumns])
   const where: Filter = {
@@ -66,13 +73,14 @@ export function rowsByKeys(
   }
   const rows = only(frames.frame(table.name, { is: 'where', where }), columns)
   const [key, ...more] = keys
-  if (key && more.length === 0) return { frame: rows.filter(isKey(table, keyColumns, key)), columns }
+  const together = (all: LazyDataFrame) => all
+  if (key && more.length === 0) return { frame: rows.filter(isKey(table, keyColumns, key)), together, columns }
   const wanted = frameOf(
     columnsOf(table, keyColumns),
     keys.map(key => Object.fromEntries(keyColumns.map((name, index) => [name, key[index] ?? null]))),
   )
   const frame = rows.join(wanted.lazy(), { on: [...keyColumns], how: 'semi', nullsEqual: true })
-  return { frame, columns }
+  return { frame, together, columns }
 }
 
 /** Of a single key: plain comparisons take less than a join. */

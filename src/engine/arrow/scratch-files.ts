@@ -4,7 +4,7 @@ import { syncPath } from '../../platform/sync-path.ts'
 import { linkOrCopy } from '../duckdb/snapshot-files.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { checksum, type Seal } from './checksum.ts'
-import { fileFrame } from './frames.ts'
+import { fileFrame, literalPath, rowsOfFrame } from './frames.ts'
 import { KeyFilter, keyHashes } from './key-filter.ts'
 import { extentOf, type KeyedTable, keyColumns } from './key-ranges.ts'
 import type { TableFile } from './manifest.ts'
@@ -53,6 +53,14 @@ export class ScratchFiles {
     if (rows > 0) return { name, rows, ...(Object.keys(ranges).length > 0 ? { ranges } : {}) }
     await rm(path)
     return null
+  }
+
+  /** Streams a frame of keys into a file that is no table's, and gone with the next sweep. */
+  async aside(keys: LazyDataFrame): Promise<{ rows: number; keys: LazyDataFrame }> {
+    const path = this.path(`keys.${this.#next++}.arrow`)
+    await keys.sinkIpc(path, { compression: 'uncompressed', maintainOrder: false }).collect()
+    const written = pl.scanIPC(literalPath(path))
+    return { rows: await rowsOfFrame(written), keys: written }
   }
 
   /**

@@ -40,9 +40,10 @@ import type { ParquetTwins, TwinHold } from './parquet-twins.ts'
 import { askedBy, sumsDoubles } from './plan-frames.ts'
 import { QueryFrames } from './query-frames.ts'
 import { pageOfQuery } from './query-functions.ts'
-import { bytesOfRead } from './read-bytes.ts'
+import { bytesOfRead, type ReadBytes } from './read-bytes.ts'
 import { arrowReadError } from './read-errors.ts'
 import { ReadSources } from './read-frames.ts'
+import { readInParts } from './reads-in-parts.ts'
 import { rowsIn } from './row-writes.ts'
 import type { Asked } from './rows.ts'
 import type { VersionTables } from './version-tables.ts'
@@ -222,8 +223,17 @@ export class ArrowSnapshotReader extends PlanReader implements SnapshotReader {
     this.#forOthers = undefined
   }
 
-  protected read(read: PlanRead, signal: AbortSignal): Promise<readonly Row[]> {
-    return this.#run(this.#tables, read, this.#tables.rows(tableRead(read)), signal)
+  protected async read(read: PlanRead, signal: AbortSignal): Promise<readonly Row[]> {
+    const rows = this.#tables.rows(tableRead(read))
+    const { memory } = this.#parts
+    if (this.#bytesOf(read, rows) <= memory.bytes || sumsDoubles(this.#tables, read))
+      return this.#run(this.#tables, read, rows, signal)
+    await this.#check(read)
+    const { perRow, beside } = this.#bytesPerRow(read)
+    // As much is left to others. A part, what has come of those before it, both, and what comes of both.
+    const bytes = Math.floor(memory.bytes / 2)
+    const most = Math.floor((bytes - beside) / (4 * perRow))
+    return this.#collect(() => readInParts(this.#tables, read, { most, signal }), bytes, signal)
   }
 
   /** @param among how many rows of its table the frames have */
@@ -243,7 +253,12 @@ export class ArrowSnapshotReader extends PlanReader implements SnapshotReader {
 
   /** @param rows how many there are of the table that is read */
   #bytesOf(read: PlanRead, rows: number): number {
-    return bytesOfRead(this.kind, read, table => (table === tableRead(read) ? rows : this.#tables.rows(table)))
+    const { perRow, beside } = this.#bytesPerRow(read)
+    return rows * perRow + beside
+  }
+
+  #bytesPerRow(read: PlanRead): ReadBytes {
+    return bytesOfRead(this.kind, read, table => this.#tables.rows(table))
   }
 
   /** The files of all tables that are looked into. */
@@ -255,9 +270,9 @@ export class ArrowSnapshotReader extends PlanReader implements SnapshotReader {
    * Has Polars compute it. Nothing can stop that: who gives up is told at once, but the version stays open, and the place
    * in the pool taken, until it is over.
    */
-  #collect(ask: () => Asked, bytes: number, signal: AbortSignal): Promise<Row[]> {
+  #collect(ask: () => Asked | Promise<Asked>, bytes: number, signal: AbortSignal): Promise<Row[]> {
     const work = async () => {
-      const { frame, columns, isReversed, check } = ask()
+      const { frame, columns, isReversed, check } = await ask()
       const rows = rowsOf(await frame.select(...leaving(columns)).collect())
       if (check) for (const row of rows) check(row)
       return isReversed ? rows.reverse() : rows

@@ -3,7 +3,7 @@ import type { Row } from '../../kinds/types.ts'
 import { BadValue } from '../../kinds/values.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { frameOf } from './columns.ts'
-import { type Measured, measure } from './key-ranges.ts'
+import { type Measured, measure } from './key-measures.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
 
 /**
@@ -48,11 +48,11 @@ export async function stageOf(table: Table, rowsOfIntents: readonly (readonly Ro
   }
 }
 
-/** The one intent's rows that a frame has, with `_row` and `_line`. */
-export const stageOfFrame = async (table: Table, rows: LazyDataFrame): Promise<Stage> => ({
+/** The one intent's rows, so many, that a frame in files has, with `_row` and `_line`. */
+export const stageOfFrame = async (table: Table, rows: LazyDataFrame, count: number): Promise<Stage> => ({
   rows: rows.withColumns(pl.lit(0).cast(pl.Int32).alias('_intent')),
   intents: 1,
-  measured: await measure(table, rows),
+  measured: await measure(table, rows, count),
 })
 
 export const notNull = (table: Table, column: string): TeatreeError =>

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { literalPath } from './frames.ts'
+import { literalPath, rowsOfFrame } from './frames.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
 
 /**
@@ -30,8 +30,7 @@ export class StreamedFrames implements AsyncDisposable {
     const streamed = UNSTREAMED.test(frame.describeOptimizedPlan()) ? (await frame.collect()).lazy() : frame
     await streamed.sinkIpc(path, { compression: 'uncompressed', maintainOrder: true }).collect()
     const computed = pl.scanIPC(literalPath(path))
-    const [found] = (await computed.select(pl.len().cast(pl.Int32).alias('rows')).collect()).toRecords()
-    return { frame: computed, rows: Number(found?.rows) }
+    return { frame: computed, rows: await rowsOfFrame(computed) }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Kind } from '../../kinds/kind.ts'
 import type { SnapshotFiles } from '../engine.ts'
 import { columnsLacked } from '../older-shapes.ts'
+import { type PlanRead, tableRead } from '../plan-reads.ts'
 import { tableOf } from '../plan-tables.ts'
 import type { FileChecks } from './file-checks.ts'
 import { filesOfPage, mayHold } from './file-pruning.ts'
@@ -31,14 +32,22 @@ export class VersionTables implements Frames {
   }
 
   frame(name: string, some?: Asking): LazyDataFrame {
-    const files = this.files(name)
-    if (!some) return this.frameOf(name, files)
+    return this.frameOf(name, some ? this.#filesOf(name, some) : this.files(name))
+  }
+
+  /** The files in which there may be rows of its table that the read asks for. */
+  filesFor(read: PlanRead): readonly TableFile[] {
+    if (read.is === 'rows by keys') return this.files(read.table)
+    const where = 'plan' in read ? read.plan.where : read.where
+    return this.#filesOf(tableRead(read), read.is === 'rows' ? { is: 'page', plan: read.plan } : { is: 'where', where })
+  }
+
+  #filesOf(name: string, some: Asking): readonly TableFile[] {
     const table = tableOf(this.kind, name)
-    const isPage = some.is === 'page'
-    return this.frameOf(
-      name,
-      isPage ? filesOfPage(table, files, some.plan) : files.filter(file => mayHold(table, file, some.where)),
-    )
+    const files = this.files(name)
+    return some.is === 'page'
+      ? filesOfPage(table, files, some.plan)
+      : files.filter(file => mayHold(table, file, some.where))
   }
 
   /** Of some of its files. */

@@ -10,44 +10,56 @@ import { notNull, type Stage, stageOfFrame } from './stage.ts'
 const WHOLE = ['Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64']
 const LOSSLESS: Partial<Record<TypeName, readonly string[]>> = { INTEGER: WHOLE, BIGINT: WHOLE, VARCHAR: ['String'] }
 
+/** Computes a frame into a file, from which it is mapped: what is written is looked at more than once, and need not be in memory. */
+export type Compute = (frame: LazyDataFrame) => Promise<{ frame: LazyDataFrame; rows: number }>
+
 /**
  * A frame that a function writes to a table, computed and with all columns of the table: what it leaves out is null.
  * @param by whose fault it is, in errors: `function computeGoals`
  * @throws TeatreeError BAD_VALUE where there is null in a column that is not nullable
  * @throws Error where a column is none of the table's, or not of its type: a fault of the kind
  */
-export async function stageOfWritten(by: string, table: Table, frame: LazyDataFrame): Promise<Stage> {
-  // What a step has streamed is mapped here. Others are not streamed: of some frames that would end the process.
-  const computed = await frame.collect()
-  const stranger = computed.columns.find(name => !table.columns.has(name))
+export async function stageOfWritten(by: string, table: Table, frame: LazyDataFrame, compute: Compute): Promise<Stage> {
+  const { frame: computed, rows: count } = await compute(frame)
+  const form = await formOf(computed)
+  const stranger = form.columns.find(name => !table.columns.has(name))
   if (stranger !== undefined)
     throw new Error(`${by} writes a column ${stranger}, which table ${table.name} does not have`)
   const columns = [...table.columns.values()]
-  const rows = fitted(by, table, computed, columns)
+  const rows = fitted(by, table, computed, form, columns)
   const nulls = columns.filter(({ nullable }) => !nullable).map(({ name }) => pl.col(name).isNull().any().alias(name))
-  const [found] = computed.height > 0 && nulls.length > 0 ? (await rows.select(nulls).collect()).toRecords() : []
+  const [found] = count > 0 && nulls.length > 0 ? (await rows.select(nulls).collect()).toRecords() : []
   for (const [name, isThere] of Object.entries(found ?? {})) if (isThere) throw notNull(table, name)
-  return stageOfFrame(table, numbered(rows))
+  return stageOfFrame(table, numbered(rows), count)
 }
 
 /** The keys in a frame, which may have other columns too: for removing rows by them, since they are not numbered, and may be there twice. */
-export async function stageOfKeys(by: string, table: Table, frame: LazyDataFrame): Promise<Stage> {
-  const computed = await frame.select(...table.key).collect()
+export async function stageOfKeys(by: string, table: Table, frame: LazyDataFrame, compute: Compute): Promise<Stage> {
+  const { frame: computed } = await compute(frame.select(...table.key))
   const columns = table.key.flatMap(name => table.columns.get(name) ?? [])
-  const keys = fitted(by, table, computed, columns)
+  const keys = fitted(by, table, computed, await formOf(computed), columns)
   const extent = await extentOf(table, keys)
   return { rows: keys, intents: 1, measured: { ...extent, keys: extent.rows } }
 }
+
+/** The columns and types of a frame that has been computed: of one that has not, nobody tells them before. */
+const formOf = (computed: LazyDataFrame): Promise<DataFrame> => computed.limit(0).collect()
 
 const numbered = (rows: LazyDataFrame): LazyDataFrame => {
   const row = pl.col('_row').cast(pl.Int64).add(pl.lit(1).cast(pl.Int64)).alias('_row')
   return rows.withRowIndex('_row').withColumns(row, pl.lit(null).cast(pl.Int64).alias('_line'))
 }
 
-function fitted(by: string, table: Table, frame: DataFrame, columns: readonly Column[]): LazyDataFrame {
-  const { dtypes } = frame as unknown as { dtypes: DataType[] }
-  const given = new Map(frame.columns.map((name, index) => [name, dtypes[index]]))
-  return frame.lazy().select(columns.map(column => fittedColumn(by, table, column, given.get(column.name))))
+function fitted(
+  by: string,
+  table: Table,
+  frame: LazyDataFrame,
+  form: DataFrame,
+  columns: readonly Column[],
+): LazyDataFrame {
+  const { dtypes } = form as unknown as { dtypes: DataType[] }
+  const given = new Map(form.columns.map((name, index) => [name, dtypes[index]]))
+  return frame.select(columns.map(column => fittedColumn(by, table, column, given.get(column.name))))
 }
 
 function fittedColumn(by: string, table: Table, { name, type }: Column, given: DataType | undefined): Expr {
