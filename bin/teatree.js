@@ -20,6 +20,9 @@ function quoted(text) {
 }
 // DuckDB, the file system and DNS share libuv's threads, and with its four a few slow queries hold up everything.
 if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
+// Polars frees memory from whichever thread it likes, and of what each thread of glibc has to itself hardly anything goes back to the
+// system. Of the processes that this one starts, which are told by the variable, all threads share two such places.
+if (!process.env.MALLOC_ARENA_MAX) process.env.MALLOC_ARENA_MAX = '2'
 // What TypeScript is stripped to is kept, which halves a start, also of the processes that this one starts, which are told
 // by the variable. Not in a folder for everybody, who could put code there.
 Promise.all([import('node:module'), import('node:url')])
