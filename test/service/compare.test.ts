@@ -71,10 +71,12 @@ test('what differs is said, and what was ended for want of memory', () => {
   const outcome = { sales: 1000, measured: [], compared: { goals: 3 } }
   expect(report({ ...outcome, differences: ['goals: 2 rows'] })).toMatch(/DIFFERENT\n {2}goals: 2 rows/)
   const measured = [
-    { name: 'import', engines: { DUCKDB: { 'import ms': 1 }, ARROW: { outOfMemory: 'ARROW: import' } } },
+    { name: 'import', engines: { DUCKDB: { 'import ms': 1 }, ARROW: { outOfMemory: 'ARROW: import' } }, refused: [] },
+    { name: 'queries', engines: { DUCKDB: {}, ARROW: {} }, refused: ['ARROW: attainment'] },
   ]
   const text = report({ ...outcome, measured, differences: null })
   expect(text).toMatch(/ARROW: import\n/)
+  expect(text).toMatch(/ARROW: attainment was refused/)
   expect(text).toMatch(/import ms +1\.00 +–/)
   expect(text).toMatch(/NOT COMPARED/)
 })

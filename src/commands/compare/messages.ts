@@ -36,6 +36,8 @@ export type Answer = readonly (Row | readonly (readonly Value[])[])[]
 export interface Done {
   figures: Figures
   answers: Answers
+  /** Queries that an engine has refused, as they may need more memory than there is. */
+  refused: readonly string[]
   /** Of what a function said. */
   result: Row | null
 }

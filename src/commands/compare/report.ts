@@ -10,7 +10,7 @@ export function report({ sales, measured, compared, differences }: Outcome): str
   return `${lines.join('\n')}\n\n${verdict(compared, differences)}\n`
 }
 
-function linesOf({ name, engines }: Measured): string[] {
+function linesOf({ name, engines, refused }: Measured): string[] {
   const ended = ENGINES.flatMap(engine => {
     const figures = engines[engine]
     return figures && 'outOfMemory' in figures ? [`${figures.outOfMemory}`] : []
@@ -23,6 +23,7 @@ function linesOf({ name, engines }: Measured): string[] {
   return [
     name,
     ...ended.map(text => `  ${text}`),
+    ...refused.map(query => `  ${query} was refused, which may need more memory than there is`),
     ...keys.map(key => {
       const values = all.map(figures => figures[key])
       const [one = Number.NaN, other = Number.NaN] = values

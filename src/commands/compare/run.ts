@@ -19,6 +19,8 @@ export interface Measured {
   /** As people call it: the task, or the function. */
   name: string
   engines: Readonly<Record<string, Figures | { outOfMemory: string }>>
+  /** What an engine has refused of it, for want of memory, with its name. */
+  refused: readonly string[]
 }
 
 /** What came out of a comparison over so many sales. */
@@ -67,6 +69,7 @@ export async function compareOver(
   const said: Record<string, Done[]> = {}
   for (const { is, name, call, needs } of steps) {
     const engines: Record<string, Measured['engines'][string]> = {}
+    const refused: string[] = []
     for (const engine of ENGINES) {
       if (needs.some(each => ended.has(`${engine} ${each}`))) continue
       const at = (step: string) => onStep(`${engine}: ${name}${step === '' || step === name ? '' : `, ${step}`}`, null)
@@ -76,6 +79,7 @@ export async function compareOver(
         const task: Task = { is, engine, dir, ...call, orders: data.orders, memoryBytes }
         const done = await inGroup(memoryBytes, group => runTask(task, { group, signal, onStep: at }))
         engines[engine] = done.figures
+        refused.push(...done.refused.map(query => `${engine}: ${query}`))
         said[engine] = [...(said[engine] ?? []), done]
       } catch (error) {
         if (!(error instanceof OutOfMemory)) throw error
@@ -83,7 +87,7 @@ export async function compareOver(
         ended.add(`${engine} ${is}`)
       }
     }
-    measured.push({ name, engines })
+    measured.push({ name, engines, refused })
   }
   if (ended.size > 0) return { sales: data.sales, measured, compared: {}, differences: null }
   onStep('compare cells', null)
@@ -139,16 +143,19 @@ async function differencesIn(of: {
       compared[table.name] = found.rows[0]
       if (found.different > 0) differences.push(`${table.name}: ${inWords(found)}`)
     }
-  const [first = {}, second = {}] = ENGINES.map(engine => answersOf(said[engine] ?? []))
+  const refused = Object.values(said).flatMap(all => all.flatMap(done => done.refused))
+  const [first = {}, second = {}] = ENGINES.map(engine => answersOf(said[engine] ?? [], refused))
   compared.answers = rowsOf(first)
   const answers = answersDiffer(first, second)
   return { compared, differences: answers === null ? differences : [...differences, answers] }
 }
 
-const answersOf = (all: readonly Done[]): Answers =>
-  Object.assign({}, ...all.map(({ answers }) => answers), {
-    outcomes: [all.flatMap(({ result }) => (result === null ? [] : [result]))],
-  })
+/** But for what one of the engines has refused. */
+function answersOf(all: readonly Done[], refused: readonly string[]): Answers {
+  const answers: Record<string, Answers[string]> = Object.assign({}, ...all.map(done => done.answers))
+  for (const query of refused) delete answers[query]
+  return { ...answers, outcomes: [all.flatMap(({ result }) => (result === null ? [] : [result]))] }
+}
 
 const inWords = ({ rows, different, examples }: Differences): string =>
   `${different} rows that ${ENGINES.join(' or ')} alone has, of ${rows.join(' and ')}; ${examples

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Change, SnapshotRef } from '../../engine/engine.ts'
 import { ALL } from '../../engine/plan.ts'
 import type { Row } from '../../kinds/types.ts'
+import { TeatreeError } from '../../platform/errors.ts'
 import { dataFile, orderId } from './data.ts'
 import { SALES_MODEL } from './functions.ts'
 import type { Answer, Done, Task, TaskName } from './messages.ts'
@@ -69,15 +70,22 @@ export const TASKS: Readonly<Record<TaskName, (context: TaskContext) => Promise<
     try {
       const figures: Record<string, number> = {}
       const answers: Record<string, Answer[]> = {}
+      const refused: string[] = []
       const ask = async (name: string, read: (n: number) => Promise<Answer>) => {
         onStep(name)
-        const took: Took[] = []
-        answers[name] = []
-        for (let n = 0; n < ROUNDS; n++) {
-          const since = takenFrom()
-          answers[name].push(await read(n))
-          took.push(since())
+        const [took, given]: [Took[], Answer[]] = [[], []]
+        try {
+          for (let n = 0; n < ROUNDS; n++) {
+            const since = takenFrom()
+            given.push(await read(n))
+            took.push(since())
+          }
+        } catch (error) {
+          if (!(error instanceof TeatreeError && error.code === 'QUERY_TOO_EXPENSIVE')) throw error
+          refused.push(name)
+          return
         }
+        answers[name] = given
         Object.assign(figures, figuresOf(name, took))
       }
       const opened = async (model: ModelId) => {
@@ -92,7 +100,7 @@ export const TASKS: Readonly<Record<TaskName, (context: TaskContext) => Promise<
         const query = kind.queries.get(name)
         if (goals && query) await ask(name, n => askFunction(goals, kind, query, n))
       }
-      return done(figures, answers)
+      return { ...done(figures, answers), refused }
     } finally {
       await readers.close()
     }
@@ -159,9 +167,14 @@ export const TASKS: Readonly<Record<TaskName, (context: TaskContext) => Promise<
 export const tableFile = ({ dir, engine }: Pick<Task, 'dir' | 'engine'>, table: string): string =>
   join(dir, engine, 'tables', `${table}.parquet`)
 
-const done = (figures: Record<string, number>, answers: Record<string, Answer[]> = {}, result: Row | null = null) => ({
+const done = (
+  figures: Record<string, number>,
+  answers: Record<string, Answer[]> = {},
+  result: Row | null = null,
+): Done => ({
   figures,
   answers,
+  refused: [],
   result,
 })
 
