@@ -2,7 +2,7 @@ import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import type { Database } from '../platform/postgres.ts'
 import { type ArchivedTable, archiveObject } from './archives.ts'
-import { storedId } from './content.ts'
+import { storedObject } from './content.ts'
 import { neededBetween } from './needed.ts'
 
 /** How many archives of a model are kept where nothing else is said. */
@@ -89,9 +89,10 @@ async function markGoing(db: Database, { model, epoch, keep }: Of): Promise<void
  * off, of these only below the newest archive and of no version that may be archived at this moment; and to no file of a pinned
  * version. Answers whether that was all that there is.
  */
-export async function sweepStore({ db, objects, safe }: Deps, model: string): Promise<boolean> {
+export async function sweepStore(deps: Deps, model: string): Promise<boolean> {
+  const { db, objects, safe } = deps
   const keys = await keysBelow(objects, `${model}/`)
-  await sweepPinned({ db, objects }, model, keys)
+  await sweepPinned(deps, model, keys)
   const found = archivesAmong(keys, model)
   // Asked after they were found: what is put from here on is not among them.
   const archives = await db.query<{ version: number; there: boolean; tables: ArchivedTable[] }>(
@@ -125,24 +126,30 @@ export async function sweepStore({ db, objects, safe }: Deps, model: string): Pr
 
 /**
  * Left by one who was killed with a file half put, of a version that was released meanwhile: whoever puts one writes down its
- * row before the first byte is there, and no row comes back.
+ * row before the first byte is there, and no row comes back. Of a version that the database has yet to come to nothing is
+ * removed: it may be one that was restored from before.
  */
 async function sweepPinned(
-  { db, objects }: Pick<Deps, 'db' | 'objects'>,
+  { db, objects, safe }: Pick<Deps, 'db' | 'objects' | 'safe'>,
   model: string,
   keys: readonly string[],
 ): Promise<void> {
   const stored = keys.flatMap(key => {
-    const id = storedId(key, model)
-    return id === null ? [] : [{ key, id }]
+    const stored = storedObject(key, model)
+    return stored === null ? [] : [{ key, ...stored }]
   })
   if (stored.length === 0) return
   // Asked after they were found: what is put from here on is not among them.
   const known = await db.query<{ id: string }>('SELECT id FROM content_index WHERE id = ANY($1)', [
     stored.map(({ id }) => id),
   ])
+  const [newest] = await db.query<{ version: number }>('SELECT version FROM goal_model WHERE id = $1', [model])
   const ids = new Set(known.map(({ id }) => id))
-  for (const { key, id } of stored) if (!ids.has(id)) await objects.delete(key)
+  for (const { key, id, version } of stored) {
+    if (ids.has(id) || version > (newest?.version ?? 0)) continue
+    if (!safe(model)) return
+    await objects.delete(key)
+  }
 }
 
 interface Found {

@@ -50,11 +50,11 @@ export const storedKeys = ({ model, version, form, id }: StoredFile): { file: st
     ? { file: `${model}/${version}/model-${id}.duckdb`, blocks: `${model}/${version}/blocks-${id}.json` }
     : { file: `${model}/${version}/part-${id}.${form.toLowerCase()}` }
 
-/** The id of the row by which an object of a pinned version of the model is known; null for any other object. */
-export function storedId(key: string, model: string): string | null {
-  const [, of, id] =
-    /^([^/]+)\/[1-9]\d*\/(?:model|blocks|part)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.\w+$/.exec(key) ?? []
-  return of === model && id !== undefined ? id : null
+/** Of an object of a pinned version of the model, that version and the id of the row by which it is known; null for any other object. */
+export function storedObject(key: string, model: string): { id: string; version: number } | null {
+  const [, of, version, id] =
+    /^([^/]+)\/([1-9]\d*)\/(?:model|blocks|part)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.\w+$/.exec(key) ?? []
+  return of === model && id !== undefined ? { id, version: Number(version) } : null
 }
 
 /** What is, or is to be, in the store. */

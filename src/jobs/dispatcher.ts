@@ -16,8 +16,8 @@ const HUNG_SECONDS = 15
 interface Waiting {
   id: string
   leased: boolean
-  /** Its oldest intent was run by itself, as its manager died: that may be what the manager died of. */
-  suspect: boolean
+  /** So many managers died as its oldest intent was run by itself: that may be what they died of. */
+  deaths: number
   /** Its oldest intent waits long, and none is under way. */
   stuck: boolean
   oldest: string | null
@@ -100,7 +100,7 @@ export class Dispatcher {
   async #look(at: ReadonlySet<string> | 'all'): Promise<void> {
     const waiting = await this.#waiting(at === 'all' ? null : [...at])
     const unheld = waiting.filter(({ leased }) => !leased)
-    for (const { id, suspect } of unheld) this.#launcher.hold(id, suspect)
+    for (const { id, deaths } of unheld) this.#launcher.hold(id, deaths)
     if (at !== 'all') return
     this.#seeHung(unheld)
     for (const { id, leased, stuck, oldest } of waiting)
@@ -128,7 +128,7 @@ export class Dispatcher {
   #waiting(among: readonly string[] | null): Promise<Waiting[]> {
     return this.#db.query<Waiting>(
       `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest,
-              coalesce(i.status = 'RUNNING' AND i.solo > 0, false) AND l.model IS NULL AS suspect,
+              CASE WHEN i.status = 'RUNNING' AND l.model IS NULL THEN i.solo ELSE 0 END AS deaths,
               coalesce(i.status = 'QUEUED' AND i.submitted_at < clock_timestamp() - make_interval(secs => $1), false)
                 AND m.blocked IS NULL AS stuck
          FROM goal_model m

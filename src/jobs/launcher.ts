@@ -12,8 +12,8 @@ import type { FromManager, ToManager } from './messages.ts'
 export interface Launcher {
   /** Whether a manager of this launcher holds the model, or is about to. */
   holds(model: string): boolean
-  /** `isSuspect`: its last manager may have died of an intent that is to be tried again. Where there is no room, nobody holds it yet. */
-  hold(model: string, isSuspect: boolean): void
+  /** `deaths`: so many managers may have died of an intent of it that is to be tried again. Where there is no room, nobody holds it yet. */
+  hold(model: string, deaths: number): void
   /** Whether the manager that is to hold the model has yet to come up. */
   isStarting(model: string): boolean
   /** Ends the manager that is to hold the model and does not, with all that it holds; they are dispatched anew. */
@@ -120,9 +120,9 @@ export class LocalLauncher implements Launcher {
     return this.#holder(model)?.owner === null
   }
 
-  hold(model: string, isSuspect: boolean): void {
+  hold(model: string, deaths: number): void {
     if (this.#closing || this.holds(model)) return
-    const process = isSuspect ? this.#forSuspect() : this.#leastLoaded()
+    const process = deaths > 0 ? this.#forSuspect(deaths) : this.#leastLoaded()
     if (!process) return
     process.models.add(model)
     this.#send(process, { is: 'hold', model })
@@ -161,8 +161,12 @@ export class LocalLauncher implements Launcher {
     return spare
   }
 
-  #forSuspect(): Process | null {
-    return this.#those('for a suspect').length < MOST_SUSPECTS ? this.#start('for a suspect') : null
+  #forSuspect(deaths: number): Process | null {
+    if (this.#those('for a suspect').length >= MOST_SUSPECTS) return null
+    const process = this.#start('for a suspect')
+    // Of one death, whoever was at work beside it is a suspect, too.
+    if (deaths > 1) yieldsToOthers(process.child)
+    return process
   }
 
   #those(is: Process['is']): Process[] {
@@ -178,7 +182,12 @@ export class LocalLauncher implements Launcher {
     if (this.#spare || !isWanted()) return
     this.#spare = setTimeout(() => {
       this.#spare = null
-      if (isWanted()) this.#start('spare')
+      if (!isWanted()) return
+      try {
+        this.#start('spare')
+      } catch (error) {
+        this.#log.warn({ err: error }, 'a spare manager cannot be started')
+      }
     }, SPARE_MS).unref()
   }
 
@@ -189,7 +198,6 @@ export class LocalLauncher implements Launcher {
       execArgv: [...execArgv, ...HEAP],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
-    if (is === 'for a suspect') yieldsToOthers(child)
     const process: Process = { name, child, owner: null, models: new Set(), is }
     this.#processes = [...this.#processes, process]
     const patience = this.#patience
@@ -241,6 +249,7 @@ export class LocalLauncher implements Launcher {
       this.#fault = `A manager ended by ${signal ?? `exit code ${code}`} before it came up; the log has its reason.`
       return
     }
+    if (process.is === 'spare') this.#keepSpare()
     this.#releaseAll(owner).then(() => {
       for (const model of models) this.#onLost(model)
     })
@@ -291,7 +300,7 @@ export class LocalLauncher implements Launcher {
   }
 }
 
-/** What is tried again after it has taken managers down has what others leave of the processor: coming up takes much of it. */
+/** What has taken down a manager of its own, and is tried again, has what others leave of the processor: coming up takes much of it. */
 function yieldsToOthers({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) setPriority(pid, NICE)

@@ -16,7 +16,7 @@ import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
 import { Fenced, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
-import { giveBack, type LineFound, lineAsFound, takeBatch } from './take.ts'
+import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
 import { forTheLine } from './work.ts'
 
 /** When nothing has come for so long, the line takes the time to make the next versions cheaper. */
@@ -63,10 +63,9 @@ export class Line {
   /** Whether more waits behind the batch under way. */
   #hasMore = false
   #suspects: bigint
-  /** What the first batch is applied to is opened while it is taken; but what a manager may have died of is counted first. */
-  #opensAhead: boolean
   #isBlocked: boolean
-  #isResting = false
+  /** Until what has blocked it is tried again. */
+  #isWaiting = false
   /** Whether the newest version was made with another shape of the kind. */
   #hasChanged: boolean
   #pass: Promise<void> | null = null
@@ -76,7 +75,7 @@ export class Line {
   /** When the last intent ended, on the monotonic clock; for letting idle models go. */
   idleSince = performance.now()
 
-  private constructor(deps: LineDeps, model: Model, epoch: number, kind: Kind, engine: Engine, found: LineFound) {
+  private constructor(deps: LineDeps, model: Model, epoch: number, kind: Kind, engine: Engine, suspects: bigint) {
     this.#deps = deps
     this.#files = new ModelFiles(deps.dataDir, model.id)
     this.model = model.id
@@ -98,16 +97,15 @@ export class Line {
       onPublished: published => this.#published(published),
     })
     this.#isBlocked = model.blocked !== null
-    this.#suspects = found.suspects
-    this.#opensAhead = found.waits && found.suspects === 0n
+    this.#suspects = suspects
     this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
   }
 
   /** The line of a model whose lease was just acquired with `epoch`. */
   static async open(deps: LineDeps, id: string, epoch: number): Promise<Line> {
-    const [[model], found] = await Promise.all([
+    const [[model], suspects] = await Promise.all([
       deps.db.again<Model>(`SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1`, [id]),
-      lineAsFound(deps.db, id),
+      suspectsUpTo(deps.db, id),
     ])
     const kind = deps.kinds.get(model?.kind ?? '')
     const engine = deps.engines.get(model?.engine ?? '')
@@ -116,7 +114,7 @@ export class Line {
         'UNKNOWN_KIND',
         `Model ${id} is of kind ${model?.kind} on ${model?.engine}, which this server does not know.`,
       )
-    return new Line(deps, model, epoch, kind, engine, found)
+    return new Line(deps, model, epoch, kind, engine, suspects)
   }
 
   /** Settles when everything that waited as it was called has ended, or the line has. Rejects where it has. */
@@ -136,9 +134,9 @@ export class Line {
     return this.#pass !== null
   }
 
-  /** Whether a batch is under way: a line that is busy may also rest between two, or be blocked. */
+  /** Whether intents are being applied or published, or will be in a moment: a line that is busy may also be blocked. */
   get isAtWork(): boolean {
-    return this.busy && !this.#isResting
+    return this.busy && !this.#isWaiting
   }
 
   /**
@@ -204,9 +202,6 @@ export class Line {
     this.#hasMore = true
     if (this.#hasChanged) await this.#batches.takeUpKind()
     this.#hasChanged = false
-    // Where that fails, the batch does.
-    if (this.#opensAhead) this.#writer.opened().catch(() => {})
-    this.#opensAhead = false
     const { batch, more } = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
     this.#hasMore = more
     const [first, ...others] = batch
@@ -265,15 +260,14 @@ export class Line {
     await markBlocked(db, { model: this.model, epoch: this.#epoch, error, retryMs }).catch(failure =>
       log.warn({ model: this.model, err: failure }, 'that the model is blocked could not be written down'),
     )
+    this.#isWaiting = true
     await this.#rest(retryMs)
+    this.#isWaiting = false
   }
 
   /** Until then, or until the line closes. */
   async #rest(ms: number): Promise<void> {
-    if (ms <= 0) return
-    this.#isResting = true
-    await wait(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
-    this.#isResting = false
+    if (ms > 0) await wait(ms, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {})
   }
 
   async #tidy(): Promise<void> {

@@ -23,7 +23,7 @@ interface Deps {
 /** A model's one writer in an epoch: opened when it is first needed, from the newest published version, and again after a fault. */
 export class ModelWriter {
   readonly #deps: Deps
-  #writer: Promise<Writer> | null = null
+  #writer: Writer | null = null
   #version = 0
 
   constructor(deps: Deps) {
@@ -31,15 +31,12 @@ export class ModelWriter {
   }
 
   /**
-   * The newest published version, as of the writer's opening, which several may wait for. Throws Fenced where the epoch is
-   * over, and VersionLost where the files are not what was published: nothing may be built on them, and they are made again.
+   * The newest published version, as of the writer's opening. Throws Fenced where the epoch is over, and VersionLost where
+   * the files are not what was published: nothing may be built on them, and they are made again.
    */
   async opened(): Promise<{ writer: Writer; version: number }> {
-    this.#writer ??= this.#open().catch(error => {
-      this.#writer = null
-      throw error
-    })
-    return { writer: await this.#writer, version: this.#version }
+    this.#writer ??= await this.#open()
+    return { writer: this.#writer, version: this.#version }
   }
 
   /** What was published since. */
@@ -50,7 +47,7 @@ export class ModelWriter {
   /** Makes the next versions cheaper, while nobody waits; what fails of it is met by the next batch, if it still does. */
   async tidy(): Promise<void> {
     try {
-      await (await this.#writer)?.tidy()
+      await this.#writer?.tidy()
     } catch (error) {
       this.#deps.log.warn({ model: this.#deps.model, err: error }, 'the writer could not tidy up')
       await this.close()
@@ -86,9 +83,8 @@ export class ModelWriter {
 
   /** Nothing of it is left, also where it could not be opened: a disk that is full must not stay so for what came of it. */
   async close(): Promise<void> {
-    const opening = this.#writer
+    const writer = this.#writer
     this.#writer = null
-    const writer = await opening?.catch(() => null)
     const { files, log, model, epoch } = this.#deps
     await writer?.close().catch(error => log.warn({ model, err: error }, 'the writer did not close'))
     await files

@@ -73,18 +73,11 @@ export async function giveBack(
   )
 }
 
-/** What a model's line holds as it is taken over. */
-export interface LineFound {
-  waits: boolean
-  /** The seq up to which intents were RUNNING as the last manager ended: they are run singly. 0 where there are none. */
-  suspects: bigint
-}
-
-export async function lineAsFound(db: Database, model: string): Promise<LineFound> {
-  const [found] = await db.again<{ waits: boolean; running: bigint | null }>(
-    `SELECT EXISTS (SELECT FROM intent WHERE model = $1 AND status IN ('QUEUED', 'RUNNING')) AS waits,
-            (SELECT max(seq) FROM intent WHERE model = $1 AND status = 'RUNNING') AS running`,
+/** The seq up to which intents were RUNNING as the last manager ended: they are run singly. 0 where there are none. */
+export async function suspectsUpTo(db: Database, model: string): Promise<bigint> {
+  const [row] = await db.again<{ seq: bigint | null }>(
+    `SELECT max(seq) AS seq FROM intent WHERE model = $1 AND status = 'RUNNING'`,
     [model],
   )
-  return { waits: found?.waits ?? false, suspects: found?.running ?? 0n }
+  return row?.seq ?? 0n
 }

@@ -85,8 +85,15 @@ describe('what CSV says', () => {
   test('a header alone has no rows, and an empty line is a null where there is one column', async () => {
     expect(await depots('code,name,note\n')).toEqual([])
     expect(await depots('code,name,note')).toEqual([])
+    const wild = ' A,"",\n\tB,b\'s,"c""d"'
+    expect(await depots(`code,name,note\n${wild}`)).toEqual([
+      ['\tB', "b's", 'c"d'],
+      [' A', '', null],
+    ])
     await model.file('tags', { format: 'CSV', content: 'tag\na\n\n""\n', mode: 'REPLACE' })
     expect(await model.rows('tags')).toEqual([{ tag: '' }, { tag: 'a' }, { tag: null }])
+    await model.file('tags', { format: 'CSV', content: 'tag\n""\n a\n\t\n""""\nb', mode: 'REPLACE' })
+    expect((await model.rows('tags')).map(({ tag }) => tag)).toEqual(['', '\t', ' a', '"', 'b'])
   })
 
   test('what is longer than a buffer', async () => {

@@ -93,7 +93,7 @@ describe.each(engines)('$name', engine => {
     },
   )
 
-  test('a read that needs more memory than there is is refused as too expensive', async () => {
+  test('a read of more than there is memory for is made of parts, and refused as too expensive where what comes of it is more', async () => {
     const small = await engine.startReaders({ memoryBytes: 24 * 2 ** 20 })
     try {
       const reader = await small.open({ kind: orchard, files: await many(1_000_000) })
@@ -108,6 +108,18 @@ describe.each(engines)('$name', engine => {
       }
       await expect(reader.aggregate(plan)).rejects.toMatchObject({ name: 'TeatreeError', code: 'QUERY_TOO_EXPENSIVE' })
       expect(await reader.count('harvests', ALL)).toBe(1_000_000n)
+      const where = { is: 'compare', column: 'batch', op: 'lt', value: 10 } as const
+      expect(await reader.count('harvests', where)).toBe(100_000n)
+      const page = { table: 'harvests', columns: ['name', 'batch', 'amount', 'note'], where, limit: 2 }
+      const byName = { column: 'name', direction: 'DESC', nulls: 'LAST' } as const
+      const names = async (last: boolean) =>
+        (await reader.rows({ ...page, orderBy: [byName], last })).map(({ name }) => name)
+      expect(await names(false)).toEqual(['n999909', 'n999908'])
+      expect(await names(true)).toEqual(['n1', 'n0'])
+      const groups = { ...plan, groups: [{ column: 'batch' }], measures: [{ is: 'count' }] as const, limit: 200 }
+      const counts = await reader.aggregate(groups)
+      expect(counts).toHaveLength(100)
+      expect(new Set(counts.map(({ measures }) => String(measures[0])))).toEqual(new Set(['10000']))
     } finally {
       await small.close()
     }

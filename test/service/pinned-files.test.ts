@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -311,10 +311,14 @@ describe.each(STORES)('pinned versions in $name', ({ storeUrl, there }) => {
       await pinVersion(server.db, model, 2, 'year end')
       await pinned.look()
       expect(await files(model)).toHaveLength(3)
+      // As does what the database has yet to come to: it may have been restored from before.
+      const later = `${model}/3/model-${randomUUID()}.duckdb`
+      await server.objects.put(later, Buffer.from('of a version to come'))
       await manager.release(model)
       await server.startManager().hold(model)
       await expect.poll(() => files(model)).toEqual([`${model}/2/blocks.json`, `${model}/2/model.duckdb`])
       expect(await roles(model)).toEqual(['STORED'])
+      expect(await keysOf(server.objects.list(`${model}/3/`))).toEqual([later])
     })
 
     test.skipIf(storeUrl)('come there when the store works again', async () => {

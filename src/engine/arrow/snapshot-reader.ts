@@ -230,9 +230,12 @@ export class ArrowSnapshotReader extends PlanReader implements SnapshotReader {
       return this.#run(this.#tables, read, rows, signal)
     await this.#check(read)
     const { perRow, beside } = this.#bytesPerRow(read)
+    const files = this.#tables.filesFor(read).reduce((sum, { bytes }) => sum + bytes, 0)
+    // Of a part of a file Polars copies what it reads, with the texts.
+    const width = Math.max(perRow, files / Math.max(1, rows))
     // As much is left to others. A part, what has come of those before it, both, and what comes of both.
     const bytes = Math.floor(memory.bytes / 2)
-    const most = Math.floor((bytes - beside) / (4 * perRow))
+    const most = Math.floor((bytes - beside) / (4 * width))
     return this.#collect(() => readInParts(this.#tables, read, { most, signal }), bytes, signal)
   }
 

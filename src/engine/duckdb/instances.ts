@@ -11,23 +11,25 @@ const REST_MS = 1000
  * several times as long as to attach a model's database to it, so where models wake up one is kept that nobody has to wait for.
  */
 export class Instances {
-  #spare: { settings: string; instance: Promise<DuckDBInstance> } | null = null
+  #ready: { settings: string; instance: Promise<DuckDBInstance> } | null = null
   #rest: NodeJS.Timeout | undefined
 
   /** One that is the caller's to close. */
   async take(settings: InstanceSettings): Promise<DuckDBInstance> {
     const text = JSON.stringify(settings)
-    const spare = this.#spare?.settings === text ? this.#spare : null
-    if (spare) this.#spare = null
+    const ready = this.#ready?.settings === text ? this.#ready : null
+    if (ready) this.#ready = null
     clearTimeout(this.#rest)
     this.#rest = setTimeout(() => this.#prepare(text, settings), REST_MS).unref()
-    return (await spare?.instance.catch(() => null)) ?? makeInstance(settings)
+    return (await ready?.instance.catch(() => null)) ?? makeInstance(settings)
   }
 
   #prepare(text: string, settings: InstanceSettings): void {
-    this.#spare ??= { settings: text, instance: makeInstance(settings) }
+    if (this.#ready?.settings === text) return
+    this.#ready?.instance.then(unwanted => unwanted.closeSync()).catch(() => {})
+    this.#ready = { settings: text, instance: makeInstance(settings) }
     // Who takes it makes another.
-    this.#spare.instance.catch(() => {})
+    this.#ready.instance.catch(() => {})
   }
 }
 

@@ -15,6 +15,7 @@ export interface Hit {
 /** The harness's end of the kill points: one folder for all processes of a platform. */
 export class KillOrders {
   readonly dir: string
+  #given = 0
 
   private constructor(dir: string) {
     this.dir = dir
@@ -27,8 +28,10 @@ export class KillOrders {
 
   async give(point: KillPoint, order: Order): Promise<void> {
     const path = join(this.dir, point)
-    await writeFile(`${path}.new`, order)
-    await rename(`${path}.new`, path)
+    // Several may give orders for a point at once: the last one counts.
+    const written = `${path}.${this.#given++}`
+    await writeFile(written, order)
+    await rename(written, path)
   }
 
   /** Whether somebody has come to the point since the order was given. */

@@ -10,7 +10,8 @@ const LF = 0x0a
  * Reads the records of a CSV file, into a file of records where one is given. Without one it only looks whether the file is
  * **plain**, and stops where it is not: of a plain file every reader makes the same records, each of which is one line.
  *
- *   plain   header⏎ record⏎ … record⏎     no byte order mark, no empty line, LF alone, quotes where a field begins or nowhere
+ *   plain   header⏎ record⏎ … record[⏎]     two columns or more, no byte order mark, no empty line, LF alone, quotes where a
+ *                                           field begins or nowhere
  */
 export class CsvReader {
   readonly #delimiter: string
@@ -43,7 +44,7 @@ export class CsvReader {
     let at = from
     try {
       for (; at < to && scanner.scan(buffer, at, to, final); at = scanner.next) {
-        this.#record(buffer, at)
+        this.#record(buffer, at, final)
         this.#line += scanner.newlines + 1
         if (!this.#isPlain) return false
       }
@@ -64,10 +65,10 @@ export class CsvReader {
     return this.#isPlain && this.#line === this.#row + 2
   }
 
-  #record(buffer: Buffer, from: number): void {
+  #record(buffer: Buffer, from: number, final: boolean): void {
     const { end, fields } = this.#scanner
     this.#checkLength(end - from)
-    if (this.#records === null) this.#isPlain = this.#isPlainAt(buffer, from)
+    if (this.#records === null) this.#isPlain = this.#isPlainAt(buffer, from, final)
     if (end === from && (this.#width > 1 || this.#inHeader)) return
     if (this.#inHeader) {
       this.#inHeader = false
@@ -80,11 +81,13 @@ export class CsvReader {
     } else if (this.#records) this.#write(this.#records, buffer, from)
   }
 
-  #isPlainAt(buffer: Buffer, from: number): boolean {
+  #isPlainAt(buffer: Buffer, from: number, final: boolean): boolean {
     const { end, next, newlines, strayQuotes } = this.#scanner
-    if (this.#inHeader && from > 0) return false
-    const isLine = next === end + 1 && buffer[end] === LF && newlines === 0 && end > from
-    return isLine && !strayQuotes && end - from < USUAL_LINE_BYTES
+    // Readers differ in what an empty field is that is all of its line.
+    if (this.#width === 1 || (this.#inHeader && from > 0)) return false
+    // The last line need not end.
+    const ends = next === end + 1 ? buffer[end] === LF : final && next === end
+    return ends && newlines === 0 && end > from && !strayQuotes && end - from < USUAL_LINE_BYTES
   }
 
   #write(records: RecordFile, buffer: Buffer, from: number): void {

@@ -13,8 +13,8 @@ const NEWLINE = 0x0a
 export const USUAL_LINE_BYTES = 2_000_000
 
 /**
- * The records of a text file in the one dialect that DuckDB is trusted with, since its reader is lenient in ways that lose
- * data: no header, LF, a number and a line before each record, an empty field for null and "" for the empty string.
+ * The records of a text file in the one dialect that DuckDB is trusted with, but for plain CSV (csv-reader.ts), since its reader is
+ * lenient in ways that lose data: no header, LF, a number and a line before each record, an empty field for null and "" for the empty string.
  *
  *   CSV, NDJSON ──(csv-source, ndjson-source: every rule of the format)──▶ 1,2,"SO-1",2013-01-31,,""⏎ ──▶ DuckDB
  */
