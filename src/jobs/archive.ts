@@ -29,7 +29,7 @@ interface Deps {
 }
 
 /** What is in no archive yet is in the ledger: that takes longer to be applied again, and is no less safe. */
-const LATE_MS = 10_000
+const LATE_MS = 30_000
 /** Between two looks whether lines are still at work. */
 const LOOK_MS = 100
 /** A tenth of the time for archives. */

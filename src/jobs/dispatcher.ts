@@ -126,7 +126,7 @@ export class Dispatcher {
    * shape by now, or that have lost versions. One that is blocked and that nobody holds is tried again when it says.
    */
   #waiting(among: readonly string[] | null): Promise<Waiting[]> {
-    return this.#db.query<Waiting>(
+    return this.#db.again<Waiting>(
       `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest,
               CASE WHEN i.status = 'RUNNING' AND l.model IS NULL THEN i.solo ELSE 0 END AS deaths,
               coalesce(i.status = 'QUEUED' AND i.submitted_at < clock_timestamp() - make_interval(secs => $1), false)

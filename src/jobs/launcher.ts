@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { setPriority } from 'node:os'
+import { constants, setPriority } from 'node:os'
 import { execArgv } from 'node:process'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Log } from '../platform/log.ts'
@@ -43,16 +43,14 @@ const FAULT_MS = 10_000
 /** Many times what a manager takes to come up on a machine that is not overloaded, and at most so many times that. */
 const START_MS = 30_000
 const MOST_PATIENCE = 8
-/** Of Unix's niceness: a third of the processor's time of another that wants it all. */
-const NICE = 5
 /** A young heap that begins small is collected over and over while packages are loaded, of which nothing is garbage: a tenth of a start. */
 const HEAP = ['--min-semi-space-size=16']
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
 /** With more models than this there is a spare manager; on a laptop with few it would be one process in three. */
 const WITHOUT_SPARE = 8
-/** So long whoever waits for the manager that has died has the machine to himself, before the next spare is started. */
-const SPARE_MS = 3000
+/** So long who has just got a manager has the machine to himself, before the next spare is started. */
+const SPARE_MS = 10_000
 
 /**
  * Managers as child processes on this machine, so that a crash in native code takes down a manager and neither the API
@@ -80,6 +78,7 @@ export class LocalLauncher implements Launcher {
   readonly #onLost: (model: string) => void
   readonly #startMs: number
   readonly #withoutSpare: number
+  readonly #spareMs: number
   /** How many times as long the next manager has to come up: where those before it were only slow, to kill it as early goes on for ever. */
   #patience = 1
   readonly #metrics = new Map<number, (text: string) => void>()
@@ -101,6 +100,7 @@ export class LocalLauncher implements Launcher {
     startMs?: number
     /** With more models than this there is a spare manager. */
     withoutSpare?: number
+    spareMs?: number
   }) {
     this.#db = deps.db
     this.#log = deps.log
@@ -110,6 +110,7 @@ export class LocalLauncher implements Launcher {
     this.#onLost = deps.onLost
     this.#startMs = deps.startMs ?? START_MS
     this.#withoutSpare = deps.withoutSpare ?? WITHOUT_SPARE
+    this.#spareMs = deps.spareMs ?? SPARE_MS
   }
 
   holds(model: string): boolean {
@@ -188,7 +189,7 @@ export class LocalLauncher implements Launcher {
       } catch (error) {
         this.#log.warn({ err: error }, 'a spare manager cannot be started')
       }
-    }, SPARE_MS).unref()
+    }, this.#spareMs).unref()
   }
 
   #start(is: Process['is']): Process {
@@ -303,7 +304,7 @@ export class LocalLauncher implements Launcher {
 /** What has taken down a manager of its own, and is tried again, has what others leave of the processor: coming up takes much of it. */
 function yieldsToOthers({ pid }: ChildProcess): void {
   try {
-    if (pid !== undefined) setPriority(pid, NICE)
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
   } catch {
     // It has ended, or the system has no priorities.
   }

@@ -51,7 +51,7 @@ export async function openLaunched(
       managers,
       onLost: () => dispatcher.look(),
       ...(startMs === undefined ? {} : { startMs }),
-      ...(withoutSpare === undefined ? {} : { withoutSpare }),
+      ...(withoutSpare === undefined ? {} : { withoutSpare, spareMs: 0 }),
     }),
     running => running.close(),
   )
