@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { constants, setPriority } from 'node:os'
+import { setPriority } from 'node:os'
 import { execArgv } from 'node:process'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Log } from '../platform/log.ts'
@@ -45,6 +45,8 @@ const START_MS = 30_000
 const MOST_PATIENCE = 8
 /** A young heap that begins small is collected over and over while packages are loaded, of which nothing is garbage: a tenth of a start. */
 const HEAP = ['--min-semi-space-size=16']
+/** Of Unix's niceness: a third of the processor's time of another that wants it all. With 10 it comes up too late on a machine that is overloaded. */
+const NICE = 5
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
 /** With more models than this there is a spare manager; on a laptop with few it would be one process in three. */
@@ -304,7 +306,7 @@ export class LocalLauncher implements Launcher {
 /** What has taken down a manager of its own, and is tried again, has what others leave of the processor: coming up takes much of it. */
 function yieldsToOthers({ pid }: ChildProcess): void {
   try {
-    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
+    if (pid !== undefined) setPriority(pid, NICE)
   } catch {
     // It has ended, or the system has no priorities.
   }
