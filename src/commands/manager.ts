@@ -1,6 +1,7 @@
 import { Manager } from '../jobs/manager.ts'
 import type { FromManager, ToManager } from '../jobs/messages.ts'
 import { UsageError } from '../platform/errors.ts'
+import { closeInheritedFiles } from '../platform/inherited-files.ts'
 import type { Settings } from '../platform/settings.ts'
 import { openParts } from './parts.ts'
 import { stopSignal } from './stop.ts'
@@ -8,6 +9,7 @@ import { stopSignal } from './stop.ts'
 /** A manager of a launcher on this machine: it holds what it is told to over its IPC channel, until that closes. */
 export async function localManager(settings: Settings, name: string): Promise<void> {
   if (!process.send) throw new UsageError('manager --local is started by serve alone; use manager --model ID')
+  closeInheritedFiles()
   // A terminal's Ctrl-C reaches the whole group; the launcher says when to stop.
   process.on('SIGINT', () => {})
   const told = stopSignal(['SIGTERM'])

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { StatementType } from '@duckdb/node-api'
 import type { Kinds } from '../../../kinds/kind.ts'
 import { TeatreeError } from '../../../platform/errors.ts'
+import { closeInheritedFiles } from '../../../platform/inherited-files.ts'
 import type { QueryRun } from '../../arrow/query-run.ts'
 import type { ResultColumn } from '../../engine.ts'
 import { SnapshotDamaged } from '../../snapshot-damaged.ts'
@@ -20,6 +21,7 @@ import { functionColumns, functionSelect, type ResultSelect, sqlSelect } from '.
  * end one; what it finds in a snapshot it writes to its folder, and says so to its parent.
  */
 
+closeInheritedFiles()
 const [folder = '', memory = '', threads = '', directory] = process.argv.slice(2)
 const result = join(folder, RESULT_FILE)
 
