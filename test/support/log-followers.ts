@@ -14,8 +14,8 @@ export interface LogFollower extends Disposable {
   readonly seen: readonly string[]
   /** How often it has come. */
   readonly connections: number
-  /** Settles when it has been told of so many; fails with what no client should be told. */
-  until(count: number): Promise<void>
+  /** Settles when it has been told of so many, or of this one; fails with what no client should be told. */
+  until(what: number | string): Promise<void>
   /** Settles when it has been told of this whole log; fails where that was in another order, or of something twice. */
   agrees(log: readonly string[]): Promise<void>
 }
@@ -61,9 +61,9 @@ export function followLog(transport: Transport, following: Following): LogFollow
   const running = run().catch(error => {
     fault = error
   })
-  const until: LogFollower['until'] = async count => {
-    const enough = expect.poll(() => fault !== undefined || seen.length >= count, { timeout: 60_000, interval: 20 })
-    await enough.toBe(true)
+  const until: LogFollower['until'] = async what => {
+    const isSeen = () => (typeof what === 'number' ? seen.length >= what : seen.includes(what))
+    await expect.poll(() => fault !== undefined || isSeen(), { timeout: 60_000, interval: 20 }).toBe(true)
     if (fault !== undefined) throw fault
   }
   return {
