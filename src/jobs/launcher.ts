@@ -76,7 +76,7 @@ export class LocalLauncher implements Launcher {
   #processes: readonly Process[] = []
   /** So many are for all models. */
   readonly #managers: number
-  #spare: NodeJS.Timeout | null = null
+  #spareTimer: NodeJS.Timeout | null = null
   readonly #onLost: (model: string) => void
   readonly #startMs: number
   readonly #withoutSpare: number
@@ -102,6 +102,7 @@ export class LocalLauncher implements Launcher {
     startMs?: number
     /** With more models than this there is a spare manager. */
     withoutSpare?: number
+    /** It is started so long after it is first wanted. */
     spareMs?: number
   }) {
     this.#db = deps.db
@@ -182,9 +183,9 @@ export class LocalLauncher implements Launcher {
       !this.#closing &&
       this.#those('spare').length === 0 &&
       this.#those('for models').reduce((sum, { models }) => sum + models.size, 0) > this.#withoutSpare
-    if (this.#spare || !isWanted()) return
-    this.#spare = setTimeout(() => {
-      this.#spare = null
+    if (this.#spareTimer || !isWanted()) return
+    this.#spareTimer = setTimeout(() => {
+      this.#spareTimer = null
       if (!isWanted()) return
       try {
         this.#start('spare')
@@ -287,7 +288,7 @@ export class LocalLauncher implements Launcher {
 
   async close(): Promise<void> {
     this.#closing = true
-    clearTimeout(this.#spare ?? undefined)
+    clearTimeout(this.#spareTimer ?? undefined)
     await Promise.all(this.#processes.map(process => this.#stop(process)))
   }
 
@@ -303,7 +304,7 @@ export class LocalLauncher implements Launcher {
   }
 }
 
-/** What has taken down a manager of its own, and is tried again, has what others leave of the processor: coming up takes much of it. */
+/** What has taken down a manager of its own, and is tried again, has less of the processor than others: coming up takes much of it. */
 function yieldsToOthers({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) setPriority(pid, NICE)
