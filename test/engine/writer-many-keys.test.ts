@@ -1,9 +1,13 @@
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { Change } from '../../src/engine/engine.ts'
+import { inMemory } from '../../src/engine/duckdb/in-memory.ts'
+import { literal } from '../../src/engine/duckdb/sql.ts'
+import type { Change, ImportMode } from '../../src/engine/engine.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import { defineFunction, defineKind } from '../../src/kinds/index.ts'
+import { MAX_CELLS } from '../../src/platform/errors.ts'
 import { arrow } from './engines.ts'
-import { resultOf, WriterModel } from './writer-model.ts'
+import { refusedWith, resultOf, WriterModel } from './writer-model.ts'
 
 /** More than are looked for at once. */
 const ROWS = 600_000
@@ -74,4 +78,42 @@ test('more keys than are looked for at once are found, each in its file', async 
   expect(resultOf(outcome)).toEqual({ rows: String(left.length), sum: String(sum), added: String(parts.length) })
   const rows = await model.rows('heaps')
   expect(rows.map(({ number }) => number)).toEqual(left.map((_, index) => index * 7))
+}, 120_000)
+
+test('of more keys than are looked at at once, those that are there twice are told, or the last of them wins', async () => {
+  await using model = await WriterModel.open(kind, { engine: arrow })
+  const path = join(model.path, 'heaps.parquet')
+  const numbered = (part: number, numbers: string) =>
+    `SELECT i AS number, 'heap' AS name, ${part} AS part FROM ${numbers}`
+  const twice = [5, ROWS - 1]
+  const rows = `${numbered(1, `range(${ROWS}) AS n (i)`)} UNION ALL ${numbered(2, `unnest([${twice}]) AS n (i)`)}`
+  const imported = async (select: string, mode: ImportMode) => {
+    await inMemory(null, sql => sql.run(`COPY (${select}) TO ${literal(path)} (FORMAT parquet)`))
+    const source = { is: 'file', path, format: 'PARQUET' } as const
+    const [outcome] = await model.apply({ is: 'import', table: 'heaps', mode, source })
+    return outcome
+  }
+  for (const mode of ['APPEND', 'REPLACE'] as const) {
+    const { code, cells } = refusedWith(await imported(rows, mode))
+    expect(code).toBe('KEY_CONFLICT')
+    expect(cells).toEqual(
+      twice.map((number, index) => ({
+        ...{ row: ROWS + index + 1, column: 'number, name' },
+        message: `${number}, "heap" is there twice in these rows`,
+      })),
+    )
+  }
+  expect(resultOf(await imported(rows, 'UPSERT'))).toMatchObject({ inserted: String(ROWS), updated: '0' })
+  expect(resultOf(await imported(rows, 'UPSERT'))).toMatchObject({ inserted: '0', updated: String(ROWS) })
+  const found = await model.rows('heaps')
+  expect(found.map(({ number, part }) => [number, part])).toEqual(
+    Array.from({ length: ROWS }, (_, number) => [number, twice.includes(number) ? 2 : 1]),
+  )
+  const there = refusedWith(await imported(numbered(3, `range(1, ${ROWS + 100}) AS n (i)`), 'APPEND'))
+  expect(there.cells).toEqual(
+    Array.from({ length: MAX_CELLS }, (_, index) => ({
+      ...{ row: index + 1, column: 'number, name' },
+      message: `${index + 1}, "heap" is there already`,
+    })),
+  )
 }, 120_000)

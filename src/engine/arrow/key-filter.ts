@@ -1,4 +1,4 @@
-import { type KeyedTable, keyColumns } from './key-ranges.ts'
+import type { KeyedTable } from './key-ranges.ts'
 import pl, { type Expr, type LazyDataFrame } from './polars.ts'
 
 /** At least. A full file has 16: of 2,000 keys that are in none of the files, one is looked for in a file in vain. */
@@ -6,9 +6,13 @@ const BITS_PER_KEY = 12
 const PROBES = 7
 const SEEDS = [0x7ea, 0x7ee, 0x1eaf, 0x5eed] as const
 
+/** More keys are looked at one share after the other: Polars does not spill. */
+export const KEYS_AT_ONCE = 1 << 19
+
+export const keyStruct = (table: KeyedTable): Expr => pl.struct(table.key.map(name => pl.col(name)))
+
 /** Equal keys have the same hash in this process, in whatever frame they are. */
-export const keyHash = (table: KeyedTable): Expr =>
-  pl.struct(keyColumns(table).map(({ name }) => pl.col(name))).hash(...SEEDS)
+export const keyHash = (table: KeyedTable): Expr => keyStruct(table).hash(...SEEDS)
 
 /** Whether a key is of one of so many shares, numbered from 0, which are about as large; equal ones are of the same. */
 export function shareOfKeys(table: KeyedTable, share: number, shares: number): Expr {

@@ -4,7 +4,8 @@ import { MAX_CELLS } from '../../platform/errors.ts'
 import { type Candidate, conflictsAmong } from '../key-conflicts.ts'
 import { frameOf, leaving, rowsOf } from './columns.ts'
 import { placedFrame } from './frames.ts'
-import { keyHashes, shareOfKeys } from './key-filter.ts'
+import { KEYS_AT_ONCE, keyHashes, keyStruct, shareOfKeys } from './key-filter.ts'
+import { sharesByKey } from './key-measures.ts'
 import { keyColumns, mayMeet } from './key-ranges.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
 import type { ScratchFile, ScratchFiles } from './scratch-files.ts'
@@ -22,10 +23,9 @@ export const byKey = <How extends 'semi' | 'anti' | 'left'>(table: Table, how: H
 export interface KeysThere {
   rows: number
   keys: LazyDataFrame
+  /** The same, as `sharesByKey` has the keys that were looked for. */
+  shares: readonly LazyDataFrame[]
 }
-
-/** More keys are looked for one share after the other: Polars does not spill. */
-const KEYS_AT_ONCE = 1 << 19
 
 /**
  * The keys of the stage that are in the table, with places in `files`. Of the table nothing but the key is read, and of that only
@@ -40,21 +40,30 @@ export async function keysThere(
   const key = keyColumns(table)
   const candidates = await filesOfKeys(scratch, table, files, stage)
   const frame = placedFrame(key, candidates, name => scratch.path(name))
-  if (!frame) return { rows: 0, keys: frameOf([...key, { name: '_file', type: 'INTEGER' }], []).lazy() }
+  if (!frame) return keysOf([{ rows: 0, keys: frameOf([...key, { name: '_file', type: 'INTEGER' }], []).lazy() }])
   const wanted = stage.rows.select(table.key.map(name => pl.col(name)))
   const shares = Math.ceil(stage.measured.rows / KEYS_AT_ONCE)
   if (shares <= 1) {
     const found = await frame.join(wanted, byKey(table, 'semi')).collect()
-    return { rows: found.height, keys: found.lazy() }
+    return keysOf([{ rows: found.height, keys: found.lazy() }])
   }
   // What is found is not in memory either.
-  const found: KeysThere[] = []
+  const found: Found[] = []
   const inNoOrder = { ...byKey(table, 'semi'), maintainOrder: 'none' } as const
   for (let share = 0; share < shares; share++) {
     const isOfShare = shareOfKeys(table, share, shares)
     found.push(await scratch.aside(frame.filter(isOfShare).join(wanted.filter(isOfShare), inNoOrder)))
   }
-  return { rows: found.reduce((sum, { rows }) => sum + rows, 0), keys: pl.concat(found.map(({ keys }) => keys)) }
+  return keysOf(found)
+}
+
+type Found = Omit<KeysThere, 'shares'>
+
+function keysOf(found: readonly Found[]): KeysThere {
+  const shares = found.map(({ keys }) => keys)
+  const [first] = shares
+  const keys = first && shares.length === 1 ? first : pl.concat(shares)
+  return { rows: found.reduce((sum, { rows }) => sum + rows, 0), keys, shares }
 }
 
 /** For so many keys a file is rather read than a filter made of it. */
@@ -89,26 +98,38 @@ async function filesOfKeys(
  */
 export async function keyConflicts(table: Table, stage: Stage, there: KeysThere): Promise<Map<number, TeatreeError>> {
   if (there.rows === 0 && stage.measured.keys === stage.measured.rows) return new Map()
-  const isSingle = stage.intents === 1
-  const same = pl.struct(table.key.map(name => pl.col(name)))
-  const held = there.keys.select(...table.key).withColumns(pl.lit(true).alias('_there'))
-  const atFault = stage.rows
-    .withColumns(same.isDuplicated().alias('_copied'), same.isFirstDistinct().alias('_first'))
+  const candidates: Candidate[] = []
+  for await (const { share, rows } of sharesByKey(table, stage, ['_intent', '_row', '_line'])) {
+    // Where a table has no files, there is one share of what is there.
+    const held = there.shares[share] ?? there.keys
+    candidates.push(...(await candidatesAmong(table, rows, held, stage.intents === 1)))
+  }
+  candidates.sort((a, b) => a.intent - b.intent || a.row - b.row)
+  return conflictsAmong(table, stage.intents === 1 ? candidates.slice(0, MAX_CELLS) : candidates, stage.intents)
+}
+
+async function candidatesAmong(
+  table: Table,
+  staged: LazyDataFrame,
+  there: LazyDataFrame,
+  isSingle: boolean,
+): Promise<Candidate[]> {
+  const key = keyStruct(table)
+  const held = there.select(...table.key).withColumns(pl.lit(true).alias('_there'))
+  const atFault = staged
+    .withColumns(key.isDuplicated().alias('_copied'), key.isFirstDistinct().alias('_first'))
     .join(held, byKey(table, 'left'))
     .filter(pl.col('_there').or(isSingle ? pl.col('_first').not() : pl.col('_copied')))
   const columns = [...keyColumns(table), ...CANDIDATE_COLUMNS]
   const rows = rowsOf(await (isSingle ? atFault.limit(MAX_CELLS) : atFault).select(leaving(columns)).collect())
-  const candidates = rows.map(
-    (row): Candidate => ({
-      intent: Number(row._intent),
-      row: Number(row._row),
-      line: row._line == null ? null : Number(row._line),
-      key: table.key.map(name => row[name] ?? null),
-      there: row._there === true,
-      nth: row._first === true ? 1 : 2,
-    }),
-  )
-  return conflictsAmong(table, candidates, stage.intents)
+  return rows.map(row => ({
+    intent: Number(row._intent),
+    row: Number(row._row),
+    line: row._line == null ? null : Number(row._line),
+    key: table.key.map(name => row[name] ?? null),
+    there: row._there === true,
+    nth: row._first === true ? 1 : 2,
+  }))
 }
 
 const CANDIDATE_COLUMNS = [

@@ -1,4 +1,4 @@
-import { keyHash, shareOfKeys } from './key-filter.ts'
+import { KEYS_AT_ONCE, keyHash, keyStruct, shareOfKeys } from './key-filter.ts'
 import { type Extent, extentOf, HASHES, joinedRanges, type KeyedTable, type KeyRanges, looked } from './key-ranges.ts'
 import pl, { type Expr, type LazyDataFrame } from './polars.ts'
 
@@ -17,14 +17,17 @@ const ROWS_AT_ONCE = 1 << 18
  * @param rows how many the frame has, where there may be many, and it is in files as it is
  */
 export async function measure(table: KeyedTable, frame: LazyDataFrame, rows = 0): Promise<Measured> {
-  const key = pl.struct(table.key.map(name => pl.col(name)))
   if (rows > ROWS_AT_ONCE) {
     const ranges = await rangesOf(table, frame, rows)
-    return { rows, ranges, keys: (await hashesDiffer(table, frame, rows)) ? rows : await differentKeys(frame, key) }
+    return {
+      rows,
+      ranges,
+      keys: (await hashesDiffer(table, frame, rows)) ? rows : await differentKeys(table, frame, rows),
+    }
   }
-  const hashes = key.hash().nUnique().cast(pl.Int32).alias(HASHES.name)
+  const hashes = keyStruct(table).hash().nUnique().cast(pl.Int32).alias(HASHES.name)
   const { extent, row } = await looked(table, frame, [hashes])
-  const keys = Number(row[HASHES.name]) === extent.rows ? extent.rows : await differentKeys(frame, key)
+  const keys = Number(row[HASHES.name]) === extent.rows ? extent.rows : await differentKeys(table, frame, extent.rows)
   return { ...extent, keys }
 }
 
@@ -36,28 +39,57 @@ async function rangesOf(table: KeyedTable, frame: LazyDataFrame, rows: number): 
 
 /** Whether all rows have keys of different hashes. */
 async function hashesDiffer(table: KeyedTable, frame: LazyDataFrame, rows: number): Promise<boolean> {
-  const shares = Math.ceil(rows / HASHES_AT_ONCE)
-  const hash = keyHash(table).alias(HASHES.name)
-  for (let share = 0; share < shares; share++) {
-    const isOfShare = shareOfKeys(table, share, shares)
-    const hashes: LazyDataFrame[] = []
-    let found = 0
-    for (const part of partsOf(frame, rows)) {
-      const some = await (shares > 1 ? part.filter(isOfShare) : part).select(hash).collect()
-      found += some.height
-      hashes.push(some.lazy())
-    }
-    const different = pl.concat(hashes).select(pl.col(HASHES.name).nUnique().cast(pl.Int32).alias(HASHES.name))
-    if (Number((await different.collect()).toRecords()[0]?.[HASHES.name]) < found) return false
+  const hash = [keyHash(table).alias(HASHES.name)]
+  const different = pl.col(HASHES.name).nUnique().cast(pl.Int32).alias('different')
+  for await (const { rows: hashes } of sharesOf(table, frame, { rows, columns: hash, atOnce: HASHES_AT_ONCE })) {
+    const [found] = (await hashes.select(pl.len().cast(pl.Int32).alias('all'), different).collect()).toRecords()
+    if (Number(found?.different) < Number(found?.all)) return false
   }
   return true
 }
 
-function* partsOf(frame: LazyDataFrame, rows: number): Generator<LazyDataFrame> {
-  for (let from = 0; from < rows; from += ROWS_AT_ONCE) yield frame.slice(from, ROWS_AT_ONCE)
+async function differentKeys(table: KeyedTable, frame: LazyDataFrame, rows: number): Promise<number> {
+  const different = keyStruct(table).nUnique().cast(pl.Int32).alias('keys')
+  let keys = 0
+  for await (const { rows: share } of sharesByKey(table, { rows: frame, measured: { rows } }))
+    keys += Number((await share.select(different).collect()).toRecords()[0]?.keys)
+  return keys
 }
 
-async function differentKeys(frame: LazyDataFrame, key: Expr): Promise<number> {
-  const found = await frame.select(key.nUnique().cast(pl.Int32).alias('keys')).collect()
-  return Number(found.toRecords()[0]?.keys)
+/** Rows of some of the keys: all that there are of each, in their order. */
+export interface KeyShare {
+  /** Which of them it is, from 0. */
+  share: number
+  rows: LazyDataFrame
+}
+
+/** The keys of rows that have been measured, and the columns that are named besides, one share after the other. */
+export const sharesByKey = (
+  table: KeyedTable,
+  { rows, measured }: { rows: LazyDataFrame; measured: Pick<Measured, 'rows'> },
+  more: readonly string[] = [],
+): AsyncGenerator<KeyShare> => {
+  const columns = [...table.key, ...more].map(name => pl.col(name))
+  return sharesOf(table, rows, { rows: measured.rows, columns, atOnce: KEYS_AT_ONCE })
+}
+
+async function* sharesOf(
+  table: KeyedTable,
+  frame: LazyDataFrame,
+  { rows, columns, atOnce }: { rows: number; columns: readonly Expr[]; atOnce: number },
+): AsyncGenerator<KeyShare> {
+  const shares = Math.ceil(rows / atOnce)
+  if (rows <= ROWS_AT_ONCE) yield { share: 0, rows: frame.select(...columns) }
+  else
+    for (let share = 0; share < shares; share++) {
+      const isOfShare = shareOfKeys(table, share, shares)
+      const found: LazyDataFrame[] = []
+      for (const part of partsOf(frame, rows))
+        found.push((await (shares > 1 ? part.filter(isOfShare) : part).select(...columns).collect()).lazy())
+      yield { share, rows: pl.concat(found) }
+    }
+}
+
+function* partsOf(frame: LazyDataFrame, rows: number): Generator<LazyDataFrame> {
+  for (let from = 0; from < rows; from += ROWS_AT_ONCE) yield frame.slice(from, ROWS_AT_ONCE)
 }

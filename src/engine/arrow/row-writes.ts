@@ -6,7 +6,9 @@ import { tableOf } from '../plan-tables.ts'
 import { NO_ROWS, type RowCounts } from '../row-counts.ts'
 import { leaving, literalOf, rowsOf } from './columns.ts'
 import { fileFrame, placedFrame, tableFrame } from './frames.ts'
+import { keyStruct } from './key-filter.ts'
 import { byKey, type KeysThere, keyConflicts, keysThere } from './key-lookup.ts'
+import { sharesByKey } from './key-measures.ts'
 import { keyColumns } from './key-ranges.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
 import type { ScratchFile, ScratchFiles } from './scratch-files.ts'
@@ -62,10 +64,28 @@ export async function upsertStage(
       ? [{ ...NO_ROWS, inserted: keys - there.rows, updated: there.rows }]
       : await countsOfEach(table, stage, there)
   const kept = await withoutKeys(context, table, files, there)
-  const last =
-    keys === rows ? stage.rows : stage.rows.unique({ subset: [...table.key], keep: 'last', maintainOrder: true })
+  const last = keys === rows ? stage.rows : await lastOfEachKey(table, stage)
   const added = await writeRows(context, table, last, rowsIn(kept), keys === rows ? { rows, ranges } : undefined)
   return { files: [...kept, ...added], counts }
+}
+
+/** The staged rows without those whose key comes again behind them. */
+async function lastOfEachKey(table: Table, stage: Stage): Promise<LazyDataFrame> {
+  const place = ['_intent', '_row']
+  const isLast = keyStruct(table).isFirstDistinct()
+  const others: LazyDataFrame[] = []
+  for await (const { rows } of sharesByKey(table, stage, place)) {
+    const backwards = rows.reverse().withColumns(isLast.alias('_last'))
+    others.push(
+      (
+        await backwards
+          .filter(pl.col('_last').not())
+          .select(...place)
+          .collect()
+      ).lazy(),
+    )
+  }
+  return stage.rows.join(pl.concat(others), { on: place, how: 'anti', maintainOrder: 'left' })
 }
 
 /** Puts the staged rows in place of all. @throws TeatreeError KEY_CONFLICT where a key is staged twice */
