@@ -11,7 +11,7 @@ import pl from '../../src/engine/arrow/polars.ts'
 import { readInParts } from '../../src/engine/arrow/reads-in-parts.ts'
 import type { Asked } from '../../src/engine/arrow/rows.ts'
 import { VersionTables } from '../../src/engine/arrow/version-tables.ts'
-import { type AggregatePlan, ALL, type RowsPlan } from '../../src/engine/plan.ts'
+import { type AggregatePlan, ALL } from '../../src/engine/plan.ts'
 import type { PlanRead } from '../../src/engine/plan-reads.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
@@ -19,7 +19,7 @@ import { arrow } from './engines.ts'
 import { aggregateOf } from './reader-aggregate-plans.ts'
 import { orchard, type TableRowsByName, type TestFolder, testFolder } from './reader-model.ts'
 import { Oracle } from './reader-oracle.ts'
-import { contents, filterOn, orderOf, runs, tableOf } from './reader-plans.ts'
+import { contents, pageOf, runs, tableOf } from './reader-plans.ts'
 
 let folder: TestFolder
 beforeAll(async () => {
@@ -50,15 +50,7 @@ async function answered({ frame, columns, isReversed }: Asked): Promise<Row[]> {
 }
 
 test('pages of rows that are read in parts are those of all rows', async () => {
-  const plans = fc
-    .record({
-      where: filterOn(harvests),
-      orderBy: orderOf(harvests),
-      columns: fc.subarray([...harvests.columns.keys()]),
-      limit: fc.integer({ min: 1, max: 9 }),
-      last: fc.boolean(),
-    })
-    .map((plan): RowsPlan => ({ ...plan, table: 'harvests' }))
+  const plans = pageOf(harvests)
   await fc.assert(
     fc.asyncProperty(
       contents(orchard),

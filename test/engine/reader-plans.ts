@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { CompareOperator, Filter, Order } from '../../src/engine/plan.ts'
+import type { CompareOperator, Filter, Order, RowsPlan } from '../../src/engine/plan.ts'
 import type { Column, Kind, Table } from '../../src/kinds/kind.ts'
 import { decimalOf, type LogicalType, type Row, typeName, type Value } from '../../src/kinds/types.ts'
 import { LONGER } from '../support/longer.ts'
@@ -147,3 +147,14 @@ export const orderOf = (table: Table): fc.Arbitrary<Order[]> =>
             .map((column): Order => ({ column, direction: 'ASC', nulls: 'LAST' })),
         ]),
     )
+
+/** Pages of a table, from either end. */
+export const pageOf = (table: Table): fc.Arbitrary<RowsPlan> =>
+  fc.record({
+    table: fc.constant(table.name),
+    where: filterOn(table),
+    orderBy: orderOf(table),
+    columns: fc.subarray([...table.columns.keys()]),
+    limit: fc.integer({ min: 1, max: 9 }),
+    last: fc.boolean(),
+  })

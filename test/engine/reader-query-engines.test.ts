@@ -1,16 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import salesDefinition from '../../models/sales.ts'
 import { ArrowReaders } from '../../src/engine/arrow/readers.ts'
 import { DuckDBReaders } from '../../src/engine/duckdb/readers.ts'
-import type { QueryRows, Readers, SnapshotReader } from '../../src/engine/engine.ts'
+import type { QueryPage, QueryRows, Readers, SnapshotReader } from '../../src/engine/engine.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import type { EngineName } from '../../src/kinds/context.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import labDefinition from '../support/kinds/lab.ts'
-import { engines } from './engines.ts'
+import { arrow, engines } from './engines.ts'
+import { testFolder } from './reader-model.ts'
 import { WriterModel } from './writer-model.ts'
 
 const lab = checkKind(labDefinition)
@@ -135,4 +136,42 @@ describe.each(engines)('a query function on $name', ({ name: engine }) => {
     const page = await readers[engine].resultRows({ path: to, ...result }, { offset: 0, limit: 9 })
     expect(page).toEqual(expected.map(row => Object.values(row)))
   })
+})
+
+test('a query function of more than there is memory for is computed in a process of its own, which finds the same', async () => {
+  await using made = await testFolder(arrow)
+  const files = await made.filled(lab, {
+    protocols: `SELECT 'ph' AS assay, 1 AS revision, 'Acidity' AS title, 6.5 AS lowerLimit, 7.5 AS upperLimit`,
+    readings: `SELECT 'n' || i AS sampleId, 'ph' AS assay, 1 AS revision, i % 3 AS replicate, DATE '2024-01-01' AS takenOn,
+                      TIMESTAMP '2024-01-01 09:00:00' AS takenAt, i % 1000 AS amount, i AS counts, 0.5 AS signal, true AS valid
+               FROM range(500000) AS n (i)`,
+  })
+  const own = join(folder, 'processes')
+  const few = await arrow.startReaders({ memoryBytes: 24 << 20 }, { kindsDir, folder: own })
+  try {
+    const [small, large] = await Promise.all([few, readers.ARROW].map(each => each.open({ kind: lab, files })))
+    if (!small || !large) throw new Error('both are open')
+    const ask = (reader: SnapshotReader, args: Row, page: QueryPage, signal?: AbortSignal) =>
+      reader.query('outsideLimits', args, page, signal)
+    const args = { assay: 'ph', revision: 1, tolerance: '0.050000' }
+    let after: QueryRows['positions'][number] | undefined
+    for (const count of [true, false]) {
+      const page = { limit: 50, count, ...(after && { after }) }
+      const [found, expected] = await Promise.all([ask(small, args, page), ask(large, args, page)])
+      expect(found).toEqual(expected)
+      expect([found.rows.length, found.total]).toEqual([50, count ? 499_500n : null])
+      after = found.positions.at(-1)
+    }
+    expect(await readdir(own)).toHaveLength(1)
+    const page = { limit: 1, count: true }
+    await expect(ask(small, { ...args, assay: 'none' }, page)).rejects.toMatchObject({ code: 'NO_PROTOCOL' })
+    const caller = new AbortController()
+    const running = ask(small, { ...args, tolerance: '1.000000' }, page, caller.signal)
+    caller.abort(new Error('gone'))
+    await expect(running).rejects.toThrow('gone')
+    await Promise.all([small.close(), large.close()])
+  } finally {
+    await few.close()
+  }
+  expect(await readdir(own)).toEqual([])
 })

@@ -6,7 +6,7 @@ import type { Row, Value } from '../../src/kinds/types.ts'
 import { engines } from './engines.ts'
 import { orchard, type TableRowsByName, type TestFolder, testFolder } from './reader-model.ts'
 import { Oracle } from './reader-oracle.ts'
-import { contents, filterOn, orderOf, runs, tableOf } from './reader-plans.ts'
+import { contents, pageOf, runs, tableOf } from './reader-plans.ts'
 
 describe.each(engines)('$name', engine => {
   let folder: TestFolder
@@ -45,15 +45,7 @@ describe.each(engines)('$name', engine => {
   }
 
   const harvests = tableOf('harvests')
-  const plans = fc
-    .record({
-      where: filterOn(harvests),
-      orderBy: orderOf(harvests),
-      columns: fc.subarray([...harvests.columns.keys()]),
-      limit: fc.integer({ min: 1, max: 9 }),
-      last: fc.boolean(),
-    })
-    .map((plan): RowsPlan => ({ ...plan, table: 'harvests' }))
+  const plans = pageOf(harvests)
 
   test('pages walked to the end hold what a plain evaluation selects, in its order', async () => {
     await fc.assert(

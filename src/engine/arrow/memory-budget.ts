@@ -8,8 +8,12 @@ interface Waiting {
   enter(): void
 }
 
-export const tooMuchMemory = (): TeatreeError =>
-  new TeatreeError('QUERY_TOO_EXPENSIVE', 'the query needs more memory than it may have; select less')
+/** What is asked for needs more than there is, however long it waits. */
+export class TooMuchMemory extends TeatreeError {
+  constructor() {
+    super('QUERY_TOO_EXPENSIVE', 'the query needs more memory than it may have; select less')
+  }
+}
 
 /**
  * The memory of Polars' reads together. Polars itself knows no bound, and the process would be ended: so each read has what it may
@@ -27,11 +31,11 @@ export class MemoryBudget {
   }
 
   /**
-   * @throws TeatreeError QUERY_TOO_EXPENSIVE where it is more than all there is, UNAVAILABLE where too many are waiting; the
-   *   signal's reason where that is aborted before there is enough
+   * @throws TooMuchMemory where it is more than all there is; TeatreeError UNAVAILABLE where too many are waiting; the signal's
+   *   reason where that is aborted before there is enough
    */
   async run<T>(bytes: number, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (bytes > this.bytes) throw tooMuchMemory()
+    if (bytes > this.bytes) throw new TooMuchMemory()
     if (this.#waiting.size === 0 && bytes <= this.#free) this.#free -= bytes
     else await this.#wait(bytes, signal)
     try {

@@ -1,26 +1,32 @@
 import type { FrameQueryContext } from '../../kinds/frames.ts'
+import type { Row } from '../../kinds/types.ts'
 import { columnOf, tableOf } from '../plan-tables.ts'
-import { computedRows } from './canonical-rows.ts'
 import { framesFrom } from './columns.ts'
-import pl from './polars.ts'
+import pl, { type LazyDataFrame } from './polars.ts'
 import { bytesOfColumns } from './read-bytes.ts'
 import type { ReadSources } from './read-frames.ts'
 import type { VersionTables } from './version-tables.ts'
 
-/** Computes, within what `bytes` of memory may be needed. */
-type Compute = <T>(work: () => Promise<T>, bytes: number) => Promise<T>
+/**
+ * What is computed of columns is in memory beside them: where a function puts frames together and groups them, as `attainment`
+ * does, twice what they are.
+ */
+const TIMES = 3
+
+/** Computes the frame's rows, for which so many bytes of memory may be needed where it is not streamed. */
+type ComputeRows = (frame: LazyDataFrame, bytes: number) => Promise<Row[]>
 
 /** A version as a query function has it; what it asks for counts in memory from then on. */
 export class QueryFrames {
   readonly #tables: VersionTables
   readonly #sources: ReadSources
-  readonly #compute: Compute
+  readonly #rows: ComputeRows
   #bytes = 0
 
-  constructor(tables: VersionTables, sources: ReadSources, compute: Compute) {
+  constructor(tables: VersionTables, sources: ReadSources, rows: ComputeRows) {
     this.#tables = tables
     this.#sources = sources
-    this.#compute = compute
+    this.#rows = rows
   }
 
   context(args: Readonly<Record<string, unknown>>): FrameQueryContext {
@@ -28,7 +34,7 @@ export class QueryFrames {
       args,
       pl,
       frame: framesFrom,
-      rows: frame => this.#compute(() => computedRows(frame), this.#bytes),
+      rows: frame => this.#rows(frame, TIMES * this.#bytes),
       reads: this.#sources.frames(({ frame, bytes }) => {
         this.#bytes += bytes
         return frame

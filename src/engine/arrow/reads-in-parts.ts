@@ -3,7 +3,7 @@ import type { AggregatePlan } from '../plan.ts'
 import { type PlanRead, tableRead } from '../plan-reads.ts'
 import { countOfGroups, pageOfGroups, planOfCount } from './groups.ts'
 import type { TableFile } from './manifest.ts'
-import { tooMuchMemory } from './memory-budget.ts'
+import { TooMuchMemory } from './memory-budget.ts'
 import { groupsOfPartials, isPartial, partialsOfRows, partialsTogether } from './partial-groups.ts'
 import { askedOfRows } from './plan-frames.ts'
 import pl, { type DataFrame, type LazyDataFrame } from './polars.ts'
@@ -55,7 +55,7 @@ function groupsInParts(kind: Kind, plan: AggregatePlan, answer: typeof pageOfGro
 /**
  * What the read is answered with, of a table of which so many rows are read at once.
  * @param most how many rows there may be of a part, and of what comes of all
- * @throws TeatreeError QUERY_TOO_EXPENSIVE where there are more; the signal's reason
+ * @throws TooMuchMemory where there are more; the signal's reason
  */
 export async function readInParts(
   tables: VersionTables,
@@ -63,13 +63,13 @@ export async function readInParts(
   { most, signal }: { most: number; signal: AbortSignal },
 ): Promise<Asked> {
   const way = most >= 1 ? inParts(tables, read) : null
-  if (!way) throw tooMuchMemory()
+  if (!way) throw new TooMuchMemory()
   let all: DataFrame | undefined
   for (const part of partsOf(tables.filesFor(read), most)) {
     signal.throwIfAborted()
     const found = await way.ofPart(framesOf(tables, read, part)).collect()
     all = all ? await way.together(pl.concat([all.lazy(), found.lazy()])).collect() : found
-    if (all.height > most) throw tooMuchMemory()
+    if (all.height > most) throw new TooMuchMemory()
   }
   if (!all) throw new Error('a read has one part at least')
   return way.answer(all.lazy())

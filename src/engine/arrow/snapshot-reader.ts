@@ -1,4 +1,4 @@
-import type { Table } from '../../kinds/kind.ts'
+import type { KindQuery, Table } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
 import { unlessAborted } from '../../platform/unless-aborted.ts'
 import { diffReader } from '../diff-rows.ts'
@@ -7,6 +7,7 @@ import { exportParquet } from '../duckdb/exports/parquet-export.ts'
 import { streamTable } from '../duckdb/exports/table-stream.ts'
 import { parquetSelect } from '../duckdb/parquet-tables.ts'
 import { compileRead } from '../duckdb/plan-reads.ts'
+import type { QueryJob } from '../duckdb/queries/messages.ts'
 import type { QueryProcesses } from '../duckdb/queries/query-processes.ts'
 import { querySnapshot, querySources } from '../duckdb/queries/query-snapshot.ts'
 import type { DuckDBSql } from '../duckdb/sql.ts'
@@ -31,13 +32,15 @@ import { type PlanRead, tableRead, tablesBeside } from '../plan-reads.ts'
 import { tableOf } from '../plan-tables.ts'
 import { queryTimeLimit } from '../time-limit.ts'
 import { holding, versionBeside } from '../versions-beside.ts'
+import { computedRows } from './canonical-rows.ts'
 import { pageOfChanges } from './changes.ts'
 import { leaving, rowsOf } from './columns.ts'
 import type { FileChecks } from './file-checks.ts'
 import type { TableFile } from './manifest.ts'
-import type { MemoryBudget } from './memory-budget.ts'
+import { type MemoryBudget, TooMuchMemory } from './memory-budget.ts'
 import type { ParquetTwins, TwinHold } from './parquet-twins.ts'
 import { askedBy, sumsDoubles } from './plan-frames.ts'
+import type { LazyDataFrame } from './polars.ts'
 import { QueryFrames } from './query-frames.ts'
 import { pageOfQuery } from './query-functions.ts'
 import { bytesOfRead, type ReadBytes } from './read-bytes.ts'
@@ -109,13 +112,24 @@ export class ArrowSnapshotReader extends PlanReader implements SnapshotReader {
           others.map(({ ref }) => ref),
         )
         try {
-          const frames = new QueryFrames(this.#tables, sources, (work, bytes) => this.#compute(work, bytes, stopped))
+          const rows = (frame: LazyDataFrame, bytes: number) => this.#compute(() => computedRows(frame), bytes, stopped)
+          const frames = new QueryFrames(this.#tables, sources, rows)
           return await unlessAborted(pageOfQuery(query, frames.context(args), page), stopped)
         } catch (error) {
-          throw stopped.aborted ? stopped.reason : await sources.causeOf(error)
+          if (stopped.aborted) throw stopped.reason
+          if (!(error instanceof TooMuchMemory)) throw await sources.causeOf(error)
         }
+        const refs = others.map(({ ref }) => ref)
+        return this.#pageInProcess(query, this.#functionJob({ is: 'function', name, args }, refs, page), stopped)
       })
     return this.result(key, find, signal)
+  }
+
+  /** For who needs more memory than there is here: streamed, in a process that may be killed where that is too much too. */
+  #pageInProcess({ timeoutSeconds }: KindQuery, job: QueryJob, signal: AbortSignal): Promise<QueryRows> {
+    const { memory, processes } = this.#parts
+    // It takes none of that memory, but there are no more such processes at once than two.
+    return memory.run(Math.floor(memory.bytes / 2), () => processes().page(job, timeoutSeconds, signal), signal)
   }
 
   asSource(alias: string, model: string): SnapshotRef {
@@ -200,17 +214,19 @@ export class ArrowSnapshotReader extends PlanReader implements SnapshotReader {
   ): Promise<QueryResult> {
     const bounds = { checkOnly: to === null, rows, bytes }
     if (work.is === 'function') {
-      const frames = {
-        own: this.asSource('', ''),
-        reads: others.map(({ alias, model, of }) => of.asSource(alias, model)),
-      }
-      const { name: kind, shape } = this.kind
-      const snapshot = { kind, shape, tables: [], files: {} }
-      return this.#parts.processes().run({ snapshot, reads: [], work, frames, ...bounds }, to, seconds, signal)
+      const refs = others.map(({ alias, model, of }) => of.asSource(alias, model))
+      return this.#parts.processes().run({ ...this.#functionJob(work, refs), ...bounds }, to, seconds, signal)
     }
     const sources = await querySources(others, signal)
     const job = { snapshot: await querySnapshot(this, signal), reads: sources, work, ...bounds }
     return this.#parts.processes().run(job, to, seconds, signal)
+  }
+
+  #functionJob(work: QueryWork, reads: readonly SnapshotRef[], page?: QueryPage): QueryJob {
+    const { name: kind, shape } = this.kind
+    const snapshot = { kind, shape, tables: [], files: {} }
+    const frames = { own: this.asSource('', ''), reads }
+    return { snapshot, reads: [], work, frames, ...(page && { page }), checkOnly: false, rows: 0, bytes: 0 }
   }
 
   protected async release(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { ReadModel } from '../../../kinds/context.ts'
 import type { Column, KindShape } from '../../../kinds/kind.ts'
 import type { TeatreeError } from '../../../platform/errors.ts'
-import type { QueryResult, QueryWork, SnapshotFiles, SnapshotRef } from '../../engine.ts'
+import type { QueryPage, QueryResult, QueryRows, QueryWork, SnapshotFiles, SnapshotRef } from '../../engine.ts'
 
 /** What a process is asked for: one query at a time. */
 export interface QueryJob {
@@ -11,6 +11,8 @@ export interface QueryJob {
   work: QueryWork
   /** Of a query function over frames: the versions that it reads, of which SQL opens none. */
   frames?: { own: SnapshotRef; reads: readonly SnapshotRef[] }
+  /** Of a query function over frames, where a page of its rows is wanted and no file of all. */
+  page?: QueryPage
   /** Whether to say only what `run` would refuse before it reads. */
   checkOnly: boolean
   /** How many rows the result may have. */
@@ -39,6 +41,8 @@ export const versionsOf = ({ snapshot, reads }: QueryJob): string => JSON.string
 /** A process has nothing more to say of a job after the one answer. */
 export type FromQueryProcess =
   | { is: 'done'; result: Omit<QueryResult, 'bytes'> }
+  /** As JSON has it. */
+  | { is: 'page'; rows: Omit<QueryRows, 'total'> & { total: string | null } }
   | ({ is: 'refused'; message: string } & Pick<TeatreeError, 'code' | 'cells' | 'details'>)
   /** A fault of ours, for the log alone. */
   | { is: 'failed'; reason: string }

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TeatreeError } from '../../../platform/errors.ts'
-import type { QueryResult } from '../../engine.ts'
+import type { QueryResult, QueryRows } from '../../engine.ts'
 import { SnapshotDamaged } from '../../snapshot-damaged.ts'
 import { type FromQueryProcess, type QueryJob, RESULT_FILE } from './messages.ts'
 import { ownMemory } from './process-memory.ts'
@@ -27,6 +27,9 @@ const IDLE_MEMORY = 48 << 20
 const OWN_DATA = 1024 << 20
 const LOOK_MS = 50
 const MAX_REASON = 4_000
+
+/** What a process has found. */
+type Answer = Extract<FromQueryProcess, { is: 'done' | 'page' }>
 
 /** Not told to clients: what the log needs to know of a process that failed. */
 export class QueryProcessFailed extends Error {
@@ -100,6 +103,22 @@ export class QueryProcess {
 
   /** Does the job; the result is in `RESULT_FILE` of its folder. One at a time. */
   async run(job: QueryJob, seconds: number, signal: AbortSignal | undefined): Promise<QueryResult> {
+    const message = await this.#answerTo(job, seconds, signal)
+    if (message.is !== 'done') throw new Error('who asks for a result gets no page')
+    const bytes = await this.#resultBytes()
+    if (bytes > job.bytes) throw resultTooLarge(job.bytes)
+    return { ...message.result, bytes }
+  }
+
+  /** Does a job that wants a page. One at a time. */
+  async page(job: QueryJob, seconds: number, signal: AbortSignal | undefined): Promise<QueryRows> {
+    const message = await this.#answerTo(job, seconds, signal)
+    if (message.is !== 'page') throw new Error('who asks for a page gets it')
+    const { total, ...rows } = message.rows
+    return { ...rows, total: total === null ? null : BigInt(total) }
+  }
+
+  async #answerTo(job: QueryJob, seconds: number, signal: AbortSignal | undefined): Promise<Answer> {
     const { bytes } = job
     if (this.#job) throw new Error('a query process does one query at a time')
     const work = Promise.withResolvers<FromQueryProcess>()
@@ -112,7 +131,7 @@ export class QueryProcess {
       if (signal?.aborted) onAbort()
       else if (this.#death !== undefined) work.reject(new QueryProcessFailed('the process has ended'))
       else this.#child.send(job, () => {})
-      return await this.#answer(await work.promise, bytes)
+      return this.#answer(await work.promise)
     } finally {
       clearTimeout(timer)
       clearInterval(looks)
@@ -130,7 +149,7 @@ export class QueryProcess {
     }
   }
 
-  async #answer(message: FromQueryProcess, most: number): Promise<QueryResult> {
+  #answer(message: FromQueryProcess): Answer {
     if (message.is === 'failed' || message.is === 'damaged') {
       const failed = new QueryProcessFailed(message.reason)
       // A DuckDB that met an error of its own answers nothing any more, and a damaged file stays as it was read.
@@ -138,9 +157,7 @@ export class QueryProcess {
       throw message.is === 'failed' ? failed : new SnapshotDamaged("the version's files are damaged", { cause: failed })
     }
     if (message.is === 'refused') throw new TeatreeError(message.code, message.message, refusal(message))
-    const bytes = await this.#resultBytes()
-    if (bytes > most) throw resultTooLarge(most)
-    return { ...message.result, bytes }
+    return message
   }
 
   /** Whether so much of its memory is left taken, that the next query could not do with the rest. */

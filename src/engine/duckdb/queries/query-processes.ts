@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { keepYoung } from '../../../platform/keep-young.ts'
-import type { QueryResult } from '../../engine.ts'
+import type { QueryResult, QueryRows } from '../../engine.ts'
 import { type QueryJob, RESULT_FILE, versionsOf } from './messages.ts'
 import { type ProcessLimits, QueryProcess } from './query-process.ts'
 
@@ -64,7 +64,24 @@ export class QueryProcesses {
   }
 
   /** Runs a query; its result is at `to`, null where none is wanted. */
-  async run(job: QueryJob, to: string | null, seconds: number, signal: AbortSignal | undefined): Promise<QueryResult> {
+  run(job: QueryJob, to: string | null, seconds: number, signal: AbortSignal | undefined): Promise<QueryResult> {
+    return this.#inOne(job, signal, async process => {
+      const result = await process.run(job, seconds, signal)
+      if (to !== null) await process.take(to)
+      return result
+    })
+  }
+
+  /** A page of a query function over frames. */
+  page(job: QueryJob, seconds: number, signal: AbortSignal | undefined): Promise<QueryRows> {
+    return this.#inOne(job, signal, process => process.page(job, seconds, signal))
+  }
+
+  async #inOne<T>(
+    job: QueryJob,
+    signal: AbortSignal | undefined,
+    work: (process: QueryProcess) => Promise<T>,
+  ): Promise<T> {
     signal?.throwIfAborted()
     if (this.#closed) throw new Error('the readers are closed')
     const versions = versionsOf(job)
@@ -72,9 +89,7 @@ export class QueryProcesses {
     try {
       // What a query before left would be looked at as this one's.
       await rm(join(process.folder, RESULT_FILE), { force: true })
-      const result = await process.run(job, seconds, signal)
-      if (to !== null) await process.take(to)
-      return result
+      return await work(process)
     } finally {
       await this.#giveBack(process)
     }

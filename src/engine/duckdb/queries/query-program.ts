@@ -77,7 +77,11 @@ async function queryOf(kind: string, name: string, kinds?: Kinds) {
 async function runOverFrames(job: QueryJob, run: QueryRun, name: string): Promise<FromQueryProcess> {
   const kinds = await kindsAsDefined()
   const query = await queryOf(job.snapshot.kind, name, kinds)
-  const { writeQuery } = await import('../../arrow/query-run.ts')
+  const { pageOfRun, writeQuery } = await import('../../arrow/query-run.ts')
+  if (job.page) {
+    const { total, ...rows } = await pageOfRun(query, run, { kinds, dir: folder, page: job.page })
+    return { is: 'page', rows: { ...rows, total: total === null ? null : String(total) } }
+  }
   const to = job.checkOnly ? null : result
   const rows = await writeQuery(query, run, { kinds, dir: folder, to, most: job.rows })
   const columns = functionColumns(query)
