@@ -1,4 +1,4 @@
-import { type Database, UNHURRIED } from '../platform/postgres.ts'
+import { type Database, UNHURRIED, unestimated } from '../platform/postgres.ts'
 import { notifyChanged } from './channel.ts'
 import { columns, type Intent } from './records.ts'
 
@@ -41,7 +41,7 @@ export async function takeBatch(
             solo = i.solo + CASE WHEN chosen.counts AND i.solo_owner IS DISTINCT FROM line.owner THEN 1 ELSE 0 END,
             solo_owner = CASE WHEN chosen.counts THEN line.owner ELSE i.solo_owner END
        FROM chosen, line
-      WHERE i.id = chosen.id AND i.status IN ('QUEUED', 'RUNNING')
+      WHERE i.id = chosen.id AND ${unestimated("i.status IN ('QUEUED', 'RUNNING')")}
      RETURNING ${columns.intent('i')}, (SELECT count(*) FROM waiting) AS waiting`,
     [of.model, of.epoch, most, MAX_BATCH_BYTES, of.singly],
   )

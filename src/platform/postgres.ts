@@ -40,6 +40,12 @@ const types: pg.CustomTypesConfig = {
  */
 export const UNHURRIED = `set_config('synchronous_commit', 'off', true)`
 
+/**
+ * A condition on rows that are found by something else, of which the planner sees nothing. What few rows meet as a table is analyzed,
+ * many may a moment later: rows that are given by their ids were looked for through all that wait, for each of them.
+ */
+export const unestimated = (condition: string): string => `CASE WHEN ${condition} THEN true END`
+
 /** What a statement may take, its waiting for locks included. */
 const STATEMENT_MS = 60_000
 /** What a transaction may do nothing: one whose process is frozen must not hold up the model's next manager with its locks. */

@@ -263,6 +263,70 @@ test('what is asked for all the time reads no table that grows from end to end',
   expect(found).toEqual([])
 })
 
+test('a batch is taken and ended by looking at each of its intents, and not at all of them for each', async () => {
+  const [model, count] = ['m7', 2000]
+  // As the table was analyzed last, nothing waited and nothing ran.
+  await control.db.query(
+    `UPDATE intent SET status = 'CANCELLED', ended_at = now() WHERE status IN ('QUEUED', 'RUNNING')`,
+  )
+  await control.db.query('VACUUM ANALYZE intent')
+  await control.db.query(
+    `INSERT INTO intent (id, model, seq, function, arguments, bytes, digest, alone, status, traceparent)
+     SELECT gen_random_uuid(), $1, n, 'appendTrialEntries', '{"rows":[]}', 11, '\\x00', false, 'QUEUED', ''
+       FROM generate_series(10000, 9999 + $2::integer) n`,
+    [model, count],
+  )
+  const { kinds, queue } = control
+  const epoch = (await new Leases(db, crypto.randomUUID()).acquire(model)) ?? 0
+  const kind = kinds.get('trial')
+  if (!kind) throw new Error('the kinds were not loaded')
+  const taking = await asked(() => takeBatch(db, { model, epoch, singly: false }))
+  const { batch } = await takeBatch(db, { model, epoch, singly: false })
+  expect(batch).toHaveLength(count)
+  const endings = batch.map(({ id }) => ({ intent: id, status: 'PUBLISHED' as const, result: {} }))
+  const publisher = new Publisher({ db, ledger: new Ledger(db, queue), queue, kinds })
+  const publication = { model, kind, epoch, endings, lastSeq: batch.at(-1)?.seq ?? 0n }
+  const snapshot = { dir: '/nowhere', files: [], tables: [] }
+  // Behind another version than the newest: nothing comes of it.
+  const publishing = await asked(() =>
+    expect(publisher.publish({ ...publication, after: 7, snapshot })).rejects.toThrow('no longer held'),
+  )
+  const work: [statement: string, rows: number][] = []
+  for (const statement of [...taking, ...publishing].filter(({ text }) => /\bintent\b/.test(text)))
+    work.push([statement.text, await rowsLookedAt(statement)])
+  expect(work.length).toBeGreaterThanOrEqual(3)
+  expect(work.filter(([, rows]) => rows > 20 * count)).toEqual([])
+})
+
+/** Of all steps of the statement together; what it does is taken back. */
+async function rowsLookedAt({ text, values }: Statement): Promise<number> {
+  const taken = new Error('taken back')
+  let rows = 0
+  const run = control.db.transaction(async tx => {
+    const [explained] = await tx.query<{ 'QUERY PLAN': [{ Plan: Ran }] }>(
+      `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
+      values,
+    )
+    if (explained) rows = rowsOf(explained['QUERY PLAN'][0].Plan)
+    throw taken
+  })
+  await expect(run).rejects.toBe(taken)
+  return rows
+}
+
+interface Ran {
+  'Actual Rows': number
+  'Actual Loops': number
+  'Rows Removed by Filter'?: number
+  'Rows Removed by Join Filter'?: number
+  Plans?: Ran[]
+}
+
+const rowsOf = (ran: Ran): number =>
+  (ran['Actual Rows'] + (ran['Rows Removed by Filter'] ?? 0) + (ran['Rows Removed by Join Filter'] ?? 0)) *
+    ran['Actual Loops'] +
+  (ran.Plans ?? []).reduce((sum, plan) => sum + rowsOf(plan), 0)
+
 /** One look of the dispatcher, with a launcher that has been closed and so starts nothing. */
 async function lookOnce(through: RecordingDatabase): Promise<void> {
   const { completions, kinds, queue } = control
