@@ -21,6 +21,6 @@ export function enginesOf({
   const readers = DuckDBReaders.shared(queries)
   return {
     DUCKDB: duckdbEngine({ log, readers, writerMemoryBytes, warm }),
-    ARROW: arrowEngine({ log, readers, folder: queries.folder }),
+    ARROW: arrowEngine({ log, readers, folder: queries.folder, writerMemoryBytes }),
   }
 }

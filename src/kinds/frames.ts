@@ -42,6 +42,8 @@ export interface FrameFunctionContext<A = Readonly<Record<string, unknown>>> ext
   table(name: string): LazyDataFrame
   /** The models it may read: those that its arguments name, and for a function with `runsOn` all reads of that kind. */
   readonly reads: readonly ReadFrames[]
+  /** What it may take of memory, in bytes. Nobody holds it to that: Polars does not spill, and what needs more is made in parts. */
+  readonly memoryBytes: number
   /** The rows of a table, as it is by now, that a `where` argument selects. */
   where(table: string, filter: unknown): LazyDataFrame
   /**

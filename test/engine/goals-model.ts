@@ -18,7 +18,7 @@ import type { Kind } from '../../src/kinds/kind.ts'
 import type { Row, Value } from '../../src/kinds/types.ts'
 import { coerceArguments } from '../../src/kinds/validate.ts'
 import { TeatreeError } from '../../src/platform/errors.ts'
-import { duckdb, engines, type TestEngine } from './engines.ts'
+import { arrow, duckdb, engines, type TestEngine } from './engines.ts'
 import type { Sale } from './goals-oracle.ts'
 
 const sales = checkKind(salesDefinition)
@@ -54,6 +54,8 @@ export const pairs: readonly GoalsEngines[] = engines.flatMap(goals => engines.m
 export class GoalsModel implements AsyncDisposable {
   readonly #dir: string
   readonly #engines: GoalsEngines
+  /** What functions on Arrow may take. */
+  readonly #functionBytes: number | undefined
   readonly #readers: Readers
   readonly #models = new Map<string, Published>()
   readonly #faults: unknown[] = []
@@ -64,15 +66,19 @@ export class GoalsModel implements AsyncDisposable {
   /** The models of sales that it reads. */
   reads = ['shop']
 
-  private constructor(dir: string, engines: GoalsEngines, readers: Readers) {
+  private constructor(dir: string, engines: GoalsEngines, readers: Readers, functionBytes: number | undefined) {
     this.#dir = dir
     this.#engines = engines
+    this.#functionBytes = functionBytes
     this.#readers = readers
   }
 
-  static async open(engines: GoalsEngines = { goals: duckdb, sales: duckdb }): Promise<GoalsModel> {
+  static async open(
+    engines: GoalsEngines = { goals: duckdb, sales: duckdb },
+    functionBytes?: number,
+  ): Promise<GoalsModel> {
     const dir = await mkdtemp(join(tmpdir(), 'teatree-goals-'))
-    const model = new GoalsModel(dir, engines, await engines.goals.startReaders())
+    const model = new GoalsModel(dir, engines, await engines.goals.startReaders(), functionBytes)
     await model.#make('goals', goals)
     await model.#make('shop', sales)
     return model
@@ -154,7 +160,8 @@ export class GoalsModel implements AsyncDisposable {
     await mkdir(dir)
     const log = { error: (...line: unknown[]) => this.#faults.push(...line) }
     const engine = this.#engines[kind === goals ? 'goals' : 'sales']
-    const writer = await engine.openWriter({ kind, kinds, dir, from: null, log })
+    const bytes = engine === arrow && this.#functionBytes
+    const writer = await engine.openWriter({ kind, kinds, dir, from: null, log, ...(bytes && { memoryBytes: bytes }) })
     const model = { id, kind, writer, files: null, seq: 0n }
     this.#models.set(id, model)
     return model

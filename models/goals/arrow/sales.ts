@@ -7,8 +7,8 @@ import { DIMENSION_COLUMNS, within } from './frames.ts'
 /** How Polars calls the intervals. */
 const EVERY: Record<Interval, string> = { MONTH: '1mo', QUARTER: '1q', YEAR: '1y' }
 
-/** Of so many sales the sums surely fit into memory: Polars does not spill. */
-const SALES_AT_ONCE = 2_000_000n
+/** What a sale takes of memory where the sum of each is another: Polars does not spill. */
+const BYTES_PER_SALE = 105
 
 /**
  * What was sold in a period, by interval and combination. Polars streams the sum, as long as no join is in the frame: with one it
@@ -25,7 +25,7 @@ export async function soldIn(
   sales: ReadFrames,
   { period, interval, grain }: { period: Period; interval: Interval; grain: Grain },
 ): Promise<LazyDataFrame> {
-  const { pl, step } = context
+  const { pl, step, memoryBytes } = context
   const columns: string[] = Object.entries(DIMENSIONS).flatMap(([dimension, column]) =>
     grain.some(one => one === dimension) ? [column] : [],
   )
@@ -39,9 +39,10 @@ export async function soldIn(
       .groupBy(['period', ...columns])
       .agg(pl.col('amount').sum())
       .select(pl.col('period'), ...DIMENSION_COLUMNS.map(dimension), pl.col('amount').cast(pl.Decimal(38, 4)))
-  const parts = 1n + (await unitsIn(context, lines.filter(within(pl, 'date', period)), pl.len(), 0)) / SALES_AT_ONCE
+  const count = await unitsIn(context, lines.filter(within(pl, 'date', period)), pl.len(), 0)
+  const parts = Math.ceil((Number(count) * BYTES_PER_SALE) / memoryBytes)
   const sums: LazyDataFrame[] = []
-  for (const part of split(period, interval, Number(parts))) sums.push(await step(name, () => sum(part)))
+  for (const part of split(period, interval, Math.max(1, parts))) sums.push(await step(name, () => sum(part)))
   const [first, ...more] = sums
   return first && more.length === 0 ? first : pl.concat(sums)
 }

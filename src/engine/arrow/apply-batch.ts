@@ -16,6 +16,8 @@ import { stageOf } from './stage.ts'
 export interface BatchContext extends Omit<ImportContext, 'tables'> {
   /** Of what functions read of other models. */
   checks: FileChecks
+  /** What functions may take. */
+  memoryBytes: number
   /** Is told what clients only learn the id of. */
   onInternal(id: string, error: unknown): void
 }

@@ -20,7 +20,7 @@ import { StreamedFrames } from './streamed-frames.ts'
 
 /** What a function runs with. */
 export interface FunctionRun extends FunctionCall {
-  context: WriteContext & SourcesContext
+  context: WriteContext & SourcesContext & { memoryBytes: number }
 }
 
 /**
@@ -72,6 +72,7 @@ function contextOf(
   return {
     ...intentContext(run, signal),
     ...frames.tools,
+    memoryBytes: run.context.memoryBytes,
     reads: sources.frames(({ frame, rows }) => frames.counted(frame, rows)),
     table: name => frames.table(name),
     where: (name, filter) => frames.where(name, filterOf(run.kind, name, filter)),

@@ -14,17 +14,19 @@ export const arrowEngine = ({
   log,
   readers,
   folder,
+  writerMemoryBytes,
 }: {
   log: Pick<Log, 'error'>
   readers: () => Promise<DuckDBReaders>
   folder: string
+  writerMemoryBytes?: number | undefined
 }): Engine => {
   const checks = new FileChecks()
   return {
     name: 'ARROW',
     async openWriter(options) {
       const { openArrowWriter } = await import('./writer.ts')
-      return openArrowWriter({ ...options, log })
+      return openArrowWriter({ ...options, log, memoryBytes: writerMemoryBytes })
     },
     async openReaders() {
       const { ArrowReaders } = await import('./readers.ts')

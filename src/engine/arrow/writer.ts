@@ -4,6 +4,7 @@ import { eachAtOnce } from '../../platform/each-at-once.ts'
 import { TeatreeError } from '../../platform/errors.ts'
 import { reach } from '../../platform/kill-points.ts'
 import type { Log } from '../../platform/log.ts'
+import { machineMemory } from '../duckdb/machine-memory.ts'
 import type { MadeSnapshot, SnapshotRef, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { SurroundingsError } from '../surroundings-error.ts'
@@ -19,6 +20,8 @@ import { ScratchFiles } from './scratch-files.ts'
 export interface ArrowWriterOptions extends WriterOptions {
   /** Where a fault of a kind's function is told, of which clients learn the id alone. */
   log: Pick<Log, 'error'>
+  /** What functions may take; a quarter of the machine's memory (or the container's) where left out. */
+  memoryBytes?: number | undefined
 }
 
 /**
@@ -130,11 +133,12 @@ export class ArrowWriter implements Writer {
   }
 
   async #apply(work: readonly Work[], version: number, signal: AbortSignal): Promise<WorkOutcome[]> {
-    const { kind, kinds, dir, log } = this.#options
+    const { kind, kinds, dir, log, memoryBytes = machineMemory() / 4 } = this.#options
     const onInternal = (id: string, err: unknown) => log.error({ err, id }, 'an intent failed by a fault of its kind')
     this.#state = withAdditions(this.#state, kind)
     const before = this.#state.tables
-    const context = { scratch: this.#scratch, kind, kinds, dir, signal, checks: this.#checks, onInternal }
+    const reading = { kinds, dir, checks: this.#checks }
+    const context = { scratch: this.#scratch, kind, ...reading, signal, memoryBytes, onInternal }
     const { tables, outcomes } = await applyBatch(context, before, work)
     reach('arrow.applied')
     this.#state = { ...this.#state, tables }
