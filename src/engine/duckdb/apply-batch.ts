@@ -1,7 +1,7 @@
 import type { Kinds } from '../../kinds/kind.ts'
 import { reach } from '../../platform/kill-points.ts'
 import { placesOf, singly, type Unit, unitsOf } from '../batch-units.ts'
-import type { Change, Work, WorkOutcome } from '../engine.ts'
+import type { Work, WorkOutcome } from '../engine.ts'
 import { onAllCores } from './all-cores.ts'
 import { applyUnit, sourcesOf, type UnitContext } from './apply-unit.ts'
 import { withAttached } from './attached-models.ts'
@@ -51,7 +51,7 @@ export async function applyBatch(
           under = undefined
         }
         const applied = () => transaction(db.sql, work, stateStatement(isLast ? state : { version: PART_OF_BATCH }))
-        return units.some(unit => isOf(unit, 'import', 'update', 'delete')) ? onAllCores(db.sql, applied) : applied()
+        return units.some(unit => isOf(unit, 'import')) ? onAllCores(db.sql, applied) : applied()
       })
       return isLast
     } catch (error) {
@@ -97,8 +97,8 @@ async function connectionFor(units: readonly Unit[], db: ModelDatabase): Promise
   return { ...own, [Symbol.dispose]: () => own.close() }
 }
 
-const isOf = (unit: Unit, ...changes: Change['is'][]): boolean =>
-  unit.is === 'single' && changes.includes(unit.work.change.is)
+const isOf = (unit: Unit, change: 'function' | 'import'): boolean =>
+  unit.is === 'single' && unit.work.change.is === change
 
 const refused = (error: unknown, { onInternal }: BatchContext): WorkOutcome => ({
   ok: false,
