@@ -76,14 +76,8 @@ async function lastOfEachKey(table: Table, stage: Stage): Promise<LazyDataFrame>
   const others: LazyDataFrame[] = []
   for await (const { rows } of sharesByKey(table, stage, place)) {
     const backwards = rows.reverse().withColumns(isLast.alias('_last'))
-    others.push(
-      (
-        await backwards
-          .filter(pl.col('_last').not())
-          .select(...place)
-          .collect()
-      ).lazy(),
-    )
+    const earlier = backwards.filter(pl.col('_last').not()).select(...place)
+    others.push((await earlier.collect()).lazy())
   }
   return stage.rows.join(pl.concat(others), { on: place, how: 'anti', maintainOrder: 'left' })
 }
