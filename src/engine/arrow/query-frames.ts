@@ -11,7 +11,7 @@ import type { VersionTables } from './version-tables.ts'
  * What is computed of columns is in memory beside them: where a function puts frames together and groups them, as `attainment`
  * does, twice what they are.
  */
-const TIMES = 3
+const TIMES_COLUMNS = 3
 
 /** Computes the frame's rows, for which so many bytes of memory may be needed where it is not streamed. */
 type ComputeRows = (frame: LazyDataFrame, bytes: number) => Promise<Row[]>
@@ -34,7 +34,7 @@ export class QueryFrames {
       args,
       pl,
       frame: framesFrom,
-      rows: frame => this.#rows(frame, TIMES * this.#bytes),
+      rows: frame => this.#rows(frame, TIMES_COLUMNS * this.#bytes),
       reads: this.#sources.frames(({ frame, bytes }) => {
         this.#bytes += bytes
         return frame
