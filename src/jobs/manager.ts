@@ -45,6 +45,8 @@ const IDLE_MS = 300_000
 const MOST_IDLE = 32
 /** So long those who wait for a version have the machine to themselves, before what is done behind it is begun. */
 const BEHIND_MS = 250
+/** Who has got what he waited for asks for more within this, if at all. */
+const JUST_NOW_MS = 200
 
 interface Held {
   epoch: number
@@ -75,6 +77,8 @@ export class Manager {
   readonly #renewal: NodeJS.Timeout
   /** Models with versions that may have been held by somebody as the newest was published. */
   readonly #published = new Set<string>()
+  /** When the last version was, of any model; on the monotonic clock. */
+  #publishedAt = Number.NEGATIVE_INFINITY
   /** By model: goes off when what is done behind its newest versions is to begin. */
   readonly #behind = new Map<string, NodeJS.Timeout>()
   /**
@@ -97,7 +101,7 @@ export class Manager {
     this.#archiver = new Archiver({
       ...deps,
       safe: model => this.#leases.safe(model),
-      isAtWork: () => this.#holdings.values().some(({ held }) => held?.line.isAtWork),
+      isAtWork: () => this.#isAtWork(),
     })
     // Archives are kept for versions that might be made again from them.
     this.#keeper = new Keeper({ ...deps, onGone: model => this.#archive(model) })
@@ -187,8 +191,15 @@ export class Manager {
     holding.held.line.wake().catch(error => this.#lost(model, error))
   }
 
+  /** Whether somebody waits for a model, or has just got what he waited for: who comes next finds the machine free. */
+  #isAtWork(): boolean {
+    if (performance.now() - this.#publishedAt < JUST_NOW_MS) return true
+    return this.#holdings.values().some(({ held }) => !held || held.line.isAtWork)
+  }
+
   #onPublished(model: string, epoch: number): void {
     this.#published.add(model)
+    this.#publishedAt = performance.now()
     if (this.#behind.has(model)) return
     const begin = () => {
       this.#behind.delete(model)

@@ -145,13 +145,16 @@ async function read(
   const blocks: string[] = []
   let position = 0
   let length = HEADER_BYTES
-  let buffers = [Buffer.allocUnsafe(READ_BLOCKS * BLOCK_BYTES), Buffer.allocUnsafe(READ_BLOCKS * BLOCK_BYTES)] as const
+  // No larger than the file: memory outside of the heap has V8 collect garbage, and most models are small.
+  const { size: fileBytes } = await file.stat()
+  const most = BLOCK_BYTES * Math.min(READ_BLOCKS, Math.max(1, Math.ceil(fileBytes / BLOCK_BYTES)))
+  let buffers = [Buffer.allocUnsafe(most), Buffer.allocUnsafe(most)] as const
   let bytes = await readWhole(file, buffers[0].subarray(0, length), position)
   while (bytes.length > 0) {
     const at = position
     position += bytes.length
     const size = length === HEADER_BYTES ? HEADER_BYTES : BLOCK_BYTES
-    length = READ_BLOCKS * BLOCK_BYTES
+    length = most
     const next = readWhole(file, buffers[1].subarray(0, length), position)
     const handed = each(bytes, at)
     for (let start = 0; start < bytes.length; start += size) {
