@@ -1,5 +1,5 @@
 import { type FunctionContext, type Row, refuse, type Sql, TeatreeError } from 'teatree'
-import { writeActuals } from './actuals.ts'
+import { sumActuals, writeActuals } from './actuals.ts'
 import { fromCents, fromTenThousandths, refuseTooLarge, scaled, toCents, units, wholeNumber } from './amounts.ts'
 import { ALL_DIMENSIONS } from './dimensions.ts'
 import { forecast, type Method, type Outline, sumBasis } from './forecast.ts'
@@ -35,7 +35,7 @@ export function checkComputeGoals({ basisPeriod, goalPeriod, interval, grain, gr
   if (total !== null && units(total, 2) < 0n) refuse('total', `${total} is below 0`)
 }
 
-/** Computes the goals of the goal period, step by step, and then the actuals beside them. */
+/** Computes the goals of the goal period, step by step, and the actuals beside them. */
 export async function computeGoals(context: FunctionContext<ComputeGoals>): Promise<Row> {
   const { args, sql } = context
   const sales = context.reads.find(({ alias }) => alias === 'salesModel')
@@ -49,8 +49,11 @@ export async function computeGoals(context: FunctionContext<ComputeGoals>): Prom
   const { growth, total } = args
   if (total === null) await context.step('growth', () => grow(sql, growth))
   else await context.step('spread', () => meet(sql, units(total, 2), growth, args.goalPeriod))
-  await context.step('write', () => writeGoals(sql, args, reach))
-  await context.step('actuals', () => writeActuals(sql, sales, args))
+  await context.step('actuals', () => sumActuals(sql, sales, args))
+  await context.step('write', async () => {
+    await writeGoals(sql, args, reach)
+    await writeActuals(sql, args.goalPeriod)
+  })
 
   const outcome = await countGoals(sql, args.goalPeriod)
   await recordRun(context, { ...outcome, salesModel: sales.model, salesVersion: sales.version })
@@ -64,13 +67,14 @@ export function reachOf(plans: readonly Plan[], { from, to }: Period): Period {
   return { from: planAt(plans, begun) === plan ? begun : from, to }
 }
 
-/** Step 3, without a total: the forecasts times 1 + growth, rounded to the cent. Bound: 10^18 × 10^18. */
+/**
+ * Step 3, without a total: the forecasts times 1 + growth, rounded to the cent, as they are read. Bound: 10^18 × 10^18; the largest
+ * goal comes of the largest forecast.
+ */
 async function grow(sql: Sql, growth: string): Promise<void> {
-  const factor = 1_000_000n + units(growth, 6)
-  await sql.run(`
-    CREATE OR REPLACE TEMP TABLE goal_cells AS
-      SELECT *, ${scaled('basis', factor)} AS cents FROM cells`)
-  await refuseTooLarge(sql, 'SELECT max(abs(cents)) FROM goal_cells')
+  const cents = scaled('basis', 1_000_000n + units(growth, 6))
+  await sql.run(`CREATE OR REPLACE TEMP VIEW goal_cells AS SELECT *, ${cents} AS cents FROM cells`)
+  await refuseTooLarge(sql, `SELECT ${cents} FROM (SELECT max(abs(basis)) AS basis FROM cells)`)
 }
 
 /**
@@ -83,6 +87,7 @@ async function meet(sql: Sql, total: bigint, growth: string, goalPeriod: Period)
   const weight = units(growth, 6) === -1_000_000n ? '0::HUGEINT' : 'greatest(0, basis)'
   const place = 'number * (SELECT count(*) FROM combinations) + combination'
   await spread(sql, `(SELECT *, ${place} AS place, ${weight} AS weight FROM cells)`, 'goal_cells', rest)
+  await sql.run('DROP TABLE temp.cells')
 }
 
 /** Refuses a total of which the locked goals leave what the others cannot take up. @throws TeatreeError GOALS_LOCKED */
@@ -101,8 +106,7 @@ async function writeGoals(sql: Sql, { basisPeriod, goalPeriod, interval }: Outli
      INSERT INTO goals (period, ${ALL_DIMENSIONS}, basisAmount, goalAmount, locked)
        SELECT ($basisFrom::DATE + to_months((number * ${MONTHS[interval]})::INTEGER))::DATE, ${ALL_DIMENSIONS},
          ${fromTenThousandths('basis')}, ${fromCents('cents')}, false
-       FROM goal_cells JOIN combinations USING (combination);
-     DROP TABLE basis; DROP TABLE combinations; DROP TABLE cells; DROP TABLE goal_cells`,
+       FROM goal_cells JOIN combinations USING (combination)`,
     { reachFrom: reach.from, from: goalPeriod.from, to: goalPeriod.to, basisFrom: basisPeriod.from },
   )
 }

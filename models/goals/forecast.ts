@@ -66,7 +66,8 @@ export async function forecast(sql: Sql, outline: Outline, method: Method): Prom
          SELECT datediff('month', $basisFrom::DATE, period) // ${MONTHS[interval]} AS number, combination
          FROM goals JOIN combinations ON ${sameDimensions('goals', 'combinations')}
          WHERE locked AND period >= $from::DATE AND period < $to::DATE
-       ) USING (number, combination)`,
+       ) USING (number, combination);
+     DROP TABLE temp.basis`,
     { basisFrom: basisPeriod.from, from: goalPeriod.from, to: goalPeriod.to },
   )
   await refuseTooLarge(sql, 'SELECT max(abs(basis)) FROM cells')

@@ -39,7 +39,7 @@ export async function spread(sql: Sql, from: string, into: string, total: bigint
          SELECT place FROM shares WHERE remainder > 0 ORDER BY remainder DESC, place LIMIT $left::BIGINT
        ))::INTEGER AS cents
        FROM shares;
-     DROP TABLE shares`,
+     DROP TABLE temp.shares`,
     { left: String(left) },
   )
   await refuseTooLarge(sql, `SELECT max(cents) FROM ${into}`)

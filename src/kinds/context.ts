@@ -45,6 +45,10 @@ export interface IntentContext<A = Readonly<Record<string, unknown>>> {
 
 /** All that a function on DuckDB may know; the one on Arrow is in frames.ts. */
 export interface FunctionContext<A = Readonly<Record<string, unknown>>> extends IntentContext<A> {
+  /**
+   * Nothing of what it writes is left where the function fails. Steps in TEMP tables are best made before it writes, and dropped there,
+   * as `DROP TABLE temp.name`: DuckDB reads them faster than those of a transaction under way, and holds what that drops until its end.
+   */
   readonly sql: Sql
   /** The models it may read: those that its arguments name, and for a function with `runsOn` all reads of that kind. */
   readonly reads: readonly ReadModel[]

@@ -12,7 +12,7 @@ import type { Kind } from '../../src/kinds/kind.ts'
 type Answer = Record<string, Value>
 const done: Answer = { whole: 1, text: null }
 
-/** What the function `act` does, each having written a row before. */
+/** What the function `act` does, having written a row before, and `actFirst`, having written nothing. */
 const ACTS = {
   finish: async () => done,
   refuse: async () => {
@@ -50,6 +50,16 @@ const ACTS = {
   },
   create: async ({ sql }) => {
     await sql.run('CREATE TABLE oven AS SELECT 1 AS heat')
+    return done
+  },
+  createBehindTemp: async ({ sql }) => {
+    await sql.run('CREATE TEMP TABLE dough AS SELECT 7 AS balls; CREATE /* TEMP */ TABLE oven AS SELECT 1 AS heat')
+    return done
+  },
+  dropBehindTemp: async ({ sql }) => {
+    await sql.run(
+      'CREATE TEMP TABLE dough AS SELECT 7 AS balls; DROP TABLE IF EXISTS temp.dough; DROP TABLE main.batches',
+    )
     return done
   },
   createMacro: async ({ sql }) => {
@@ -110,7 +120,7 @@ const ACTS = {
 
 export type Act = keyof typeof ACTS
 
-const act = (timeoutSeconds: number) =>
+const act = (timeoutSeconds: number, writesBefore: boolean) =>
   defineFunction({
     description: 'Does what it is told, right or wrong.',
     arguments: { act: arg.varchar() },
@@ -119,7 +129,7 @@ const act = (timeoutSeconds: number) =>
     timeoutSeconds,
     engines: {
       DUCKDB: async context => {
-        await context.sql.run(`INSERT INTO batches VALUES ('written before', 1)`)
+        if (writesBefore) await context.sql.run(`INSERT INTO batches VALUES ('written before', 1)`)
         const doing: (context: FunctionContext) => Promise<Answer> = ACTS[context.args.act as Act]
         return context.step(context.args.act, () => doing(context))
       },
@@ -137,7 +147,7 @@ const kindWith = (timeoutSeconds: number): Kind =>
       tables: {
         batches: { row: 'Batch', description: 'Loaves', columns, key: ['name'], writes: ['append', 'import'] },
       },
-      functions: { act: act(timeoutSeconds) },
+      functions: { act: act(timeoutSeconds, true), actFirst: act(timeoutSeconds, false) },
     }),
   )
 

@@ -83,22 +83,26 @@ describe('a function that fails leaves nothing, and the line goes on', () => {
     ['escape', 'INTERNAL', /log has under/],
     ['repeatKey', 'INTERNAL', /log has under/],
     ['create', 'INTERNAL', /log has under/],
+    ['createBehindTemp', 'INTERNAL', /log has under/],
+    ['dropBehindTemp', 'INTERNAL', /log has under/],
     ['createMacro', 'INTERNAL', /log has under/],
     ['drop', 'INTERNAL', /log has under/],
     ['answerNull', 'INTERNAL', /log has under/],
     ['answerText', 'INTERNAL', /log has under/],
     ['answerNothing', 'INTERNAL', /log has under/],
-    ['hang', 'FUNCTION_TIMEOUT', /^act was not done within its time limit of 1 s$/],
+    ['hang', 'FUNCTION_TIMEOUT', /^act(First)? was not done within its time limit of 1 s$/],
     ['compute', 'FUNCTION_TIMEOUT', /time limit of 1 s/],
     ['persist', 'FUNCTION_TIMEOUT', /time limit of 1 s/],
   ]
 
-  test.each(faults)('%s: %s', async (what, code, message) => {
+  const functions = [...faults.map(of => ['act', ...of] as const), ...faults.map(of => ['actFirst', ...of] as const)]
+
+  test.each(functions)('%s, %s: %s', async (name, what, code, message) => {
     await using model = await WriterModel.open(bakery)
     const batches = (name: string): Change => ({ is: 'append', table: 'batches', rows: [{ name, loaves: null }] })
     const [before, failed, after, finished] = await model.apply(
       batches('before'),
-      act(what),
+      call(bakery, name, { act: what }),
       batches('after'),
       act('finish'),
     )

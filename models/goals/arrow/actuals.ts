@@ -1,5 +1,5 @@
-import type { FrameFunctionContext, ReadFrames, Row } from 'teatree'
-import type { ActualsWritten } from '../actuals.ts'
+import type { FrameFunctionContext, LazyDataFrame, ReadFrames, Row } from 'teatree'
+import type { ActualsSummed } from '../actuals.ts'
 import { refuseLarge, units } from '../amounts.ts'
 import type { Grain } from '../dimensions.ts'
 import type { Interval, Period } from '../intervals.ts'
@@ -16,7 +16,8 @@ export async function refreshActuals(context: FrameFunctionContext): Promise<Row
   // no goals yet, or their sales are no longer read: what there is stays as it is
   if (!plan || !sales) return { cells: '0', total: '0.0000', salesVersion: plan?.salesVersion ?? 0 }
 
-  const outcome = await writeActuals(context, sales, plan)
+  const sold = await sumActuals(context, sales, plan)
+  const outcome = await context.step('write', sold => writeActuals(context, sold, plan.goalPeriod), sold)
   // one row tells where the actuals are from: there would soon be as many as versions of the sales
   const refreshes = table('runs').filter(pl.col('function').eq(pl.lit('refreshActuals')))
   const [plans, since] = [context.frame({ since: 'TIMESTAMP' }, [{ since: plan.at }]), pl.col('at').gt(pl.col('since'))]
@@ -25,18 +26,24 @@ export async function refreshActuals(context: FrameFunctionContext): Promise<Row
   return { ...outcome, salesVersion: sales.version }
 }
 
-/**
- * Makes the actuals of the goal period those of the sales. Only rows that differ are touched.
- * @throws TeatreeError BAD_VALUE where a sum has too many digits
- */
-export async function writeActuals(
+/** The sales of the goal period, summed. @throws TeatreeError BAD_VALUE where a sum has too many digits */
+export async function sumActuals(
   context: FrameFunctionContext<unknown>,
   sales: ReadFrames,
   { goalPeriod, interval, grain }: { goalPeriod: Period; interval: Interval; grain: Grain },
-): Promise<ActualsWritten> {
-  const { pl, rows, table } = context
+): Promise<LazyDataFrame> {
   const sold = await soldIn(context, 'actuals', sales, { period: goalPeriod, interval, grain })
   refuseLarge(await largest(context, sold, 'amount', 4))
+  return sold
+}
+
+/** Makes the actuals of the goal period those sums. Only rows that differ are touched. */
+export async function writeActuals(
+  context: FrameFunctionContext<unknown>,
+  sold: LazyDataFrame,
+  goalPeriod: Period,
+): Promise<ActualsSummed> {
+  const { pl, rows, table } = context
   const actuals = sold.withColumns(pl.col('amount').cast(pl.Decimal(18, 4)))
   const there = table('actuals').filter(within(pl, 'period', goalPeriod))
   if ((await unitsIn(context, there, pl.len(), 0)) === 0n) await context.append('actuals', actuals)

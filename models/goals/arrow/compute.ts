@@ -4,7 +4,7 @@ import { type ComputeGoals, reachOf, refuseUnmet } from '../compute.ts'
 import { noSales } from '../forecast.ts'
 import type { Period } from '../intervals.ts'
 import { refuseForeignDays } from '../locks.ts'
-import { writeActuals } from './actuals.ts'
+import { sumActuals, writeActuals } from './actuals.ts'
 import { decimal, fromUnits, largest, positive, scaled, unitsIn, whole } from './amounts.ts'
 import { combinationsIn, forecast } from './forecast.ts'
 import { DIMENSION_COLUMNS, within } from './frames.ts'
@@ -12,7 +12,7 @@ import { readPlans, recordRun } from './runs.ts'
 import { soldIn } from './sales.ts'
 import { spread } from './spread.ts'
 
-/** Computes the goals of the goal period, step by step, and then the actuals beside them. */
+/** Computes the goals of the goal period, step by step, and the actuals beside them. */
 export async function computeGoals(context: FrameFunctionContext<ComputeGoals>): Promise<Row> {
   const { args, pl, rows, step, table } = context
   const { basisPeriod, goalPeriod, interval, grain } = args
@@ -47,8 +47,12 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
       ? await step('growth', cells => grown(pl, cells, args.growth), cells)
       : await step('spread', cells => met(context, cells, locked), cells)
   refuseLarge(await largest(context, amounts, 'cents'))
-  await step('write', amounts => writeGoals(context, amounts, reach), amounts)
-  await writeActuals(context, sales, args)
+  const actuals = await sumActuals(context, sales, args)
+  const write = async (amounts: LazyDataFrame, actuals: LazyDataFrame) => {
+    await writeGoals(context, amounts, reach)
+    await writeActuals(context, actuals, goalPeriod)
+  }
+  await step('write', write, amounts, actuals)
 
   const outcome = await countGoals(context)
   await recordRun(context, { ...outcome, salesModel: sales.model, salesVersion: sales.version })

@@ -1,5 +1,4 @@
 import type { Kinds } from '../../kinds/kind.ts'
-import { reach } from '../../platform/kill-points.ts'
 import { placesOf, singly, type Unit, unitsOf } from '../batch-units.ts'
 import type { Work, WorkOutcome } from '../engine.ts'
 import { onAllCores } from './all-cores.ts'
@@ -8,10 +7,10 @@ import { withAttached } from './attached-models.ts'
 import type { ModelConnection, ModelDatabase } from './database.ts'
 import { faultOf, refusalOf } from './errors.ts'
 import { readableSources } from './hydrated-sources.ts'
-import type { DuckDBSql } from './sql.ts'
 import { PART_OF_BATCH, type State, stateStatement } from './state.ts'
+import { lateTransaction, transaction } from './transaction.ts'
 
-export interface BatchContext extends Omit<UnitContext, 'models'> {
+export interface BatchContext extends Omit<UnitContext, 'models' | 'begin'> {
   db: ModelDatabase
   kinds: Kinds
   /** Is told what clients only learn the id of. */
@@ -42,16 +41,19 @@ export async function applyBatch(
       using db = await connectionFor(units, context.db)
       await using sources = await readableSources(units.flatMap(sourcesOf), context)
       await withAttached(db.sql, sources.refs, context.kinds, models => {
-        const work = async () => {
+        const work = async (begin: () => Promise<void>) => {
           for (const unit of units) {
             under = unit
-            const found = await applyUnit({ ...context, db, models }, unit)
+            const found = await applyUnit({ ...context, db, models, begin }, unit)
             for (const [index, place] of placesOf(unit).entries()) setOutcome(outcomes, place, found[index])
           }
           under = undefined
         }
-        const applied = () => transaction(db.sql, work, stateStatement(isLast ? state : { version: PART_OF_BATCH }))
-        return units.some(unit => isOf(unit, 'import')) ? onAllCores(db.sql, applied) : applied()
+        const last = stateStatement(isLast ? state : { version: PART_OF_BATCH })
+        const applied = () => lateTransaction(db.sql, work, last)
+        return units.some(unit => isOf(unit, 'import') || isOf(unit, 'function'))
+          ? onAllCores(db.sql, applied)
+          : applied()
       })
       return isLast
     } catch (error) {
@@ -70,24 +72,6 @@ export async function applyBatch(
   for (const [index, units] of transactions.entries()) isStated = await apply(units, index === transactions.length - 1)
   if (!isStated) await transaction(sql, async () => {}, stateStatement(state))
   return batch.map((_, place) => setOutcome(outcomes, place, outcomes.get(place)))
-}
-
-/**
- * Runs `work` between BEGIN and COMMIT; where that fails, nothing of it is left. The statement `last` goes with the COMMIT:
- * each call is a way through the thread pool and back.
- */
-export async function transaction(sql: DuckDBSql, work: () => Promise<void>, last?: string): Promise<void> {
-  await sql.run('BEGIN')
-  try {
-    await work()
-    reach('duckdb.applied')
-    await sql.run(last === undefined ? 'COMMIT' : `${last}; COMMIT`)
-    reach('duckdb.committed')
-  } catch (error) {
-    // A database that is broken cannot roll back either, and it is the first error that says why.
-    await sql.run('ROLLBACK').catch(() => {})
-    throw error
-  }
 }
 
 /** A function has a connection of its own, with which its TEMP tables go. */

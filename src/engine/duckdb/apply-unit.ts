@@ -22,16 +22,19 @@ export interface UnitContext {
   /** The models that the unit reads, attached. */
   models: readonly ReadModel[]
   signal: AbortSignal
+  /** Begins the transaction, where it has not begun. */
+  begin(): Promise<void>
 }
 
-/** Applies the unit in the transaction under way; its outcomes, in the order of its places. @throws to be rolled back */
+/** Applies the unit in a transaction that it begins; its outcomes, in the order of its places. @throws to be rolled back */
 export async function applyUnit(context: UnitContext, unit: Unit): Promise<WorkOutcome[]> {
-  const { db, kind, models, signal } = context
+  const { db, kind, models, signal, begin } = context
   if (unit.is === 'single' && unit.work.change.is === 'function') {
     const { work } = unit
-    const result = await runFunction({ ...db, kind, work, change: unit.work.change, reads: models, signal })
+    const result = await runFunction({ ...db, kind, work, change: unit.work.change, reads: models, signal, begin })
     return [{ ok: true, result }]
   }
+  await begin()
   return interruptible(db.connection, signal, async () => {
     if (unit.is === 'single') return [{ ok: true, result: await applySingle(context, unit.work) }]
     const write = unit.is === 'append' ? append : upsert

@@ -20,20 +20,37 @@ const ADMITTED = new Set([
 
 const CATALOG = new Set([StatementType.CREATE, StatementType.CREATE_FUNC, StatementType.DROP])
 
-/** The SQL that a function is given: one statement after another, until the function is over. */
+/** Whether all that the text creates or drops, if anything, is certain to be TEMP. */
+const isTempAlone = (text: string): boolean =>
+  !/\bcreate\b(?!\s+(or\s+replace\s+)?temp(orary)?\s)|\bdrop\b(?!\s+table\s+(if\s+exists\s+)?temp\.)/i.test(text)
+
+/**
+ * The SQL that a function is given: one statement after another, until the function is over. The transaction begins with the
+ * first that may write to the model; before it each is by itself, as nobody else writes there:
+ *
+ *   SELECT    CREATE TEMP TABLE    SELECT    BEGIN  DELETE  INSERT    SELECT  COMMIT
+ *
+ * DuckDB has no statistics of TEMP tables of the transaction under way, and takes twice the time of the processor to read them
+ * with two threads; those before it are like any other.
+ */
 export class FunctionSql implements Sql {
   readonly #sql: DuckDBSql
   #last: Promise<unknown> = Promise.resolve()
   #failure: { error: unknown } | undefined
   #isOver = false
+  /** The text that runs. */
+  #text = ''
   #written = ''
   #hasCreated = false
   #mayHaveDefined = false
 
-  constructor(connection: DuckDBConnection) {
-    this.#sql = new DuckDBSql(connection, type => {
+  /** @param begin begins the transaction, where it has not begun */
+  constructor(connection: DuckDBConnection, begin: () => Promise<void>) {
+    this.#sql = new DuckDBSql(connection, async type => {
       if (!ADMITTED.has(type)) throw new Error(`a function runs no ${StatementType[type]}`)
       this.#hasCreated ||= CATALOG.has(type)
+      const isApart = type === StatementType.SELECT || (CATALOG.has(type) && isTempAlone(this.#text))
+      if (!isApart) await begin()
     })
   }
 
@@ -90,6 +107,7 @@ export class FunctionSql implements Sql {
     if (/\b(insert|update|merge)\b/i.test(text)) this.#written += `${text}\n`
     const next = this.#last.then(() => {
       if (this.#isOver) throw new Error('the function is over')
+      this.#text = text
       return run()
     })
     this.#last = next.catch(error => {

@@ -28,19 +28,21 @@ import { compileFilter, ParameterSink } from './where-sql.ts'
 export interface FunctionRun extends FunctionCall {
   connection: DuckDBConnection
   reads: readonly ReadModel[]
+  /** Begins the transaction in which the function writes, where it has not begun. */
+  begin(): Promise<void>
 }
 
 /**
- * Runs a function of the kind in the transaction under way, and answers with its result. Whatever it throws, the
+ * Runs a function of the kind in a transaction that begins when it may write, and answers with its result. Whatever it throws, the
  * transaction is to be rolled back; by then no statement of it is running.
  * @throws TeatreeError FUNCTION_TIMEOUT, or what the function refuses with
  * @throws the signal's reason; else an error whose fault errors.ts tells
  */
 export async function runFunction(run: FunctionRun): Promise<Row> {
-  const { connection, kind, signal } = run
+  const { connection, kind, signal, begin } = run
   const spec = calledFunction(run)
   using limit = functionTimeLimit(spec)
-  const sql = new FunctionSql(connection)
+  const sql = new FunctionSql(connection, begin)
   const stopped = AbortSignal.any([signal, limit.signal])
   const answer = await interruptible(
     connection,

@@ -7,7 +7,6 @@ import { additionsTo } from '../additions.ts'
 import type { Checksums, SnapshotFiles } from '../engine.ts'
 import { SnapshotDamaged } from '../snapshot-damaged.ts'
 import { SurroundingsError } from '../surroundings-error.ts'
-import { transaction } from './apply-batch.ts'
 import { Bases } from './bases.ts'
 import { DATABASE, databaseOf, type ModelDatabase, openDatabase, type WriterResources, walOf } from './database.ts'
 import { addToTables, createTables } from './ddl.ts'
@@ -15,6 +14,7 @@ import { inMemory } from './in-memory.ts'
 import { literal } from './sql.ts'
 import { createState, PART_OF_BATCH, readState, type State, writeState } from './state.ts'
 import { TableCounts } from './table-counts.ts'
+import { transaction } from './transaction.ts'
 
 /** A model's one read-write database, and what is known of it. */
 export interface OpenModel {

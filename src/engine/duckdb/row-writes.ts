@@ -177,11 +177,10 @@ export async function updateWhere(
     const value = values.get(name)
     return value === undefined ? quoted(name) : `CAST((${value}) AS ${type}) AS ${quoted(name)}`
   })
-  // Looked for by what the filter needs alone: where the other columns come with it, they are read of all rows.
   const found = await changed(
     sql,
     `CREATE OR REPLACE TEMP TABLE ${FOUND} AS SELECT rowid AS _found, ${columns.join(', ')} FROM ${quoted(table.name)}
-      WHERE rowid IN (SELECT rowid FROM ${quoted(table.name)} WHERE ${filter} LIMIT ${FEW_ROWS + 1})`,
+      WHERE ${filter} LIMIT ${FEW_ROWS + 1}`,
     params,
   )
   if (found > 0 && found <= FEW_ROWS) {

@@ -28,10 +28,10 @@ export const literal = (text: string): string => `'${text.replaceAll("'", "''")}
 /** SQL over one connection: parameters by name, rows in canonical form. One statement at a time is the caller's care. */
 export class DuckDBSql implements Sql {
   readonly #connection: DuckDBConnection
-  readonly #admit: ((type: StatementType) => void) | undefined
+  readonly #admit: ((type: StatementType) => void | Promise<void>) | undefined
 
   /** @param admit called before a statement is run; throws where its type may not be */
-  constructor(connection: DuckDBConnection, admit?: (type: StatementType) => void) {
+  constructor(connection: DuckDBConnection, admit?: (type: StatementType) => void | Promise<void>) {
     this.#connection = connection
     this.#admit = admit
   }
@@ -98,7 +98,7 @@ export class DuckDBSql implements Sql {
     run: (prepared: DuckDBPreparedStatement) => Promise<T>,
   ): Promise<T> {
     try {
-      this.#admit?.(prepared.statementType)
+      await this.#admit?.(prepared.statementType)
       bind(prepared, params)
       return await run(prepared)
     } finally {

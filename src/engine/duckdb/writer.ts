@@ -4,12 +4,13 @@ import type { Log } from '../../platform/log.ts'
 import type { SnapshotFile, SnapshotRef, TableRows, Work, WorkOutcome, Writer, WriterOptions } from '../engine.ts'
 import { SourceDamaged } from '../snapshot-damaged.ts'
 import { SurroundingsError } from '../surroundings-error.ts'
-import { applyBatch, transaction } from './apply-batch.ts'
+import { applyBatch } from './apply-batch.ts'
 import { causeInSources } from './damaged-sources.ts'
 import type { WriterResources } from './database.ts'
 import { hydratedSources } from './hydrated-sources.ts'
 import { checkShape, closeModel, discardModel, type OpenModel, openModel, takeUpAdditions } from './open-model.ts'
 import { type State, writeState } from './state.ts'
+import { transaction } from './transaction.ts'
 
 export interface DuckDBWriterOptions extends WriterOptions, WriterResources {
   /** Where a fault of a kind's function is told, of which clients learn the id alone. */
