@@ -1,4 +1,4 @@
-import type { FrameFunctionContext, LazyDataFrame, Polars, Row } from 'teatree'
+import type { FrameFunctionContext, LazyDataFrame, Row } from 'teatree'
 import { refuseLarge, units } from '../amounts.ts'
 import { type ComputeGoals, reachOf, refuseUnmet } from '../compute.ts'
 import { noSales } from '../forecast.ts'
@@ -41,32 +41,52 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
     sold,
     combinations,
   )
-  refuseLarge(await largest(context, cells, 'basis'))
-  const amounts =
-    args.total === null
-      ? await step('growth', cells => grown(pl, cells, args.growth), cells)
-      : await step('spread', cells => met(context, cells, locked), cells)
-  refuseLarge(await largest(context, amounts, 'cents'))
+  const most = await largest(context, cells, 'basis')
+  refuseLarge(most)
+  const amounts = args.total === null ? await grown(context, cells, most) : await met(context, cells, locked)
   const actuals = await sumActuals(context, sales, args)
-  const write = async (amounts: LazyDataFrame, actuals: LazyDataFrame) => {
+  // Of what is written as it is read, the rows are those of the cells.
+  const write = async (_: LazyDataFrame, actuals: LazyDataFrame) => {
     await writeGoals(context, amounts, reach)
     await writeActuals(context, actuals, goalPeriod)
   }
-  await step('write', write, amounts, actuals)
+  await step('write', write, cells, actuals)
 
   const outcome = await countGoals(context)
   await recordRun(context, { ...outcome, salesModel: sales.model, salesVersion: sales.version })
   return { ...outcome, salesVersion: sales.version }
 }
 
-/** Step 3, without a total: the forecasts times 1 + growth, in cents. */
-function grown(pl: Polars, cells: LazyDataFrame, growth: string): LazyDataFrame {
-  const factor = 1_000_000n + units(growth, 6)
+/**
+ * Step 3, without a total: the forecasts times 1 + growth, in cents, as they are read. The largest goal comes of `most`, the largest
+ * forecast.
+ */
+async function grown(
+  { args, pl, step }: FrameFunctionContext<ComputeGoals>,
+  cells: LazyDataFrame,
+  most: bigint,
+): Promise<LazyDataFrame> {
+  const factor = 1_000_000n + units(args.growth, 6)
+  await step('growth', (_: LazyDataFrame) => refuseLarge((most * factor + HALF) / (2n * HALF)), cells)
   return cells.withColumns(scaled(pl, pl.col('basis'), factor, 8).alias('cents'))
 }
 
-/** Steps 3 and 4, with a total: 1 + growth is a factor of every weight alike and so cancels out, unless it is 0. */
+/** Of a cent, in ten-thousandths times 10^6. */
+const HALF = 50_000_000n
+
+/** Steps 3 and 4, with a total. */
 async function met(
+  context: FrameFunctionContext<ComputeGoals>,
+  cells: LazyDataFrame,
+  locked: LazyDataFrame,
+): Promise<LazyDataFrame> {
+  const amounts = await context.step('spread', cells => shared(context, cells, locked), cells)
+  refuseLarge(await largest(context, amounts, 'cents'))
+  return amounts
+}
+
+/** 1 + growth is a factor of every weight alike and so cancels out, unless it is 0. */
+async function shared(
   context: FrameFunctionContext<ComputeGoals>,
   cells: LazyDataFrame,
   locked: LazyDataFrame,

@@ -19,9 +19,9 @@ import {
 } from './row-writes.ts'
 import type { ScratchFile } from './scratch-files.ts'
 import type { Stage } from './stage.ts'
-import type { StreamedFrames } from './streamed-frames.ts'
+import type { Compute, StreamedFrames } from './streamed-frames.ts'
 import { selected } from './where.ts'
-import { type Compute, stageOfKeys, stageOfWritten } from './written-frames.ts'
+import { stageOfKeys, stageOfWritten } from './written-frames.ts'
 
 type Write = (context: WriteContext, table: Table, stage: Stage) => Promise<{ files: readonly ScratchFile[] }>
 

@@ -9,10 +9,11 @@ import { castAsWritten } from './as-written.ts'
 import { polarsType } from './columns.ts'
 import { literalPath, rowsOfFrame } from './frames.ts'
 import { isOnArrow } from './manifest.ts'
-import pl from './polars.ts'
+import pl, { type LazyDataFrame } from './polars.ts'
 import { appendStage, replaceStage, upsertStage, type WriteContext } from './row-writes.ts'
 import type { ScratchFile } from './scratch-files.ts'
 import { stageOfFrame } from './stage.ts'
+import { StreamedFrames } from './streamed-frames.ts'
 import { tableToParquet } from './version-archive.ts'
 
 /** What an import needs besides: `dir` is for files on the way. */
@@ -60,7 +61,9 @@ export async function applyImport(
     const columns = [...table.columns.values()].map(({ name, type }) => pl.col(name).cast(polarsType(type), true))
     const staged = cast ?? pl.scanParquet(literalPath(parquet))
     const rows = staged.select(...columns, pl.col('_row'), pl.col('_line'))
-    return await WRITE[mode](context, table, await stageOfFrame(table, rows, await rowsOfFrame(staged)))
+    await using streamed = new StreamedFrames(scratch)
+    const written = { rows: await rowsOfFrame(staged), compute: (frame: LazyDataFrame) => streamed.compute(frame) }
+    return await WRITE[mode](context, table, await stageOfFrame(table, rows, written))
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }

@@ -15,11 +15,17 @@ export const keyStruct = (table: KeyedTable): Expr => pl.struct(table.key.map(na
 export const keyHash = (table: KeyedTable): Expr => keyStruct(table).hash(...SEEDS)
 
 /** Whether a key is of one of so many shares, numbered from 0, which are about as large; equal ones are of the same. */
-export function shareOfKeys(table: KeyedTable, share: number, shares: number): Expr {
-  const wide = (value: number) => pl.lit(value).cast(pl.UInt64)
-  // Until it is computed, Polars takes the hash of a struct for a struct.
-  return keyHash(table).cast(pl.UInt64).modulo(wide(shares)).eq(wide(share))
-}
+export const shareOfKeys = (table: KeyedTable, share: number, shares: number): Expr =>
+  shareOf(keyHash(table), share, shares)
+
+/** The same of a hash. */
+export const shareOf = (hash: Expr, share: number, shares: number): Expr =>
+  asHash(hash)
+    .modulo(asHash(pl.lit(shares)))
+    .eq(asHash(pl.lit(share)))
+
+/** Until it is computed, Polars takes the hash of a struct for a struct. */
+export const asHash = (hash: Expr): Expr => hash.cast(pl.UInt64)
 
 /** Keys of a frame as hashes of 64 bits, each as its two halves. */
 export async function keyHashes(table: KeyedTable, frame: LazyDataFrame): Promise<Uint32Array> {

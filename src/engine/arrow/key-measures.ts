@@ -1,6 +1,7 @@
-import { KEYS_AT_ONCE, keyHash, keyStruct, shareOfKeys } from './key-filter.ts'
+import { asHash, KEYS_AT_ONCE, keyHash, keyStruct, shareOf } from './key-filter.ts'
 import { type Extent, extentOf, HASHES, joinedRanges, type KeyedTable, type KeyRanges, looked } from './key-ranges.ts'
 import pl, { type Expr, type LazyDataFrame } from './polars.ts'
+import type { Compute, Computed } from './streamed-frames.ts'
 
 /** How many rows a frame has, between what their keys lie, and how many different ones there are. */
 export interface Measured extends Extent {
@@ -14,16 +15,18 @@ const ROWS_AT_ONCE = 1 << 18
 
 /**
  * Keys with different hashes are different. Where two are equal so may the keys be: that costs three times as much to find out.
- * @param rows how many the frame has, where there may be many, and it is in files as it is
+ * @param written how many rows the frame has, where there may be many, and it is in files as it is
  */
-export async function measure(table: KeyedTable, frame: LazyDataFrame, rows = 0): Promise<Measured> {
-  if (rows > ROWS_AT_ONCE) {
+export async function measure(
+  table: KeyedTable,
+  frame: LazyDataFrame,
+  written?: { rows: number; compute: Compute },
+): Promise<Measured> {
+  if (written && written.rows > ROWS_AT_ONCE) {
+    const { rows, compute } = written
     const ranges = await rangesOf(table, frame, rows)
-    return {
-      rows,
-      ranges,
-      keys: (await hashesDiffer(table, frame, rows)) ? rows : await differentKeys(table, frame, rows),
-    }
+    const hashes = await compute(frame.select(asHash(keyHash(table)).alias(HASHES.name)))
+    return { rows, ranges, keys: (await areDifferent(hashes)) ? rows : await differentKeys(table, frame, rows) }
   }
   const hashes = keyStruct(table).hash().nUnique().cast(pl.Int32).alias(HASHES.name)
   const { extent, row } = await looked(table, frame, [hashes])
@@ -37,12 +40,13 @@ async function rangesOf(table: KeyedTable, frame: LazyDataFrame, rows: number): 
   return joinedRanges(table, ranges)
 }
 
-/** Whether all rows have keys of different hashes. */
-async function hashesDiffer(table: KeyedTable, frame: LazyDataFrame, rows: number): Promise<boolean> {
-  const hash = [keyHash(table).alias(HASHES.name)]
-  const different = pl.col(HASHES.name).nUnique().cast(pl.Int32).alias('different')
-  for await (const { rows: hashes } of sharesOf(table, frame, { rows, columns: hash, atOnce: HASHES_AT_ONCE })) {
-    const [found] = (await hashes.select(pl.len().cast(pl.Int32).alias('all'), different).collect()).toRecords()
+/** Whether all of so many hashes are. */
+async function areDifferent({ frame, rows }: Computed): Promise<boolean> {
+  const hash = pl.col(HASHES.name)
+  const count = [pl.len().cast(pl.Int32).alias('all'), hash.nUnique().cast(pl.Int32).alias('different')]
+  const shares = { count: Math.ceil(rows / HASHES_AT_ONCE), of: hash }
+  for await (const { rows: share } of sharesOf(frame, { rows, columns: [hash], shares })) {
+    const [found] = (await share.select(...count).collect()).toRecords()
     if (Number(found?.different) < Number(found?.all)) return false
   }
   return true
@@ -70,22 +74,22 @@ export const sharesByKey = (
   more: readonly string[] = [],
 ): AsyncGenerator<KeyShare> => {
   const columns = [...table.key, ...more].map(name => pl.col(name))
-  return sharesOf(table, rows, { rows: measured.rows, columns, atOnce: KEYS_AT_ONCE })
+  const shares = { count: Math.ceil(measured.rows / KEYS_AT_ONCE), of: keyHash(table) }
+  return sharesOf(rows, { rows: measured.rows, columns, shares })
 }
 
+/** Rows whose hashes, `shares.of`, have the same remainder are of the same share. */
 async function* sharesOf(
-  table: KeyedTable,
   frame: LazyDataFrame,
-  { rows, columns, atOnce }: { rows: number; columns: readonly Expr[]; atOnce: number },
+  { rows, columns, shares }: { rows: number; columns: readonly Expr[]; shares: { count: number; of: Expr } },
 ): AsyncGenerator<KeyShare> {
-  const shares = Math.ceil(rows / atOnce)
   if (rows <= ROWS_AT_ONCE) yield { share: 0, rows: frame.select(...columns) }
   else
-    for (let share = 0; share < shares; share++) {
-      const isOfShare = shareOfKeys(table, share, shares)
+    for (let share = 0; share < shares.count; share++) {
+      const isOfShare = shareOf(shares.of, share, shares.count)
       const found: LazyDataFrame[] = []
       for (const part of partsOf(frame, rows))
-        found.push((await (shares > 1 ? part.filter(isOfShare) : part).select(...columns).collect()).lazy())
+        found.push((await (shares.count > 1 ? part.filter(isOfShare) : part).select(...columns).collect()).lazy())
       yield { share, rows: pl.concat(found) }
     }
 }

@@ -5,6 +5,7 @@ import { TeatreeError } from '../../platform/errors.ts'
 import { frameOf } from './columns.ts'
 import { type Measured, measure } from './key-measures.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
+import type { Compute } from './streamed-frames.ts'
 
 /**
  * Rows of any origin before they are written: the table's columns, and
@@ -48,11 +49,15 @@ export async function stageOf(table: Table, rowsOfIntents: readonly (readonly Ro
   }
 }
 
-/** The one intent's rows, so many, that a frame in files has, with `_row` and `_line`. */
-export const stageOfFrame = async (table: Table, rows: LazyDataFrame, count: number): Promise<Stage> => ({
-  rows: rows.withColumns(pl.lit(0).cast(pl.Int32).alias('_intent')),
+/** The one intent's rows that a frame in files has, with `_row` and `_line`. @param written how many they are */
+export const stageOfFrame = async (
+  table: Table,
+  frame: LazyDataFrame,
+  written: { rows: number; compute: Compute },
+): Promise<Stage> => ({
+  rows: frame.withColumns(pl.lit(0).cast(pl.Int32).alias('_intent')),
   intents: 1,
-  measured: await measure(table, rows, count),
+  measured: await measure(table, frame, written),
 })
 
 export const notNull = (table: Table, column: string): TeatreeError =>

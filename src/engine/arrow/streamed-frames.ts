@@ -9,6 +9,15 @@ import pl, { type LazyDataFrame } from './polars.ts'
  */
 const UNSTREAMED = /^\s*IEJOIN JOIN:/m
 
+/** A frame that is mapped from a file, and how many rows it has. */
+export interface Computed {
+  frame: LazyDataFrame
+  rows: number
+}
+
+/** Computes a frame into a file, from which it is mapped: what is written is looked at more than once, and need not be in memory. */
+export type Compute = (frame: LazyDataFrame) => Promise<Computed>
+
 /**
  * Frames that are computed into files of their own, from which they are mapped then; they are gone when this is disposed of. What is
  * written to a file Polars streams: neither what it reads has to be in memory nor what comes out of it, and it takes half of the
@@ -24,7 +33,7 @@ export class StreamedFrames implements AsyncDisposable {
     this.#dir = dir
   }
 
-  async compute(frame: LazyDataFrame): Promise<{ frame: LazyDataFrame; rows: number }> {
+  async compute(frame: LazyDataFrame): Promise<Computed> {
     this.#folder ??= mkdtemp(join(this.#dir, 'frames-'))
     const path = join(await this.#folder, `${this.#next++}.arrow`)
     const streamed = UNSTREAMED.test(frame.describeOptimizedPlan()) ? (await frame.collect()).lazy() : frame

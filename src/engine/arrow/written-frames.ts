@@ -5,13 +5,11 @@ import { polarsType } from './columns.ts'
 import { extentOf } from './key-ranges.ts'
 import pl, { type DataFrame, type DataType, type Expr, type LazyDataFrame } from './polars.ts'
 import { notNull, type Stage, stageOfFrame } from './stage.ts'
+import type { Compute } from './streamed-frames.ts'
 
 /** Which other types become the column's without losing anything: others would be rounded, or cut off, without a word. */
 const WHOLE = ['Int8', 'Int16', 'Int32', 'Int64', 'UInt8', 'UInt16', 'UInt32', 'UInt64']
 const LOSSLESS: Partial<Record<TypeName, readonly string[]>> = { INTEGER: WHOLE, BIGINT: WHOLE, VARCHAR: ['String'] }
-
-/** Computes a frame into a file, from which it is mapped: what is written is looked at more than once, and need not be in memory. */
-export type Compute = (frame: LazyDataFrame) => Promise<{ frame: LazyDataFrame; rows: number }>
 
 /**
  * A frame that a function writes to a table, computed and with all columns of the table: what it leaves out is null.
@@ -30,7 +28,7 @@ export async function stageOfWritten(by: string, table: Table, frame: LazyDataFr
   const nulls = columns.filter(({ nullable }) => !nullable).map(({ name }) => pl.col(name).isNull().any().alias(name))
   const [found] = count > 0 && nulls.length > 0 ? (await rows.select(nulls).collect()).toRecords() : []
   for (const [name, isThere] of Object.entries(found ?? {})) if (isThere) throw notNull(table, name)
-  return stageOfFrame(table, numbered(rows), count)
+  return stageOfFrame(table, numbered(rows), { rows: count, compute })
 }
 
 /** The keys in a frame, which may have other columns too: for removing rows by them, since they are not numbered, and may be there twice. */
