@@ -22,15 +22,11 @@ interface Deps {
   archiveRest?: { ms: number; times: number } | undefined
   /** Whether no other manager can have taken the model yet. */
   safe(model: string): boolean
-  /** Whether intents of some model are being applied or published: who waits for them has the machine to himself, */
-  isAtWork(): boolean
-  /** and an archive waits for that, at most so long. */
-  archiveLateMs?: number | undefined
+  /** How long an archive waits, from its request, for those who wait for models: as long as this is above 0, they have the machine to themselves. */
+  patienceMs(): number
 }
 
-/** What is in no archive yet is in the ledger: that takes longer to be applied again, and is no less safe. */
-const LATE_MS = 30_000
-/** Between two looks whether lines are still at work. */
+/** Between two looks whether it is still above 0. */
 const LOOK_MS = 100
 /** A tenth of the time for archives. */
 const REST = { ms: 1000, times: 9 }
@@ -40,7 +36,7 @@ const PLACES = 2
 /**
  * Brings the newest versions of the models that a manager holds into the archive, and those that are pinned, and lets older
  * archives go; all behind the scenes: publishing never waits for the store. While one is archived, and while a model rests from that, those published meanwhile become one
- * next archive; a model whose archive fails holds up no other. While lines are at work, they wait for that, up to LATE_MS.
+ * next archive; a model whose archive fails holds up no other.
  */
 export class Archiver {
   readonly #deps: Deps
@@ -108,9 +104,9 @@ export class Archiver {
     return this.#waiting().find(({ until }) => until <= now)
   }
 
-  /** Until when each is left alone: it rests, or lines are at work. */
+  /** Until when each is left alone: it rests, or waits for those who wait. */
   #waiting(): { model: string; epoch: number; until: number }[] {
-    const lateMs = this.#deps.isAtWork() ? (this.#deps.archiveLateMs ?? LATE_MS) : 0
+    const lateMs = this.#deps.patienceMs()
     return [...this.#behind].flatMap(([model, { epoch, since }]) =>
       this.#running.has(model) ? [] : [{ model, epoch, until: Math.max(this.#pauses.until(model), since + lateMs) }],
     )
@@ -121,7 +117,7 @@ export class Archiver {
     // Where there is no place, who ends begins the next.
     if (waiting.length === 0 || this.#running.size === PLACES) return
     const next = Math.min(...waiting.map(({ until }) => until)) - performance.now()
-    const look = this.#deps.isAtWork() ? Math.min(next, LOOK_MS) : next
+    const look = this.#deps.patienceMs() > 0 ? Math.min(next, LOOK_MS) : next
     this.#alarm = setTimeout(() => this.#begin(), Math.max(1, look)).unref()
   }
 

@@ -49,9 +49,7 @@ const HEAP = ['--min-semi-space-size=16']
 const NICE = 5
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
-/** Deaths: of one, whoever was at work beside it is a suspect, too. */
-const CERTAIN = 2
-/** So long a model that has taken down a manager of its own has one of its own, whatever is asked of it next. */
+/** What is asked so long of a model that has taken down a manager of its own is done in one of its own, too. */
 const APART_MS = 600_000
 /** With more models than this there is a spare manager; on a laptop with few it would be one process in three. */
 const WITHOUT_SPARE = 8
@@ -175,7 +173,7 @@ export class LocalLauncher implements Launcher {
   /** Where there is no room for another apart, it takes its chance with the others. */
   #forOne(model: string): Process {
     const isApart = performance.now() < (this.#apartUntil.get(model) ?? 0)
-    return (isApart && this.#forSuspect(CERTAIN)) || this.#leastLoaded()
+    return (isApart && this.#forSuspect(0)) || this.#leastLoaded()
   }
 
   #keepApart(models: ReadonlySet<string>): void {
@@ -184,10 +182,12 @@ export class LocalLauncher implements Launcher {
     for (const model of models) this.#apartUntil.set(model, now + APART_MS)
   }
 
+  /** One place is always for who is tried again: without it, nobody holds his model. */
   #forSuspect(deaths: number): Process | null {
-    if (this.#those('for a suspect').length >= MOST_SUSPECTS) return null
+    if (this.#those('for a suspect').length >= (deaths > 0 ? MOST_SUSPECTS : MOST_SUSPECTS - 1)) return null
     const process = this.#start('for a suspect')
-    if (deaths >= CERTAIN) yieldsToOthers(process.child)
+    // Of one death, whoever was at work beside it is a suspect, too.
+    if (deaths !== 1) yieldsToOthers(process.child)
     return process
   }
 

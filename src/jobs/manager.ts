@@ -29,7 +29,7 @@ export interface ManagerDeps {
   archives?: number
   /** Between two archives of a model. */
   archiveRest?: { ms: number; times: number }
-  /** So long at most an archive waits while lines are at work. */
+  /** So long at most an archive waits while lines are at work or being opened. */
   archiveLateMs?: number
   /** A model without work is let go after this long, */
   idleMs?: number
@@ -47,6 +47,10 @@ const MOST_IDLE = 32
 const BEHIND_MS = 250
 /** Who has got what he waited for asks for more within this, if at all. */
 const JUST_NOW_MS = 200
+/** What is in no archive yet is in the ledger: that takes longer to be applied again, and is no less safe. */
+const ARCHIVE_LATE_MS = 30_000
+/** Where there is time between the versions, if little. */
+const ARCHIVE_SOON_MS = 10_000
 
 interface Held {
   epoch: number
@@ -101,7 +105,7 @@ export class Manager {
     this.#archiver = new Archiver({
       ...deps,
       safe: model => this.#leases.safe(model),
-      isAtWork: () => this.#isAtWork(),
+      patienceMs: () => this.#patienceMs(),
     })
     // Archives are kept for versions that might be made again from them.
     this.#keeper = new Keeper({ ...deps, onGone: model => this.#archive(model) })
@@ -191,10 +195,11 @@ export class Manager {
     holding.held.line.wake().catch(error => this.#lost(model, error))
   }
 
-  /** Whether somebody waits for a model, or has just got what he waited for: who comes next finds the machine free. */
-  #isAtWork(): boolean {
-    if (performance.now() - this.#publishedAt < JUST_NOW_MS) return true
-    return this.#holdings.values().some(({ held }) => !held || held.line.isAtWork)
+  /** Of archives: while somebody waits for a model, and a moment longer, as who comes next is often he himself. */
+  #patienceMs(): number {
+    if (this.#holdings.values().some(({ held }) => !held || held.line.isAtWork))
+      return this.#deps.archiveLateMs ?? ARCHIVE_LATE_MS
+    return performance.now() - this.#publishedAt < JUST_NOW_MS ? ARCHIVE_SOON_MS : 0
   }
 
   #onPublished(model: string, epoch: number): void {

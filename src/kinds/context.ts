@@ -48,6 +48,7 @@ export interface FunctionContext<A = Readonly<Record<string, unknown>>> extends 
   /**
    * Nothing of what it writes is left where the function fails. Steps in TEMP tables are best made before it writes, and dropped there,
    * as `DROP TABLE temp.name`: DuckDB reads them faster than those of a transaction under way, and holds what that drops until its end.
+   * The time is the context's `now`: DuckDB's own goes on from statement to statement there.
    */
   readonly sql: Sql
   /** The models it may read: those that its arguments name, and for a function with `runsOn` all reads of that kind. */

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { checkKind } from '../../src/kinds/check.ts'
 import {
   arg,
@@ -34,6 +37,7 @@ const ACTS = {
   },
   swallow: async ({ sql }) => {
     await sql.run(`SELECT 'x'::INTEGER`).catch(() => {})
+    await sql.run(`INSERT INTO batches VALUES ('written behind', 1)`).catch(() => {})
     return done
   },
   commit: async ({ sql }) => {
@@ -62,9 +66,28 @@ const ACTS = {
     )
     return done
   },
+  createSequence: async ({ sql }) => {
+    await sql.run('CREATE SEQUENCE loaf')
+    return done
+  },
+  createByImport: async ({ sql, intentId }) => {
+    const folder = await mkdtemp(join(tmpdir(), `teatree-${intentId}-`))
+    await writeFile(join(folder, 'schema.sql'), 'CREATE TABLE oven (heat INTEGER);')
+    await writeFile(join(folder, 'load.sql'), '')
+    try {
+      await sql.run(`IMPORT DATABASE '${folder}'`)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+    return done
+  },
   createMacro: async ({ sql }) => {
     await sql.run('CREATE\nMACRO half(n) AS n // 2')
     return done
+  },
+  explain: async ({ sql }) => {
+    await sql.all(`EXPLAIN ANALYZE INSERT INTO batches VALUES ('explained', 1)`)
+    throw new TypeError('flour is undefined')
   },
   drop: async ({ sql }) => {
     await sql.run('DROP TABLE batches')

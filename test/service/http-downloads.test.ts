@@ -86,11 +86,11 @@ test('slow downloads hold up no query, and past their places and their line othe
 })
 
 test('an answer that cannot be read to its end breaks off', async () => {
-  // So large that not all of it has been read when its end is spoilt.
-  const broken = await largeModel(2 * ROWS)
-  const found = await server.snapshots.find(broken, { version: 1 }, 0)
-  const path = new ModelFiles(server.dataDir, broken).snapshotFiles(found, ['model.duckdb'])['model.duckdb'] ?? ''
   for (const format of ['csv', 'arrow']) {
+    // So large that not all of it has been read when its end is spoilt; and another each time: what was found broken is not read again.
+    const broken = await largeModel(2 * ROWS)
+    const found = await server.snapshots.find(broken, { version: 1 }, 0)
+    const path = new ModelFiles(server.dataDir, broken).snapshotFiles(found, ['model.duckdb'])['model.duckdb'] ?? ''
     const response = await begin(`${broken}/1/sales.${format}`)
     await using file = await open(path, 'r+')
     const { size } = await file.stat()

@@ -45,12 +45,12 @@ export async function computeGoals(context: FrameFunctionContext<ComputeGoals>):
   refuseLarge(most)
   const amounts = args.total === null ? await grown(context, cells, most) : await met(context, cells, locked)
   const actuals = await sumActuals(context, sales, args)
-  // Of what is written as it is read, the rows are those of the cells.
-  const write = async (_: LazyDataFrame, actuals: LazyDataFrame) => {
+  // The goals are computed as they are written: as many as there are cells.
+  const write = async (_: LazyDataFrame) => {
     await writeGoals(context, amounts, reach)
     await writeActuals(context, actuals, goalPeriod)
   }
-  await step('write', write, cells, actuals)
+  await step('write', write, cells)
 
   const outcome = await countGoals(context)
   await recordRun(context, { ...outcome, salesModel: sales.model, salesVersion: sales.version })

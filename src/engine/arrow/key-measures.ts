@@ -15,7 +15,7 @@ const ROWS_AT_ONCE = 1 << 18
 
 /**
  * Keys with different hashes are different. Where two are equal so may the keys be: that costs three times as much to find out.
- * @param written how many rows the frame has, where there may be many, and it is in files as it is
+ * @param written how many rows the frame has, where there may be many, and it is in files as it is; their hashes go into another
  */
 export async function measure(
   table: KeyedTable,

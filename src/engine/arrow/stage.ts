@@ -49,7 +49,10 @@ export async function stageOf(table: Table, rowsOfIntents: readonly (readonly Ro
   }
 }
 
-/** The one intent's rows that a frame in files has, with `_row` and `_line`. @param written how many they are */
+/**
+ * The one intent's rows that a frame in files has, with `_row` and `_line`.
+ * @param written how many they are, and what puts the hashes of many keys into a file
+ */
 export const stageOfFrame = async (
   table: Table,
   frame: LazyDataFrame,

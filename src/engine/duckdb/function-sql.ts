@@ -20,9 +20,16 @@ const ADMITTED = new Set([
 
 const CATALOG = new Set([StatementType.CREATE, StatementType.CREATE_FUNC, StatementType.DROP])
 
-/** Whether all that the text creates or drops, if anything, is certain to be TEMP. */
-const isTempAlone = (text: string): boolean =>
-  !/\bcreate\b(?!\s+(or\s+replace\s+)?temp(orary)?\s)|\bdrop\b(?!\s+table\s+(if\s+exists\s+)?temp\.)/i.test(text)
+/** Words by which a SELECT writes, and by which DuckDB comes to CREATE what the text does not name. */
+const WRITES = /\b(nextval|import|pragma)\b/i
+/** What creates or drops, if not certain to be TEMP. */
+const NOT_TEMP = /\bcreate\b(?!\s+(or\s+replace\s+)?temp(orary)?\s)|\bdrop\b(?!\s+table\s+(if\s+exists\s+)?temp\.)/i
+
+/** Whether a statement of the text leaves the model as it is. */
+function isApart(type: StatementType, text: string): boolean {
+  if (WRITES.test(text)) return false
+  return type === StatementType.SELECT || (CATALOG.has(type) && !NOT_TEMP.test(text))
+}
 
 /**
  * The SQL that a function is given: one statement after another, until the function is over. The transaction begins with the
@@ -49,8 +56,7 @@ export class FunctionSql implements Sql {
     this.#sql = new DuckDBSql(connection, async type => {
       if (!ADMITTED.has(type)) throw new Error(`a function runs no ${StatementType[type]}`)
       this.#hasCreated ||= CATALOG.has(type)
-      const isApart = type === StatementType.SELECT || (CATALOG.has(type) && isTempAlone(this.#text))
-      if (!isApart) await begin()
+      if (!isApart(type, this.#text)) await begin()
     })
   }
 
@@ -71,7 +77,7 @@ export class FunctionSql implements Sql {
     return this.#next(`UPDATE ${table.name}`, () => updateWhere(this.#sql, table, { values, filter, params }))
   }
 
-  /** Of the first statement that failed. DuckDB lets nothing more happen in its transaction, whoever caught the error. */
+  /** Of the first statement that failed: whoever caught its error, no other is run, as DuckDB has it within a transaction. */
   get failure(): { error: unknown } | undefined {
     return this.#failure
   }
@@ -107,6 +113,7 @@ export class FunctionSql implements Sql {
     if (/\b(insert|update|merge)\b/i.test(text)) this.#written += `${text}\n`
     const next = this.#last.then(() => {
       if (this.#isOver) throw new Error('the function is over')
+      if (this.#failure) throw this.#failure.error
       this.#text = text
       return run()
     })

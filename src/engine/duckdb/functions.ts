@@ -123,6 +123,8 @@ async function checkCatalog(sql: FunctionSql, kind: Kind, { name }: KindFunction
   const found = await sql.all(
     `SELECT schema_name AS schema, table_name AS name FROM duckdb_tables() WHERE database_name = current_database()
      UNION ALL SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = current_database() AND NOT internal
+     UNION ALL SELECT schema_name, sequence_name FROM duckdb_sequences() WHERE database_name = current_database()
+     UNION ALL SELECT schema_name, type_name FROM duckdb_types() WHERE database_name = current_database() AND NOT internal
      ${sql.mayHaveDefined ? OWN_MACROS : ''}`,
   )
   const names = found.map(({ schema, name }) => `${schema}.${name}`)
