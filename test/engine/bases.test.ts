@@ -260,7 +260,13 @@ test.skipIf(!disk)(
       versions.push(version)
       if (versions.length > 3) await rm(versions.shift() ?? '', { recursive: true })
     }
-    while (versions.length === 0 || (await readdir(join(dir, 'bases'))).length < 2) await next()
+    // The file that is to be patched is there whole: else what is written of it yet takes the room of the versions.
+    const sizesOfBases = async () => {
+      const names = await readdir(join(dir, 'bases')).catch(() => [])
+      return Promise.all(names.map(async name => (await stat(join(dir, 'bases', name)).catch(() => null))?.size))
+    }
+    for (let sizes = await sizesOfBases(); sizes.length < 2 || sizes[0] !== sizes[1]; sizes = await sizesOfBases())
+      await next()
     // Versions go on to have room, and a checkpoint has none.
     const makeRoom = await disk.fill(200_000)
     const failure = await untilItFails(next)
