@@ -47,6 +47,8 @@ const MOST_PATIENCE = 8
 const HEAP = ['--min-semi-space-size=16']
 /** Of Unix's niceness: a third of the processor's time of another that wants it all. With 10 it comes up too late on a machine that is overloaded. */
 const NICE = 5
+/** After this, who was refused a model is told that it may be had. */
+const REFUSED_MS = 50
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
 /** What is asked so long of a model that has taken down a manager of its own is done in one of its own, too. */
@@ -101,7 +103,7 @@ export class LocalLauncher implements Launcher {
     program: string
     env: NodeJS.ProcessEnv
     managers: number
-    /** Told when a model was held here and is no longer: there may be work for it that nobody was told of. */
+    /** Told when a model was held here and is no longer, or was to be and is not: there may be work for it that nobody was told of. */
     onLost(model: string): void
     /** A manager that is not ready after this is killed; each that follows it has twice as long, until one is. */
     startMs?: number
@@ -254,11 +256,21 @@ export class LocalLauncher implements Launcher {
       this.#fault = null
       this.#patience = 1
     }
-    if (message.is === 'refused') process.models.delete(message.model)
+    if (message.is === 'refused') {
+      process.models.delete(message.model)
+      this.#askAgain(message.model)
+    }
     if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
     if (process.is === 'for a suspect' && process.models.size === 0 && message.is !== 'metrics')
       void this.#stop(process)
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
+  }
+
+  /** Its lease may have been that of a manager which had just died: whoever has work for it may have looked before it was released. */
+  #askAgain(model: string): void {
+    setTimeout(() => {
+      if (!this.#closing) this.#onLost(model)
+    }, REFUSED_MS).unref()
   }
 
   #ended(process: Process, code: number | null, signal: string | null): void {
