@@ -51,8 +51,6 @@ const NICE = 5
 const REFUSED_MS = 50
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
-/** What is asked so long of a model that has taken down a manager of its own is done in one of its own, too. */
-const APART_MS = 600_000
 /** With more models than this there is a spare manager; on a laptop with few it would be one process in three. */
 const WITHOUT_SPARE = 8
 /** So long who has just got a manager has the machine to himself, before the next spare is started. */
@@ -69,9 +67,8 @@ const SPARE_MS = 10_000
  * by the clock, later by whoever sees that its leases ended.
  *
  * A model that may have been the death of its manager goes on in a process of its own: who is in the line of another model
- * does not wait for a new manager as often as an intent that kills is tried. One that was the death of that, too, stays apart for a
- * while: what killed once is likely to be asked for again. And where there are many, a spare one is up to take over the models of
- * the next that dies.
+ * does not wait for a new manager as often as an intent that kills is tried. And where there are many, a spare one is up to
+ * take over the models of the next that dies.
  */
 export class LocalLauncher implements Launcher {
   readonly #db: Database
@@ -88,8 +85,6 @@ export class LocalLauncher implements Launcher {
   readonly #spareMs: number
   /** How many times as long the next manager has to come up: where those before it were only slow, to kill it as early goes on for ever. */
   #patience = 1
-  /** Models that are to stay apart, until when on the monotonic clock. */
-  readonly #apartUntil = new Map<string, number>()
   readonly #metrics = new Map<number, (text: string) => void>()
   #requests = 0
   #fault: string | null = null
@@ -133,7 +128,7 @@ export class LocalLauncher implements Launcher {
 
   hold(model: string, deaths: number): void {
     if (this.#closing || this.holds(model)) return
-    const process = deaths > 0 ? this.#forSuspect(deaths) : this.#forOne(model)
+    const process = deaths > 0 ? this.#forSuspect(deaths) : this.#leastLoaded()
     if (!process) return
     process.models.add(model)
     this.#send(process, { is: 'hold', model })
@@ -172,24 +167,11 @@ export class LocalLauncher implements Launcher {
     return spare
   }
 
-  /** Where there is no room for another apart, it takes its chance with the others. */
-  #forOne(model: string): Process {
-    const isApart = performance.now() < (this.#apartUntil.get(model) ?? 0)
-    return (isApart && this.#forSuspect(0)) || this.#leastLoaded()
-  }
-
-  #keepApart(models: ReadonlySet<string>): void {
-    const now = performance.now()
-    for (const [model, until] of this.#apartUntil) if (until < now) this.#apartUntil.delete(model)
-    for (const model of models) this.#apartUntil.set(model, now + APART_MS)
-  }
-
-  /** One place is always for who is tried again: without it, nobody holds his model. */
   #forSuspect(deaths: number): Process | null {
-    if (this.#those('for a suspect').length >= (deaths > 0 ? MOST_SUSPECTS : MOST_SUSPECTS - 1)) return null
+    if (this.#those('for a suspect').length >= MOST_SUSPECTS) return null
     const process = this.#start('for a suspect')
     // Of one death, whoever was at work beside it is a suspect, too.
-    if (deaths !== 1) yieldsToOthers(process.child)
+    if (deaths > 1) yieldsToOthers(process.child)
     return process
   }
 
@@ -284,7 +266,6 @@ export class LocalLauncher implements Launcher {
       return
     }
     if (process.is === 'spare') this.#keepSpare()
-    if (process.is === 'for a suspect') this.#keepApart(models)
     this.#releaseAll(owner).then(() => {
       for (const model of models) this.#onLost(model)
     })

@@ -50,7 +50,7 @@ const JUST_NOW_MS = 200
 /** What is in no archive yet is in the ledger: that takes longer to be applied again, and is no less safe. */
 const ARCHIVE_LATE_MS = 30_000
 /** Where there is time between the versions, if little. */
-const ARCHIVE_SOON_MS = 10_000
+const ARCHIVE_SOON_MS = 2000
 
 interface Held {
   epoch: number
