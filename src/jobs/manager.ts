@@ -29,7 +29,7 @@ export interface ManagerDeps {
   archives?: number
   /** Between two archives of a model. */
   archiveRest?: { ms: number; times: number }
-  /** So long at most an archive waits while lines are at work or being opened. */
+  /** So long at most an archive waits while lines are at work. */
   archiveLateMs?: number
   /** A model without work is let go after this long, */
   idleMs?: number
@@ -49,7 +49,7 @@ const BEHIND_MS = 250
 const JUST_NOW_MS = 200
 /** What is in no archive yet is in the ledger: that takes longer to be applied again, and is no less safe. */
 const ARCHIVE_LATE_MS = 30_000
-/** Where there is time between the versions, if little. */
+/** While models wake up, and between versions that come one after the other. */
 const ARCHIVE_SOON_MS = 2000
 
 interface Held {
@@ -195,11 +195,12 @@ export class Manager {
     holding.held.line.wake().catch(error => this.#lost(model, error))
   }
 
-  /** Of archives: while somebody waits for a model, and a moment longer, as who comes next is often he himself. */
+  /** Of archives: while lines are at work; and a little while models wake up, or a moment after a version: who comes next is often he himself. */
   #patienceMs(): number {
-    if (this.#holdings.values().some(({ held }) => !held || held.line.isAtWork))
-      return this.#deps.archiveLateMs ?? ARCHIVE_LATE_MS
-    return performance.now() - this.#publishedAt < JUST_NOW_MS ? ARCHIVE_SOON_MS : 0
+    const held = [...this.#holdings.values()]
+    if (held.some(({ held }) => held?.line.isAtWork)) return this.#deps.archiveLateMs ?? ARCHIVE_LATE_MS
+    const isSoon = performance.now() - this.#publishedAt < JUST_NOW_MS || held.some(({ held }) => !held)
+    return isSoon ? ARCHIVE_SOON_MS : 0
   }
 
   #onPublished(model: string, epoch: number): void {
