@@ -1,7 +1,8 @@
 import type { FunctionContext, ReadModel, Row, Sql } from 'teatree'
 import { refuseTooLarge, toTenThousandths } from './amounts.ts'
-import { ALL_DIMENSIONS, dimensionsAt, type Grain, sameDimensions } from './dimensions.ts'
-import type { Interval, Period } from './intervals.ts'
+import { ALL_DIMENSIONS, dimensionsAt, sameDimensions } from './dimensions.ts'
+import type { Outline } from './forecast.ts'
+import type { Period } from './intervals.ts'
 import { readPlans, recordRun } from './runs.ts'
 
 /** Sums the sales of the last run's goal period anew; runs by itself on each version of the sales model. */
@@ -26,8 +27,6 @@ export interface ActualsSummed {
   total: string
 }
 
-type Plan = { goalPeriod: Period; interval: Interval; grain: Grain }
-
 /**
  * Sums the sales of the goal period.
  *
@@ -38,7 +37,7 @@ type Plan = { goalPeriod: Period; interval: Interval; grain: Grain }
 export async function sumActuals(
   sql: Sql,
   sales: ReadModel,
-  { goalPeriod, interval, grain }: Plan,
+  { goalPeriod, interval, grain }: Omit<Outline, 'basisPeriod'>,
 ): Promise<ActualsSummed> {
   await sql.run(
     `CREATE OR REPLACE TEMP TABLE sums AS
@@ -54,7 +53,7 @@ export async function sumActuals(
 }
 
 /**
- * Makes the actuals of the goal period those sums. Only rows that differ are touched: a few sales more make a version that is
+ * Makes the actuals of the goal period those `sums`. Only rows that differ are touched: a few sales more make a version that is
  * little larger.
  */
 export async function writeActuals(sql: Sql, { from, to }: Period): Promise<void> {

@@ -47,7 +47,7 @@ export const noSales = ({ from, to }: Period): TeatreeError =>
 /**
  * Step 2: forecasts every combination for every interval of the goal period, but for cells that are locked.
  *
- *   cells (number, combination, basis)    ten-thousandths, rounded
+ *   cells (number, combination, basis)    ten-thousandths, rounded; with them `basis` is gone
  *
  * @throws TeatreeError BAD_VALUE where a forecast has too many digits
  */

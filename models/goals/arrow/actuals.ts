@@ -1,8 +1,8 @@
 import type { FrameFunctionContext, LazyDataFrame, ReadFrames, Row } from 'teatree'
 import type { ActualsSummed } from '../actuals.ts'
 import { refuseLarge, units } from '../amounts.ts'
-import type { Grain } from '../dimensions.ts'
-import type { Interval, Period } from '../intervals.ts'
+import type { Outline } from '../forecast.ts'
+import type { Period } from '../intervals.ts'
 import { decimal, largest, unitsIn } from './amounts.ts'
 import { CELL_KEY, within } from './frames.ts'
 import { readPlans, recordRun } from './runs.ts'
@@ -30,7 +30,7 @@ export async function refreshActuals(context: FrameFunctionContext): Promise<Row
 export async function sumActuals(
   context: FrameFunctionContext<unknown>,
   sales: ReadFrames,
-  { goalPeriod, interval, grain }: { goalPeriod: Period; interval: Interval; grain: Grain },
+  { goalPeriod, interval, grain }: Omit<Outline, 'basisPeriod'>,
 ): Promise<LazyDataFrame> {
   const sold = await soldIn(context, 'actuals', sales, { period: goalPeriod, interval, grain })
   refuseLarge(await largest(context, sold, 'amount', 4))

@@ -37,8 +37,8 @@ function isApart(type: StatementType, text: string): boolean {
  *
  *   SELECT    CREATE TEMP TABLE    SELECT    BEGIN  DELETE  INSERT    SELECT  COMMIT
  *
- * DuckDB has no statistics of TEMP tables of the transaction under way, and takes twice the time of the processor to read them
- * with two threads; those before it are like any other.
+ * DuckDB has no statistics of TEMP tables of the transaction under way, and reads each with one thread; those before it are like
+ * any other.
  */
 export class FunctionSql implements Sql {
   readonly #sql: DuckDBSql
