@@ -1,4 +1,4 @@
-import type { Kinds } from '../../kinds/kind.ts'
+import type { Kind, Kinds } from '../../kinds/kind.ts'
 import { placesOf, singly, type Unit, unitsOf } from '../batch-units.ts'
 import type { Work, WorkOutcome } from '../engine.ts'
 import { onAllCores } from './all-cores.ts'
@@ -51,9 +51,7 @@ export async function applyBatch(
         }
         const last = stateStatement(isLast ? state : { version: PART_OF_BATCH })
         const applied = () => lateTransaction(db.sql, work, last)
-        return units.some(unit => isOf(unit, 'import') || isOf(unit, 'function'))
-          ? onAllCores(db.sql, applied)
-          : applied()
+        return units.some(unit => isLong(unit, context.kind)) ? onAllCores(db.sql, applied) : applied()
       })
       return isLast
     } catch (error) {
@@ -76,13 +74,19 @@ export async function applyBatch(
 
 /** A function has a connection of its own, with which its TEMP tables go. */
 async function connectionFor(units: readonly Unit[], db: ModelDatabase): Promise<ModelConnection & Disposable> {
-  if (!units.some(unit => isOf(unit, 'function'))) return { ...db, [Symbol.dispose]: () => {} }
+  if (!units.some(unit => isFunction(unit))) return { ...db, [Symbol.dispose]: () => {} }
   const own = await db.another()
   return { ...own, [Symbol.dispose]: () => own.close() }
 }
 
-const isOf = (unit: Unit, change: 'function' | 'import'): boolean =>
-  unit.is === 'single' && unit.work.change.is === change
+/** What follows each version of another model is not: it leaves the other cores to those who make and read them. */
+function isLong(unit: Unit, { functions }: Kind): boolean {
+  if (unit.is !== 'single') return false
+  const { change } = unit.work
+  return change.is === 'import' || (change.is === 'function' && !functions.get(change.name)?.runsOn)
+}
+
+const isFunction = (unit: Unit): boolean => unit.is === 'single' && unit.work.change.is === 'function'
 
 const refused = (error: unknown, { onInternal }: BatchContext): WorkOutcome => ({
   ok: false,

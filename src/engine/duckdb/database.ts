@@ -11,7 +11,7 @@ import { markUntouched } from './untouched.ts'
 
 /** What one writer may use of the machine. */
 export interface WriterResources {
-  /** DuckDB's own threads but for imports and functions, which have all cores; half of these where left out, as the readers want the rest. */
+  /** DuckDB's own threads but for imports, and functions that follow no other model, which have all cores; half of these where left out, as the readers want the rest. */
   threads?: number
   /** Bytes; a quarter of the machine's memory (or the container's) where left out. What needs more is spilled to `dir`. */
   memoryBytes?: number
