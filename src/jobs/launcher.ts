@@ -12,7 +12,10 @@ import type { FromManager, ToManager } from './messages.ts'
 export interface Launcher {
   /** Whether a manager of this launcher holds the model, or is about to. */
   holds(model: string): boolean
-  /** `deaths`: so many managers may have died of an intent of it that is to be tried again. Where there is no room, nobody holds it yet. */
+  /**
+   * `deaths`: so many managers may have died of an intent of it that is to be tried again. Where it rests, or there is no room,
+   * nobody holds it yet.
+   */
   hold(model: string, deaths: number): void
   /** Whether the manager that is to hold the model has yet to come up. */
   isStarting(model: string): boolean
@@ -49,6 +52,8 @@ const HEAP = ['--min-semi-space-size=16']
 const NICE = 5
 /** After this, who was refused a model is told that it may be had. */
 const REFUSED_MS = 50
+/** A suspect is left alone for so long after each death, times their number: those who lost their manager to it go first. */
+const REST_MS = 1000
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
 /** With more models than this there is a spare manager; on a laptop with few it would be one process in three. */
@@ -66,9 +71,9 @@ const SPARE_MS = 10_000
  * One that hangs, in a loop of a function's or stopped from outside, cannot be asked to end. It is killed: as it starts
  * by the clock, later by whoever sees that its leases ended.
  *
- * A model that may have been the death of its manager goes on in a process of its own: who is in the line of another model
- * does not wait for a new manager as often as an intent that kills is tried. And where there are many, a spare one is up to
- * take over the models of the next that dies.
+ * A model that may have been the death of its manager goes on in a process of its own, after a rest: who is in the line of
+ * another model does not wait for a new manager, nor for a processor, as often as an intent that kills is tried. And where
+ * there are many, a spare one is up to take over the models of the next that dies.
  */
 export class LocalLauncher implements Launcher {
   readonly #db: Database
@@ -83,6 +88,9 @@ export class LocalLauncher implements Launcher {
   readonly #startMs: number
   readonly #withoutSpare: number
   readonly #spareMs: number
+  readonly #restMs: number
+  /** Suspects that nobody holds yet: after how many deaths they rest, or have. */
+  readonly #resting = new Map<string, { deaths: number; isOver: boolean }>()
   /** How many times as long the next manager has to come up: where those before it were only slow, to kill it as early goes on for ever. */
   #patience = 1
   readonly #metrics = new Map<number, (text: string) => void>()
@@ -106,6 +114,8 @@ export class LocalLauncher implements Launcher {
     withoutSpare?: number
     /** It is started so long after it is first wanted. */
     spareMs?: number
+    /** A suspect rests for so long after each death, times their number. */
+    restMs?: number
   }) {
     this.#db = deps.db
     this.#log = deps.log
@@ -116,6 +126,7 @@ export class LocalLauncher implements Launcher {
     this.#startMs = deps.startMs ?? START_MS
     this.#withoutSpare = deps.withoutSpare ?? WITHOUT_SPARE
     this.#spareMs = deps.spareMs ?? SPARE_MS
+    this.#restMs = deps.restMs ?? REST_MS
   }
 
   holds(model: string): boolean {
@@ -127,9 +138,10 @@ export class LocalLauncher implements Launcher {
   }
 
   hold(model: string, deaths: number): void {
-    if (this.#closing || this.holds(model)) return
+    if (this.#closing || this.holds(model) || this.#rests(model, deaths)) return
     const process = deaths > 0 ? this.#forSuspect(deaths) : this.#leastLoaded()
     if (!process) return
+    this.#resting.delete(model)
     process.models.add(model)
     this.#send(process, { is: 'hold', model })
     this.#keepSpare()
@@ -165,6 +177,20 @@ export class LocalLauncher implements Launcher {
     if (!spare) return this.#start('for models')
     spare.is = 'for models'
     return spare
+  }
+
+  /** From when it is first asked for after a death. */
+  #rests(model: string, deaths: number): boolean {
+    if (deaths === 0) return false
+    const known = this.#resting.get(model)
+    if (known?.deaths === deaths) return !known.isOver
+    const rest = { deaths, isOver: false }
+    this.#resting.set(model, rest)
+    this.#later(deaths * this.#restMs, () => {
+      rest.isOver = true
+      this.#onLost(model)
+    })
+    return true
   }
 
   #forSuspect(deaths: number): Process | null {
@@ -240,7 +266,8 @@ export class LocalLauncher implements Launcher {
     }
     if (message.is === 'refused') {
       process.models.delete(message.model)
-      this.#askAgain(message.model)
+      // Its lease may have been that of a manager which had just died: whoever has work for it may have looked before it was released.
+      this.#later(REFUSED_MS, () => this.#onLost(message.model))
     }
     if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
     if (process.is === 'for a suspect' && process.models.size === 0 && message.is !== 'metrics')
@@ -248,11 +275,10 @@ export class LocalLauncher implements Launcher {
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
   }
 
-  /** Its lease may have been that of a manager which had just died: whoever has work for it may have looked before it was released. */
-  #askAgain(model: string): void {
+  #later(ms: number, then: () => void): void {
     setTimeout(() => {
-      if (!this.#closing) this.#onLost(model)
-    }, REFUSED_MS).unref()
+      if (!this.#closing) then()
+    }, ms).unref()
   }
 
   #ended(process: Process, code: number | null, signal: string | null): void {

@@ -19,6 +19,7 @@ export async function openLaunched(
     hungSeconds?: number
     startMs?: number
     withoutSpare?: number
+    restMs?: number
     program?: string
     env?: Record<string, string>
   } = {},
@@ -30,6 +31,7 @@ export async function openLaunched(
     hungSeconds,
     startMs,
     withoutSpare,
+    restMs = 100,
     program = PROGRAM,
     env,
     storeUrl,
@@ -49,6 +51,7 @@ export async function openLaunched(
         ...env,
       }),
       managers,
+      restMs,
       onLost: () => dispatcher.look(),
       ...(startMs === undefined ? {} : { startMs }),
       ...(withoutSpare === undefined ? {} : { withoutSpare, spareMs: 0 }),
