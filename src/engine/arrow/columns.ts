@@ -106,6 +106,47 @@ export function literalOf(type: LogicalType, value: Value): Expr {
   return literal.cast(polarsType(type), true)
 }
 
+/**
+ * A canonical value as the bytes that it is in a column of a file; null of a type whose values have no place of their own.
+ * @throws BadValue
+ */
+export function cellOf(type: LogicalType, value: Exclude<Value, null>): Buffer | null {
+  const name = typeName(type)
+  return CELLS[name]?.(ENTRANCES[name].enter(coerce(type, value))) ?? null
+}
+
+const int32 = (value: Value): Buffer => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32LE(Number(value))
+  return bytes
+}
+const int64 = (value: Value): Buffer => {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64LE(BigInt(String(value)))
+  return bytes
+}
+const float64 = (value: Value): Buffer => {
+  const bytes = Buffer.alloc(8)
+  bytes.writeDoubleLE(Number(value))
+  return bytes
+}
+/** Of a text with all of its scale: 12.5000 is 125000. */
+const int128 = (value: Value): Buffer => {
+  const unscaled = BigInt(String(value).replace('.', ''))
+  const bytes = Buffer.alloc(16)
+  bytes.writeBigUInt64LE(BigInt.asUintN(64, unscaled))
+  bytes.writeBigInt64LE(unscaled >> 64n, 8)
+  return bytes
+}
+const CELLS: Partial<Record<TypeName, (entered: Value) => Buffer>> = {
+  INTEGER: int32,
+  BIGINT: int64,
+  DECIMAL: int128,
+  DOUBLE: float64,
+  DATE: int32,
+  TIMESTAMP: int64,
+}
+
 /** The columns in canonical form, as JavaScript can hold it; to be selected before `rowsOf`. */
 export const leaving = (columns: readonly ColumnType[]): Expr[] =>
   columns.map(({ name, type }) => EXITS[typeName(type)]?.(pl.col(name)) ?? pl.col(name))

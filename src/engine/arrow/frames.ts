@@ -32,15 +32,21 @@ export function tableFrame(
   return more.length === 0 ? first : pl.concat([first, ...more])
 }
 
-/** The files' rows, with the place of the file that a row is of as `_file`; null where there is no file. */
+/**
+ * The files' rows, with the place of the file that a row is of as `_file`; null where there is no file.
+ * @param rowName for the place of each row in its file, where that is asked for
+ */
 export function placedFrame(
   columns: readonly ColumnType[],
   files: readonly { file: Pick<TableFile, 'name' | 'lacks'>; place: number }[],
   pathOf: (name: string) => string,
+  rowName?: string,
 ): LazyDataFrame | null {
-  const frames = files.map(({ file, place }) =>
-    fileFrame(columns, file, pathOf(file.name)).withColumns(pl.lit(place).cast(pl.Int32).alias('_file')),
-  )
+  const frames = files.map(({ file, place }) => {
+    const frame = fileFrame(columns, file, pathOf(file.name))
+    const rows = rowName === undefined ? frame : frame.withRowIndex(rowName)
+    return rows.withColumns(pl.lit(place).cast(pl.Int32).alias('_file'))
+  })
   const [first, ...more] = frames
   return first === undefined ? null : more.length === 0 ? first : pl.concat(frames)
 }

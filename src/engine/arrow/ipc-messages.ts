@@ -1,13 +1,14 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { Message, type Schema } from 'apache-arrow'
 import { Footer } from 'apache-arrow/ipc/metadata/file'
+import type { RecordBatch } from 'apache-arrow/ipc/metadata/message'
 import { IpcError } from './ipc-error.ts'
 
-/** A message of an IPC file or stream, and where in the file it lies, with its body. */
-export type IpcMessage = { offset: number; bytes: number } & (
+/** A message of an IPC file or stream, and where in the file it lies, with its body, which begins at `body`. */
+export type IpcMessage = { offset: number; body: number; bytes: number } & (
   | { is: 'schema'; schema: Schema }
   | { is: 'dictionary'; id: number; isDelta: boolean }
-  | { is: 'batch'; rows: number }
+  | { is: 'batch'; rows: number; layout: RecordBatch }
 )
 
 export type IpcForm = 'file' | 'stream'
@@ -65,7 +66,7 @@ async function* messagesOfFile(file: FileHandle, size: number): AsyncGenerator<I
     const footer = Footer.decode(bytes)
     return { schema: footer.schema, blocks: [...footer.dictionaryBatches(), ...footer.recordBatches()] }
   })
-  yield { is: 'schema', schema, offset: end, bytes: 0 }
+  yield { is: 'schema', schema, offset: end, body: end, bytes: 0 }
   for (const { offset } of blocks) {
     const message = offset >= 8 && offset < end ? await messageAt(file, offset, end) : null
     if (message === null) throw new IpcError('a message is not where the footer says')
@@ -100,14 +101,18 @@ async function messageAt(file: FileHandle, offset: number, end: number): Promise
     const message = Message.decode(metadata)
     return { bodyLength: message.bodyLength, content: contentOf(message) }
   })
-  const bytes = begin + length + bodyLength - offset
+  const body = begin + length
+  const bytes = body + bodyLength - offset
   if (bodyLength < 0 || offset + bytes > end) throw new IpcError('a message is cut short')
-  return { offset, bytes, ...content }
+  return { offset, body, bytes, ...content }
 }
 
 function contentOf(message: Message) {
   if (message.isSchema()) return { is: 'schema' as const, schema: message.header() }
-  if (message.isRecordBatch()) return { is: 'batch' as const, rows: message.header().length }
+  if (message.isRecordBatch()) {
+    const layout = message.header()
+    return { is: 'batch' as const, rows: layout.length, layout }
+  }
   if (message.isDictionaryBatch()) {
     const { id, isDelta } = message.header()
     return { is: 'dictionary' as const, id, isDelta }

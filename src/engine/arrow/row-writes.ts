@@ -1,17 +1,18 @@
-import type { Kind, Table } from '../../kinds/kind.ts'
+import type { Column, Kind, Table } from '../../kinds/kind.ts'
 import type { Row } from '../../kinds/types.ts'
 import type { TeatreeError } from '../../platform/errors.ts'
 import type { Filter } from '../plan.ts'
 import { tableOf } from '../plan-tables.ts'
 import { NO_ROWS, type RowCounts } from '../row-counts.ts'
-import { leaving, literalOf, rowsOf } from './columns.ts'
+import { cellOf, leaving, literalOf, rowsOf } from './columns.ts'
 import { fileFrame, placedFrame, tableFrame } from './frames.ts'
 import { keyStruct } from './key-filter.ts'
 import { byKey, type KeysThere, keyConflicts, keysThere } from './key-lookup.ts'
 import { sharesByKey } from './key-measures.ts'
 import { keyColumns } from './key-ranges.ts'
-import pl, { type LazyDataFrame } from './polars.ts'
+import pl, { type DataFrame, type LazyDataFrame } from './polars.ts'
 import type { ScratchFile, ScratchFiles } from './scratch-files.ts'
+import type { Cells } from './set-cells.ts'
 import { notNull, type Stage } from './stage.ts'
 import { type Frames, selecting } from './where.ts'
 import { writeRows } from './write-rows.ts'
@@ -116,24 +117,38 @@ export async function updateRows(
   { where, set }: { where: Filter; set: Row },
 ): Promise<{ files: readonly ScratchFile[]; counts: RowCounts }> {
   const changed = [...table.columns.values()].filter(({ name }) => set[name] !== undefined)
-  const found = await selectedIn(context, table, where)
-  const updated = [...found.values()].reduce((sum, rows) => sum + rows, 0)
+  const cells = cellsOf(changed, set)
+  const found = await selectedIn(context, table, where, cells !== null)
+  const updated = [...found.values()].reduce((sum, { rows }) => sum + rows, 0)
   if (updated > 0) {
     for (const { name, nullable } of changed) if (!nullable && set[name] === null) throw notNull(table, name)
   }
-  const files = await rewritten(context, table, found, false, (file, frame) => {
-    const { frame: beside, selects } = selecting(framesOf(context), table, frame, [where])
+  const { scratch } = context
+  const files = await rewritten(context, table, found, async (file, { rows, places }) => {
+    const inPlace = cells && places.length === rows ? await scratch.withCells(table, file, places, cells) : null
+    if (inPlace) return inPlace
+    const { frame: beside, selects } = selecting(framesOf(context), table, frameOfFile(context, table, file), [where])
     const [isSelected] = selects
     if (!isSelected) throw new Error('a filter says what it selects')
     const values = changed.map(({ name, type }) => {
       const value = literalOf(type, set[name] ?? null)
-      return (
-        file.rows === found.get(file.name) ? value : pl.when(isSelected).then(value).otherwise(pl.col(name))
-      ).alias(name)
+      return (file.rows === rows ? value : pl.when(isSelected).then(value).otherwise(pl.col(name))).alias(name)
     })
-    return beside.withColumns(...values)
+    return scratch.write(table, beside.withColumns(...values), { rows: file.rows, ranges: file.ranges })
   })
   return { files, counts: { ...NO_ROWS, updated } }
+}
+
+/** What is set, where each of it has a place of its own in a file; null where something has not: nulls, texts and booleans. */
+function cellsOf(changed: readonly Column[], set: Row): Cells | null {
+  const cells = new Map<string, Buffer>()
+  for (const { name, type } of changed) {
+    const value = set[name] ?? null
+    const cell = value === null ? null : cellOf(type, value)
+    if (!cell) return null
+    cells.set(name, cell)
+  }
+  return cells
 }
 
 /** Deletes the rows that the filter selects. */
@@ -142,60 +157,88 @@ export async function deleteRows(
   table: Table,
   where: Filter,
 ): Promise<{ files: readonly ScratchFile[]; counts: RowCounts }> {
-  const found = await selectedIn(context, table, where)
-  const files = await rewritten(context, table, found, true, (_, frame) => {
+  const found = await selectedIn(context, table, where, false)
+  const files = await withoutRows(context, table, found, (_, frame) => {
     const { frame: beside, selects } = selecting(framesOf(context), table, frame, [where])
     // What a filter is null for, it does not select.
     return selects.reduce((rest, isSelected) => rest.filter(isSelected.fillNull(pl.lit(false)).not()), beside)
   })
-  return { files, counts: { ...NO_ROWS, deleted: [...found.values()].reduce((sum, rows) => sum + rows, 0) } }
+  return { files, counts: { ...NO_ROWS, deleted: [...found.values()].reduce((sum, { rows }) => sum + rows, 0) } }
 }
 
-/** How many rows the filter selects in each file in which it selects any, by the file's name. */
-async function selectedIn(context: WriteContext, table: Table, where: Filter): Promise<ReadonlyMap<string, number>> {
+/** Rows of a file that are to be written in another way. */
+interface Touched {
+  rows: number
+  /** Which these are, from 0 and ascending: all or the first of them, or none where nobody asks. */
+  places: readonly number[]
+}
+
+/** So many places of each file are in memory, at most. */
+const MAX_PLACES = 1 << 16
+const PLACES = pl.col('_place').head(MAX_PLACES).alias('_places')
+
+/** The rows that the filter selects in each file in which it selects any, by the file's name. */
+async function selectedIn(
+  context: WriteContext,
+  table: Table,
+  where: Filter,
+  withPlaces: boolean,
+): Promise<ReadonlyMap<string, Touched>> {
   const columns = [...table.columns.values()]
   const files = filesOf(context, table)
   const placed = files.map((file, place) => ({ file, place }))
-  const all = placedFrame(columns, placed, name => context.scratch.path(name))
+  const all = placedFrame(columns, placed, name => context.scratch.path(name), withPlaces ? '_place' : undefined)
   if (!all) return new Map()
   const { frame, selects } = selecting(framesOf(context), table, all, [where])
   const found = await selects
     .reduce((rows, isSelected) => rows.filter(isSelected), frame)
     .groupBy('_file')
-    .agg(ROWS)
+    .agg(ROWS, ...(withPlaces ? [PLACES] : []))
     .collect()
-  return new Map(found.toRecords().map(({ _file, _rows }) => [files[Number(_file)]?.name ?? '', Number(_rows)]))
+  return touchedIn(files, found)
 }
 
-/**
- * The table's files with those in `touched` written anew, or left out where nothing is left of them. Their keys still lie
- * between what they lay: none is changed, and none is new.
- * @param touched how many rows of each file are touched
- * @param removes whether these go
- */
+const touchedIn = (files: readonly ScratchFile[], found: DataFrame): ReadonlyMap<string, Touched> =>
+  new Map(
+    found.toRecords().map(({ _file, _rows, _places = [] }) => {
+      const places = Uint32Array.from(_places as Iterable<number>).sort()
+      return [files[Number(_file)]?.name ?? '', { rows: Number(_rows), places: [...places] }]
+    }),
+  )
+
+const frameOfFile = (context: WriteContext, table: Table, file: ScratchFile): LazyDataFrame =>
+  fileFrame([...table.columns.values()], file, context.scratch.path(file.name))
+
+/** The table's files with those in `touched` written anew, or left out where nothing is left of them. */
 async function rewritten(
   context: WriteContext,
   table: Table,
-  touched: ReadonlyMap<string, number>,
-  removes: boolean,
-  anew: (file: ScratchFile, frame: LazyDataFrame) => LazyDataFrame,
+  touched: ReadonlyMap<string, Touched>,
+  anew: (file: ScratchFile, touched: Touched) => Promise<ScratchFile | null>,
 ): Promise<readonly ScratchFile[]> {
-  const columns = [...table.columns.values()]
   const files: ScratchFile[] = []
   for (const file of filesOf(context, table)) {
-    const found = touched.get(file.name) ?? 0
-    if (found === 0) {
-      files.push(file)
-      continue
-    }
+    const found = touched.get(file.name)
     context.signal.throwIfAborted()
-    const rows = removes ? file.rows - found : file.rows
-    if (rows === 0) continue
-    const frame = anew(file, fileFrame(columns, file, context.scratch.path(file.name)))
-    const written = await context.scratch.write(table, frame, { rows, ranges: file.ranges })
+    const written = found ? await anew(file, found) : file
     if (written) files.push(written)
   }
   return files
+}
+
+/** Keys of what is left lie between what all of them lay: none is changed, and none is new. */
+function withoutRows(
+  context: WriteContext,
+  table: Table,
+  touched: ReadonlyMap<string, Touched>,
+  left: (file: ScratchFile, frame: LazyDataFrame) => LazyDataFrame,
+): Promise<readonly ScratchFile[]> {
+  return rewritten(context, table, touched, async (file, { rows: gone }) => {
+    const rows = file.rows - gone
+    if (rows === 0) return null
+    const frame = left(file, frameOfFile(context, table, file))
+    return context.scratch.write(table, frame, { rows, ranges: file.ranges })
+  })
 }
 
 /** The files without the rows of the keys, which are those that were found in them. */
@@ -206,13 +249,10 @@ async function withoutKeys(
   there: KeysThere,
 ): Promise<readonly ScratchFile[]> {
   if (there.rows === 0) return files
-  const found = await there.keys.groupBy('_file').agg(ROWS).collect()
-  const touched = new Map(
-    found.toRecords().map(({ _file, _rows }) => [files[Number(_file)]?.name ?? '', Number(_rows)]),
-  )
+  const touched = touchedIn(files, await there.keys.groupBy('_file').agg(ROWS).collect())
   const keys = (file: ScratchFile) =>
     there.keys.filter(pl.col('_file').eq(pl.lit(files.indexOf(file)))).select(...table.key)
-  return rewritten(context, table, touched, true, (file, frame) => frame.join(keys(file), byKey(table, 'anti')))
+  return withoutRows(context, table, touched, (file, frame) => frame.join(keys(file), byKey(table, 'anti')))
 }
 
 async function countsOfEach(table: Table, { rows, intents }: Stage, there: KeysThere): Promise<RowCounts[]> {

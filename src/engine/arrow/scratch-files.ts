@@ -9,6 +9,7 @@ import { KeyFilter, keyHashes } from './key-filter.ts'
 import { extentOf, type KeyedTable, keyColumns } from './key-ranges.ts'
 import type { TableFile } from './manifest.ts'
 import pl, { type LazyDataFrame } from './polars.ts'
+import { type Cells, setCells } from './set-cells.ts'
 
 /** A table's file before it has been published. */
 export type ScratchFile = Omit<TableFile, 'bytes' | 'sha256'>
@@ -42,7 +43,7 @@ export class ScratchFiles {
     frame: LazyDataFrame,
     known?: Pick<ScratchFile, 'rows' | 'ranges'>,
   ): Promise<ScratchFile | null> {
-    const name = `${table.name}.${this.#next++}.arrow`
+    const name = this.#name(table)
     const path = this.path(name)
     const columns = [...table.columns.values()]
     await frame
@@ -53,6 +54,21 @@ export class ScratchFiles {
     if (rows > 0) return { name, rows, ...(Object.keys(ranges).length > 0 ? { ranges } : {}) }
     await rm(path)
     return null
+  }
+
+  /** Writes a file anew with cells set in those rows; null where it has to be written as a frame. Nothing is synced yet. */
+  async withCells(
+    table: KeyedTable,
+    file: ScratchFile,
+    rows: readonly number[],
+    cells: Cells,
+  ): Promise<ScratchFile | null> {
+    const name = this.#name(table)
+    return (await setCells(this.path(file.name), this.path(name), rows, cells)) ? { ...file, name } : null
+  }
+
+  #name({ name }: KeyedTable): string {
+    return `${name}.${this.#next++}.arrow`
   }
 
   /** Streams a frame of keys into a file that is no table's, and gone with the next sweep. */
