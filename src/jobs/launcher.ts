@@ -214,7 +214,8 @@ export class LocalLauncher implements Launcher {
     if (this.#spareTimer || !isWanted()) return
     this.#spareTimer = setTimeout(() => {
       this.#spareTimer = null
-      if (!isWanted()) return
+      // Somebody waits for one that starts; when that is up, the spare is thought of again.
+      if (!isWanted() || this.#processes.some(({ owner }) => owner === null)) return
       try {
         this.#start('spare')
       } catch (error) {
@@ -263,6 +264,7 @@ export class LocalLauncher implements Launcher {
       process.owner = message.owner
       this.#fault = null
       this.#patience = 1
+      this.#keepSpare()
     }
     if (message.is === 'refused') {
       process.models.delete(message.model)

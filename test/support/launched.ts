@@ -63,6 +63,7 @@ export async function openLaunched(
       ...managed,
       launcher,
       log: quiet,
+      behindMs: 100,
       ...(lostSeconds === undefined ? {} : { lostSeconds }),
       ...(hungSeconds === undefined ? {} : { hungSeconds }),
     }),
