@@ -13,12 +13,12 @@ const LOST_SECONDS = 10
 /** A manager hangs that has no lease for this long; a line whose lease has ended has let go by then. */
 const HUNG_SECONDS = 15
 /** What nothing but archives is to be done for waits so long until it is held: where a manager has died, its models with work go first. */
-const BEHIND_MS = 5000
+const ARCHIVES_MS = 5000
 
 interface Waiting {
   id: string
   leased: boolean
-  /** Somebody waits for what is to be done; of archives nobody does. */
+  /** Somebody waits for what is to be done, or it has been waited for long enough; for archives nobody does. */
   urgent: boolean
   /** So many managers died as its oldest intent was run by itself: that may be what they died of. */
   deaths: number
@@ -38,11 +38,11 @@ export class Dispatcher {
   readonly #shapes: string
   readonly #lostSeconds: number
   readonly #hungSeconds: number
-  readonly #behindMs: number
+  readonly #archivesMs: number
   /** Since when each model has had work and a manager that is up, and no lease; on the monotonic clock. */
   #unheld: ReadonlyMap<string, number> = new Map()
   /** Since when each model without a lease has had nothing but archives to be made; on the monotonic clock. */
-  #behind: ReadonlyMap<string, number> = new Map()
+  #archives: ReadonlyMap<string, number> = new Map()
   #stopNotices: () => void = () => {}
   #timer: NodeJS.Timeout | null = null
   #looking: Promise<void> | null = null
@@ -60,7 +60,7 @@ export class Dispatcher {
     /** A manager that was asked for a model, is up, and has no lease of it for longer than this is killed. */
     hungSeconds?: number
     /** A model that nothing but its archives is to be done for is held for them after this. */
-    behindMs?: number
+    archivesMs?: number
   }) {
     this.#db = deps.db
     this.#queue = deps.queue
@@ -70,7 +70,7 @@ export class Dispatcher {
     this.#shapes = JSON.stringify(Object.fromEntries([...deps.kinds.values()].map(({ name, shape }) => [name, shape])))
     this.#lostSeconds = deps.lostSeconds ?? LOST_SECONDS
     this.#hungSeconds = deps.hungSeconds ?? HUNG_SECONDS
-    this.#behindMs = deps.behindMs ?? BEHIND_MS
+    this.#archivesMs = deps.archivesMs ?? ARCHIVES_MS
   }
 
   start(): void {
@@ -112,18 +112,18 @@ export class Dispatcher {
     const unheld = waiting.filter(({ leased }) => !leased)
     for (const { id, deaths, urgent } of unheld) if (urgent) this.#launcher.hold(id, deaths)
     if (at !== 'all') return
-    this.#seeBehind(unheld)
+    this.#seeArchives(unheld)
     this.#seeHung(unheld)
     for (const { id, leased, stuck, oldest } of waiting)
       if (leased && stuck && oldest !== null) await this.#resend(id, oldest)
   }
 
   /** Nobody waits for an archive, and what was in none yet has often got work, and is held for that, before its time has come. */
-  #seeBehind(unheld: readonly Waiting[]): void {
+  #seeArchives(unheld: readonly Waiting[]): void {
     const now = performance.now()
-    const behind = unheld.flatMap(({ id, urgent }) => (urgent ? [] : [[id, this.#behind.get(id) ?? now] as const]))
-    this.#behind = new Map(behind)
-    for (const [model, since] of behind) if (now - since >= this.#behindMs) this.#launcher.hold(model, 0)
+    const behind = unheld.flatMap(({ id, urgent }) => (urgent ? [] : [[id, this.#archives.get(id) ?? now] as const]))
+    this.#archives = new Map(behind)
+    for (const [model, since] of behind) if (now - since >= this.#archivesMs) this.#launcher.hold(model, 0)
   }
 
   /**
@@ -146,7 +146,7 @@ export class Dispatcher {
    */
   #waiting(among: readonly string[] | null): Promise<Waiting[]> {
     return this.#db.again<Waiting>(
-      `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest, i.id IS NOT NULL OR o.lost OR o.changed AS urgent,
+      `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest, i.id IS NOT NULL OR o.lost OR o.changed OR m.blocked IS NOT NULL AS urgent,
               CASE WHEN i.status = 'RUNNING' AND l.model IS NULL THEN i.solo ELSE 0 END AS deaths,
               coalesce(i.status = 'QUEUED' AND i.submitted_at < clock_timestamp() - make_interval(secs => $1), false)
                 AND m.blocked IS NULL AS stuck

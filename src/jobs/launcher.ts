@@ -52,7 +52,10 @@ const HEAP = ['--min-semi-space-size=16']
 const NICE = 5
 /** After this, who was refused a model is told that it may be had. */
 const REFUSED_MS = 50
-/** A suspect is left alone for so long after each death, times their number: those who lost their manager to it go first. */
+/**
+ * A suspect is left alone for so long after each death, times their number: those who lost their manager to it go first. Of one
+ * death whoever was at work beside it is a suspect, too; but he needs a process that starts, for which there is no processor until then.
+ */
 const REST_MS = 1000
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
@@ -89,7 +92,7 @@ export class LocalLauncher implements Launcher {
   readonly #withoutSpare: number
   readonly #spareMs: number
   readonly #restMs: number
-  /** Suspects that nobody holds yet: after how many deaths they rest, or have. */
+  /** Suspects that are not held yet: after how many deaths they rest, or have. */
   readonly #resting = new Map<string, { deaths: number; isOver: boolean }>()
   /** How many times as long the next manager has to come up: where those before it were only slow, to kill it as early goes on for ever. */
   #patience = 1
@@ -141,7 +144,6 @@ export class LocalLauncher implements Launcher {
     if (this.#closing || this.holds(model) || this.#rests(model, deaths)) return
     const process = deaths > 0 ? this.#forSuspect(deaths) : this.#leastLoaded()
     if (!process) return
-    this.#resting.delete(model)
     process.models.add(model)
     this.#send(process, { is: 'hold', model })
     this.#keepSpare()
@@ -179,9 +181,12 @@ export class LocalLauncher implements Launcher {
     return spare
   }
 
-  /** From when it is first asked for after a death. */
+  /** From when it is first asked for after a death, and once for each, whatever becomes of who is to hold it then. */
   #rests(model: string, deaths: number): boolean {
-    if (deaths === 0) return false
+    if (deaths === 0) {
+      this.#resting.delete(model)
+      return false
+    }
     const known = this.#resting.get(model)
     if (known?.deaths === deaths) return !known.isOver
     const rest = { deaths, isOver: false }
@@ -214,7 +219,7 @@ export class LocalLauncher implements Launcher {
     if (this.#spareTimer || !isWanted()) return
     this.#spareTimer = setTimeout(() => {
       this.#spareTimer = null
-      // Somebody waits for one that starts; when that is up, the spare is thought of again.
+      // Somebody waits for one that starts; when that is up, or has ended, the spare is thought of again.
       if (!isWanted() || this.#processes.some(({ owner }) => owner === null)) return
       try {
         this.#start('spare')
@@ -266,6 +271,7 @@ export class LocalLauncher implements Launcher {
       this.#patience = 1
       this.#keepSpare()
     }
+    if (message.is === 'held') this.#resting.delete(message.model)
     if (message.is === 'refused') {
       process.models.delete(message.model)
       // Its lease may have been that of a manager which had just died: whoever has work for it may have looked before it was released.
@@ -287,13 +293,14 @@ export class LocalLauncher implements Launcher {
     this.#processes = this.#processes.filter(each => each !== process)
     if (this.#closing) return
     const { owner, name, models } = process
+    // A spare that cannot start is not started in a circle.
+    if (owner !== null || process.is !== 'spare') this.#keepSpare()
     this.#log.warn({ manager: name, code, signal, models: models.size }, 'manager ended')
     if (owner === null) {
       this.#faultAt = performance.now()
       this.#fault = `A manager ended by ${signal ?? `exit code ${code}`} before it came up; the log has its reason.`
       return
     }
-    if (process.is === 'spare') this.#keepSpare()
     this.#releaseAll(owner).then(() => {
       for (const model of models) this.#onLost(model)
     })

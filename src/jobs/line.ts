@@ -16,7 +16,7 @@ import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
 import { Fenced, type Publisher } from './publish.ts'
 import { columns, type Intent, type Model } from './records.ts'
-import { giveBack, suspectsUpTo, takeBatch } from './take.ts'
+import { findLine, giveBack, takeBatch } from './take.ts'
 import { forTheLine } from './work.ts'
 
 /** When nothing has come for so long, the line takes the time to make the next versions cheaper. */
@@ -63,6 +63,8 @@ export class Line {
   /** Whether more waits behind the batch under way. */
   #hasMore = false
   #suspects: bigint
+  /** Whether intents are known to wait for the first batch. */
+  #waits: boolean
   #isBlocked: boolean
   /** Until what has blocked it is tried again. */
   #isWaiting = false
@@ -75,7 +77,12 @@ export class Line {
   /** When the last intent ended, on the monotonic clock; for letting idle models go. */
   idleSince = performance.now()
 
-  private constructor(deps: LineDeps, model: Model, epoch: number, kind: Kind, engine: Engine, suspects: bigint) {
+  private constructor(
+    deps: LineDeps,
+    model: Model,
+    epoch: number,
+    { kind, engine, suspects, waits }: { kind: Kind; engine: Engine; suspects: bigint; waits: boolean },
+  ) {
     this.#deps = deps
     this.#files = new ModelFiles(deps.dataDir, model.id)
     this.model = model.id
@@ -98,14 +105,15 @@ export class Line {
     })
     this.#isBlocked = model.blocked !== null
     this.#suspects = suspects
+    this.#waits = waits
     this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
   }
 
   /** The line of a model whose lease was just acquired with `epoch`. */
   static async open(deps: LineDeps, id: string, epoch: number): Promise<Line> {
-    const [[model], suspects] = await Promise.all([
+    const [[model], found] = await Promise.all([
       deps.db.again<Model>(`SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1`, [id]),
-      suspectsUpTo(deps.db, id),
+      findLine(deps.db, id),
     ])
     const kind = deps.kinds.get(model?.kind ?? '')
     const engine = deps.engines.get(model?.engine ?? '')
@@ -114,7 +122,7 @@ export class Line {
         'UNKNOWN_KIND',
         `Model ${id} is of kind ${model?.kind} on ${model?.engine}, which this server does not know.`,
       )
-    return new Line(deps, model, epoch, kind, engine, suspects)
+    return new Line(deps, model, epoch, { kind, engine, ...found })
   }
 
   /** Settles when everything that waited as it was called has ended, or the line has. Rejects where it has. */
@@ -202,6 +210,9 @@ export class Line {
     this.#hasMore = true
     if (this.#hasChanged) await this.#batches.takeUpKind()
     this.#hasChanged = false
+    // What is to be applied, and what it is applied to, are waited for together.
+    if (this.#waits) this.#writer.openAhead()
+    this.#waits = false
     const { batch, more } = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
     this.#hasMore = more
     const [first, ...others] = batch

@@ -23,7 +23,7 @@ interface Deps {
 /** A model's one writer in an epoch: opened when it is first needed, from the newest published version, and again after a fault. */
 export class ModelWriter {
   readonly #deps: Deps
-  #writer: Writer | null = null
+  #writer: Promise<Writer> | null = null
   #version = 0
 
   constructor(deps: Deps) {
@@ -35,8 +35,16 @@ export class ModelWriter {
    * the files are not what was published: nothing may be built on them, and they are made again.
    */
   async opened(): Promise<{ writer: Writer; version: number }> {
-    this.#writer ??= await this.#open()
-    return { writer: this.#writer, version: this.#version }
+    this.#writer ??= this.#open().catch(error => {
+      this.#writer = null
+      throw error
+    })
+    return { writer: await this.#writer, version: this.#version }
+  }
+
+  /** Opens it for who will ask for it in a moment, and learns then what is wrong. */
+  openAhead(): void {
+    this.opened().catch(() => {})
   }
 
   /** What was published since. */
@@ -47,7 +55,7 @@ export class ModelWriter {
   /** Makes the next versions cheaper, while nobody waits; what fails of it is met by the next batch, if it still does. */
   async tidy(): Promise<void> {
     try {
-      await this.#writer?.tidy()
+      await (await this.#writer)?.tidy()
     } catch (error) {
       this.#deps.log.warn({ model: this.#deps.model, err: error }, 'the writer could not tidy up')
       await this.close()
@@ -83,7 +91,7 @@ export class ModelWriter {
 
   /** Nothing of it is left, also where it could not be opened: a disk that is full must not stay so for what came of it. */
   async close(): Promise<void> {
-    const writer = this.#writer
+    const writer = await this.#writer?.catch(() => null)
     this.#writer = null
     const { files, log, model, epoch } = this.#deps
     await writer?.close().catch(error => log.warn({ model, err: error }, 'the writer did not close'))

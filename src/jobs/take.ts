@@ -73,11 +73,12 @@ export async function giveBack(
   )
 }
 
-/** The seq up to which intents were RUNNING as the last manager ended: they are run singly. 0 where there are none. */
-export async function suspectsUpTo(db: Database, model: string): Promise<bigint> {
-  const [row] = await db.again<{ seq: bigint | null }>(
-    `SELECT max(seq) AS seq FROM intent WHERE model = $1 AND status = 'RUNNING'`,
+/** What a manager finds in a line: the seq up to which intents were RUNNING as the last one ended, 0 where there are none, which are run singly; and whether any wait. */
+export async function findLine(db: Database, model: string): Promise<{ suspects: bigint; waits: boolean }> {
+  const [row] = await db.again<{ seq: bigint | null; waits: boolean }>(
+    `SELECT (SELECT max(seq) FROM intent WHERE model = $1 AND status = 'RUNNING') AS seq,
+            EXISTS (SELECT FROM intent WHERE model = $1 AND status = 'QUEUED') AS waits`,
     [model],
   )
-  return row?.seq ?? 0n
+  return { suspects: row?.seq ?? 0n, waits: row?.waits ?? false }
 }

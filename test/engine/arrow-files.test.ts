@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { anyRun, lastRun } from '../../src/engine/arrow/compaction.ts'
 import { openVersion } from '../../src/engine/arrow/manifest.ts'
 import type { SnapshotFiles } from '../../src/engine/engine.ts'
+import type { Filter } from '../../src/engine/plan.ts'
 import { checkKind } from '../../src/kinds/check.ts'
 import type { Row } from '../../src/kinds/types.ts'
 import lab from '../support/kinds/lab.ts'
@@ -64,6 +65,47 @@ describe('a version', () => {
     expect([updated[0], updated[1] === appended[1], updated[2]]).toEqual([appended[0], false, appended[2]])
     await model.apply({ is: 'delete', table: 'samples', where: named('gte', 's001100') })
     expect(await inodes((await model.snapshot()).files)).toEqual(updated.slice(0, 2))
+  })
+
+  test('of which numbers are updated is made by setting them in copies, and by writing files anew where that is not all', async () => {
+    const parcels = (columns: Record<string, 'VARCHAR?'>) =>
+      checkKind({
+        name: 'parcels',
+        description: 'Parcels.',
+        engines: ['ARROW'],
+        tables: {
+          parcels: {
+            row: 'Parcel',
+            description: 'Parcels.',
+            key: ['parcelId'],
+            writes: ['append', 'update'],
+            columns: { parcelId: 'VARCHAR', grams: 'INTEGER', ...columns },
+          },
+        },
+      })
+    const parcel = (at: number) => ({ parcelId: `p${at}`, grams: at })
+    await using model = await WriterModel.open(parcels({}), { engine: arrow })
+    const rows = Array.from({ length: 70_000 }, (_, at) => parcel(at))
+    await model.apply({ is: 'append', table: 'parcels', rows: rows.slice(0, 69_000) })
+    await model.snapshot()
+    await model.apply({ is: 'append', table: 'parcels', rows: rows.slice(69_000) })
+    await model.reopen((await model.snapshot()).files, parcels({ note: 'VARCHAR?' }))
+    const lacking = async () =>
+      ((await openVersion((await model.snapshot()).files)).manifest.tables.parcels ?? []).map(({ lacks = [] }) => lacks)
+    const update = async (where: Filter, set: Row) =>
+      resultOf((await model.apply({ is: 'update', table: 'parcels', where, set }))[0]).updated
+    const isOne = (...ids: string[]) => ({ is: 'in', column: 'parcelId', values: ids, negated: false }) as const
+    const noted = { is: 'null', column: 'note', negated: false } as const
+    expect(await update(isOne('p0', 'p68999', 'p69000'), { grams: -1 })).toBe('3')
+    expect(await lacking()).toEqual([['note'], ['note']])
+    // Of the first file these are more rows than are held in memory.
+    expect(await update(noted, { grams: -2 })).toBe('70000')
+    expect(await lacking()).toEqual([[], ['note']])
+    expect(await update(isOne('p69999'), { note: 'late' })).toBe('1')
+    expect(await update(noted, { grams: -3 })).toBe('69999')
+    const found = await model.rows('parcels')
+    expect(found.filter(({ grams }) => grams !== -3)).toEqual([{ parcelId: 'p69999', grams: -2, note: 'late' }])
+    expect(found).toHaveLength(70_000)
   })
 
   test('has few files, however many appends it is made of, and its rows in their order', async () => {

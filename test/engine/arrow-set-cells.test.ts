@@ -71,7 +71,7 @@ test('cells are set in those rows, and nothing else is, in whichever columns', a
     fc.asyncProperty(cases, async ({ rows, value, names, which }) => {
       const path = await fileOf(frameOf(COLUMNS, rows).lazy())
       const before = await rowsIn(path)
-      const places = rows.flatMap((_, place) => (which.next().value ? [place] : []))
+      const places = Uint32Array.from(rows.flatMap((_, place) => (which.next().value ? [place] : [])))
       const cells = new Map(names.map(name => [name, cell(name, value[name])]))
       const to = join(dir, `${files++}.arrow`)
       expect(await setCells(path, to, places, cells)).toBe(true)
@@ -96,12 +96,12 @@ test('cells are set in each of the batches of a file', async () => {
   )
   expect(batches.length).toBeGreaterThan(1)
   const [first = 0] = batches
-  const places = [0, first - 1, first, first + 1, 299_999]
+  const places = Uint32Array.of(0, first - 1, first, first + 1, 299_999)
   const to = join(dir, `${files++}.arrow`)
   expect(await setCells(path, to, places, new Map([['big', cell('big', '-7')]]))).toBe(true)
   const isSet = pl.col('big').eq(pl.lit(-7))
   const found = (await pl.scanIPC(to).filter(isSet).collect()).toRecords()
-  expect(found.map(({ small, text }) => [small, text])).toEqual(places.map(at => [at, String(at)]))
+  expect(found.map(({ small, text }) => [small, text])).toEqual([...places].map(at => [at, String(at)]))
   const others = pl.scanIPC(to).filter(isSet.not().and(pl.col('big').neq(pl.col('small'))))
   expect((await others.collect()).height).toBe(0)
 })
@@ -114,7 +114,7 @@ test('where a column has nulls, or what is set is none of its values, the file i
   ] as const
   const path = await fileOf(frameOf(columns, rows).lazy())
   const to = join(dir, `${files++}.arrow`)
-  const set = (name: string, bytes: Buffer) => setCells(path, to, [0], new Map([[name, bytes]]))
+  const set = (name: string, bytes: Buffer) => setCells(path, to, Uint32Array.of(0), new Map([[name, bytes]]))
   expect(await set('big', cell('big', '3'))).toBe(false)
   expect(await set('small', cell('big', '3'))).toBe(false)
   expect(await set('absent', cell('small', 3))).toBe(false)

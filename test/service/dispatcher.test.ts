@@ -33,12 +33,16 @@ test('models with work, or with another shape of their kind, are held before tho
     metrics: async () => ({}),
     close: async () => {},
   }
-  const dispatcher = new Dispatcher({ ...control, launcher, log: quiet, behindMs: 100 })
-  try {
-    dispatcher.start()
-    expect(await comesTrue(async () => held.length === 3)).toBe(true)
-    expect(held.slice(0, 2).sort()).toEqual([changed?.id, working?.id].sort())
-  } finally {
-    await dispatcher.close()
+  const dispatcher = async (archivesMs: number, until: number) => {
+    const looking = new Dispatcher({ ...control, launcher, log: quiet, archivesMs })
+    looking.start()
+    expect(await comesTrue(async () => held.length >= until)).toBe(true)
+    // What it looks at once more it does not hold sooner.
+    looking.look()
+    await looking.close()
   }
+  await dispatcher(600_000, 2)
+  expect(held.toSorted()).toEqual([changed?.id, working?.id].sort())
+  await dispatcher(10, 3)
+  expect(held.at(-1)).toBe(behind?.id)
 })

@@ -26,7 +26,7 @@ import { ResultFiles } from '../../src/jobs/result-files.ts'
 import { removeUploads } from '../../src/jobs/retention.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
 import { removeResults, StoredResults } from '../../src/jobs/stored-results.ts'
-import { giveBack, suspectsUpTo, takeBatch } from '../../src/jobs/take.ts'
+import { findLine, giveBack, takeBatch } from '../../src/jobs/take.ts'
 import { VersionDisk } from '../../src/jobs/version-disk.ts'
 import { VersionLeases } from '../../src/jobs/version-leases.ts'
 import { openObjectStore } from '../../src/platform/objects/index.ts'
@@ -207,7 +207,7 @@ test('what is asked for all the time reads no table that grows from end to end',
     'look for waiting models': () => lookOnce(db),
     'take a batch': () => takeBatch(db, { model: 'source', epoch, singly: false }),
     'take one': () => takeBatch(db, { model: 'source', epoch, singly: true }),
-    'find suspects': () => suspectsUpTo(db, 'source'),
+    'find what waits in a line': () => findLine(db, 'source'),
     'give a batch back': () => giveBack(db, { model: 'source', epoch, batch: newest }),
     'publish, and start triggers': publish,
     'let versions go': () => letGo({ db, dataDir: '/nowhere', pagedDisk: 8 }, 'source'),

@@ -55,6 +55,12 @@ test('a suspect rests after each death, and is then looked for; one that is none
   }
   launcher.hold(model, 2)
   expect(launcher.holds(model)).toBe(true)
+  // It is another's for now: that is no death.
+  lost.length = 0
+  await new Leases(launched.db, randomUUID()).acquire(model)
+  expect(await comesTrue(async () => lost.length > 0)).toBe(true)
+  launcher.hold(model, 2)
+  expect(launcher.holds(model)).toBe(true)
   launcher.hold('another', 0)
   expect(launcher.holds('another')).toBe(true)
 })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Leases } from '../../src/jobs/lease.ts'
 import { Ledger, type Submission } from '../../src/jobs/ledger.ts'
-import { giveBack, suspectsUpTo } from '../../src/jobs/take.ts'
+import { findLine, giveBack } from '../../src/jobs/take.ts'
 import { Database } from '../../src/platform/postgres.ts'
 import { type Control, openControl } from '../support/control.ts'
 import { takenBatch } from '../support/taken-batch.ts'
@@ -103,13 +103,13 @@ test('what was taken and not applied goes back to the line, or is told apart aft
   await control.ledger.submit(append(id))
   const epoch = (await new Leases(control.db, crypto.randomUUID()).acquire(id)) ?? 0
   const batch = await takenBatch(control.db, { model: id, epoch, singly: false })
-  expect(await suspectsUpTo(control.db, id)).toBe(2n)
+  expect(await findLine(control.db, id)).toEqual({ suspects: 2n, waits: false })
   const alone = await takenBatch(control.db, { model: id, epoch, singly: true })
   const [single] = alone
   expect(single).toMatchObject({ seq: 1n, solo: 1, attempts: 2 })
   await giveBack(control.db, { model: id, epoch, batch: alone })
   await giveBack(control.db, { model: id, epoch, batch })
-  expect(await suspectsUpTo(control.db, id)).toBe(0n)
+  expect(await findLine(control.db, id)).toEqual({ suspects: 0n, waits: true })
   const intent = await control.ledger.intent(single?.id ?? '')
   expect(intent).toMatchObject({ status: 'QUEUED', solo: 0 })
 })

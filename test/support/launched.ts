@@ -63,7 +63,7 @@ export async function openLaunched(
       ...managed,
       launcher,
       log: quiet,
-      behindMs: 100,
+      archivesMs: 100,
       ...(lostSeconds === undefined ? {} : { lostSeconds }),
       ...(hungSeconds === undefined ? {} : { hungSeconds }),
     }),

@@ -32,20 +32,21 @@ export function tableFrame(
   return more.length === 0 ? first : pl.concat([first, ...more])
 }
 
-/**
- * The files' rows, with the place of the file that a row is of as `_file`; null where there is no file.
- * @param rowName for the place of each row in its file, where that is asked for
- */
+/** Which of the files a row is of, and which row of it, from 0. No column of a kind has a space in its name. */
+export const FILE_OF_ROW = 'file of row'
+export const ROW_OF_FILE = 'row of file'
+
+/** The files' rows, with their FILE_OF_ROW, and where it is asked for their ROW_OF_FILE; null where there is no file. */
 export function placedFrame(
   columns: readonly ColumnType[],
   files: readonly { file: Pick<TableFile, 'name' | 'lacks'>; place: number }[],
   pathOf: (name: string) => string,
-  rowName?: string,
+  withRows = false,
 ): LazyDataFrame | null {
   const frames = files.map(({ file, place }) => {
     const frame = fileFrame(columns, file, pathOf(file.name))
-    const rows = rowName === undefined ? frame : frame.withRowIndex(rowName)
-    return rows.withColumns(pl.lit(place).cast(pl.Int32).alias('_file'))
+    const rows = withRows ? frame.withRowIndex(ROW_OF_FILE) : frame
+    return rows.withColumns(pl.lit(place).cast(pl.Int32).alias(FILE_OF_ROW))
   })
   const [first, ...more] = frames
   return first === undefined ? null : more.length === 0 ? first : pl.concat(frames)

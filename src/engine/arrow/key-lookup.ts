@@ -3,7 +3,7 @@ import type { TeatreeError } from '../../platform/errors.ts'
 import { MAX_CELLS } from '../../platform/errors.ts'
 import { type Candidate, conflictsAmong } from '../key-conflicts.ts'
 import { frameOf, leaving, rowsOf } from './columns.ts'
-import { placedFrame } from './frames.ts'
+import { FILE_OF_ROW, placedFrame } from './frames.ts'
 import { KEYS_AT_ONCE, keyHashes, keyStruct, shareOfKeys } from './key-filter.ts'
 import { sharesByKey } from './key-measures.ts'
 import { keyColumns, mayMeet } from './key-ranges.ts'
@@ -19,7 +19,7 @@ export const byKey = <How extends 'semi' | 'anti' | 'left'>(table: Table, how: H
   maintainOrder: 'left' as const,
 })
 
-/** Keys that are in a table, each once, with the place of the file that holds it as `_file`. */
+/** Keys that are in a table, each once, with the place of the file that holds it as FILE_OF_ROW. */
 export interface KeysThere {
   rows: number
   keys: LazyDataFrame
@@ -40,7 +40,7 @@ export async function keysThere(
   const key = keyColumns(table)
   const candidates = await filesOfKeys(scratch, table, files, stage)
   const frame = placedFrame(key, candidates, name => scratch.path(name))
-  if (!frame) return keysOf([{ rows: 0, keys: frameOf([...key, { name: '_file', type: 'INTEGER' }], []).lazy() }])
+  if (!frame) return keysOf([{ rows: 0, keys: frameOf([...key, { name: FILE_OF_ROW, type: 'INTEGER' }], []).lazy() }])
   const wanted = stage.rows.select(table.key.map(name => pl.col(name)))
   const shares = Math.ceil(stage.measured.rows / KEYS_AT_ONCE)
   if (shares <= 1) {

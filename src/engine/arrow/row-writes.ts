@@ -5,7 +5,7 @@ import type { Filter } from '../plan.ts'
 import { tableOf } from '../plan-tables.ts'
 import { NO_ROWS, type RowCounts } from '../row-counts.ts'
 import { cellOf, leaving, literalOf, rowsOf } from './columns.ts'
-import { fileFrame, placedFrame, tableFrame } from './frames.ts'
+import { FILE_OF_ROW, fileFrame, placedFrame, ROW_OF_FILE, tableFrame } from './frames.ts'
 import { keyStruct } from './key-filter.ts'
 import { byKey, type KeysThere, keyConflicts, keysThere } from './key-lookup.ts'
 import { sharesByKey } from './key-measures.ts'
@@ -124,9 +124,9 @@ export async function updateRows(
     for (const { name, nullable } of changed) if (!nullable && set[name] === null) throw notNull(table, name)
   }
   const { scratch } = context
-  const files = await rewritten(context, table, found, async (file, { rows, places }) => {
-    const inPlace = cells && places.length === rows ? await scratch.withCells(table, file, places, cells) : null
-    if (inPlace) return inPlace
+  const files = await rewritten(context, table, found, async (file, { rows, which }) => {
+    const copied = cells && which ? await scratch.withCells(table, file, which, cells) : null
+    if (copied) return copied
     const { frame: beside, selects } = selecting(framesOf(context), table, frameOfFile(context, table, file), [where])
     const [isSelected] = selects
     if (!isSelected) throw new Error('a filter says what it selects')
@@ -169,40 +169,44 @@ export async function deleteRows(
 /** Rows of a file that are to be written in another way. */
 interface Touched {
   rows: number
-  /** Which these are, from 0 and ascending: all or the first of them, or none where nobody asks. */
-  places: readonly number[]
+  /** Which these are, from 0 and ascending; null where nobody asks, or there are too many to be held in memory. */
+  which: Uint32Array | null
 }
 
-/** So many places of each file are in memory, at most. */
-const MAX_PLACES = 1 << 16
-const PLACES = pl.col('_place').head(MAX_PLACES).alias('_places')
+const MAX_WHICH = 1 << 16
+const WHICH = pl.col(ROW_OF_FILE).head(MAX_WHICH).alias('_which')
+const FEW = pl
+  .when(pl.col('_rows').ltEq(pl.lit(MAX_WHICH)))
+  .then(pl.col('_which'))
+  .otherwise(pl.lit(null))
+  .alias('_which')
 
 /** The rows that the filter selects in each file in which it selects any, by the file's name. */
 async function selectedIn(
   context: WriteContext,
   table: Table,
   where: Filter,
-  withPlaces: boolean,
+  asksWhich: boolean,
 ): Promise<ReadonlyMap<string, Touched>> {
   const columns = [...table.columns.values()]
   const files = filesOf(context, table)
   const placed = files.map((file, place) => ({ file, place }))
-  const all = placedFrame(columns, placed, name => context.scratch.path(name), withPlaces ? '_place' : undefined)
+  const all = placedFrame(columns, placed, name => context.scratch.path(name), asksWhich)
   if (!all) return new Map()
   const { frame, selects } = selecting(framesOf(context), table, all, [where])
   const found = await selects
     .reduce((rows, isSelected) => rows.filter(isSelected), frame)
-    .groupBy('_file')
-    .agg(ROWS, ...(withPlaces ? [PLACES] : []))
+    .groupBy(FILE_OF_ROW)
+    .agg(ROWS, ...(asksWhich ? [WHICH] : []))
     .collect()
-  return touchedIn(files, found)
+  return touchedIn(files, asksWhich ? found.withColumn(FEW) : found)
 }
 
 const touchedIn = (files: readonly ScratchFile[], found: DataFrame): ReadonlyMap<string, Touched> =>
   new Map(
-    found.toRecords().map(({ _file, _rows, _places = [] }) => {
-      const places = Uint32Array.from(_places as Iterable<number>).sort()
-      return [files[Number(_file)]?.name ?? '', { rows: Number(_rows), places: [...places] }]
+    found.toRecords().map(({ [FILE_OF_ROW]: file, _rows, _which }) => {
+      const which = _which ? Uint32Array.from(_which as unknown as number[]).sort() : null
+      return [files[Number(file)]?.name ?? '', { rows: Number(_rows), which }]
     }),
   )
 
@@ -249,9 +253,9 @@ async function withoutKeys(
   there: KeysThere,
 ): Promise<readonly ScratchFile[]> {
   if (there.rows === 0) return files
-  const touched = touchedIn(files, await there.keys.groupBy('_file').agg(ROWS).collect())
+  const touched = touchedIn(files, await there.keys.groupBy(FILE_OF_ROW).agg(ROWS).collect())
   const keys = (file: ScratchFile) =>
-    there.keys.filter(pl.col('_file').eq(pl.lit(files.indexOf(file)))).select(...table.key)
+    there.keys.filter(pl.col(FILE_OF_ROW).eq(pl.lit(files.indexOf(file)))).select(...table.key)
   return withoutRows(context, table, touched, (file, frame) => frame.join(keys(file), byKey(table, 'anti')))
 }
 

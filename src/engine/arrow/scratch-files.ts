@@ -57,14 +57,13 @@ export class ScratchFiles {
   }
 
   /** Writes a file anew with cells set in those rows; null where it has to be written as a frame. Nothing is synced yet. */
-  async withCells(
-    table: KeyedTable,
-    file: ScratchFile,
-    rows: readonly number[],
-    cells: Cells,
-  ): Promise<ScratchFile | null> {
+  async withCells(table: KeyedTable, file: ScratchFile, rows: Uint32Array, cells: Cells): Promise<ScratchFile | null> {
     const name = this.#name(table)
-    return (await setCells(this.path(file.name), this.path(name), rows, cells)) ? { ...file, name } : null
+    if (!(await setCells(this.path(file.name), this.path(name), rows, cells))) return null
+    // Of its keys none is set.
+    const filter = this.#filters.get(file.name)
+    if (filter) this.#filters.set(name, filter)
+    return { ...file, name }
   }
 
   #name({ name }: KeyedTable): string {

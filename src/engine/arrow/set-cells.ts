@@ -1,5 +1,6 @@
 import { constants, copyFile, type FileHandle, open } from 'node:fs/promises'
 import { type Field, Type } from 'apache-arrow'
+import { readWhole, writeWhole } from '../duckdb/snapshot-files.ts'
 import { type IpcMessage, ipcMessages } from './ipc-messages.ts'
 
 /** What is to be in a column: the bytes of one value, as Arrow has it. */
@@ -10,7 +11,7 @@ interface Run {
   cell: Buffer
   offset: number
   /** Of this run. */
-  rows: readonly number[]
+  rows: Uint32Array
 }
 
 /**
@@ -18,7 +19,7 @@ interface Run {
  * copy is made, where that is not all that there is to be done: where a column has nulls, or is not laid out value by value.
  * @param rows in which rows of the file, ascending
  */
-export async function setCells(from: string, to: string, rows: readonly number[], cells: Cells): Promise<boolean> {
+export async function setCells(from: string, to: string, rows: Uint32Array, cells: Cells): Promise<boolean> {
   const runs = await runsIn(from, rows, cells)
   if (runs === null) return false
   await copyFile(from, to, constants.COPYFILE_FICLONE)
@@ -37,17 +38,12 @@ async function write(file: FileHandle, { cell, offset, rows }: Run): Promise<voi
   const width = cell.length
   const bytes = Buffer.alloc((last - first + 1) * width)
   const at = offset + first * width
-  if ((await file.read(bytes, 0, bytes.length, at)).bytesRead < bytes.length)
-    throw new Error('the file is shorter than its metadata say')
+  if ((await readWhole(file, bytes, at)).length < bytes.length) throw new Error('the file ends before its columns do')
   for (const row of rows) cell.copy(bytes, (row - first) * width)
-  let written = 0
-  while (written < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, at + written)
-    written += bytesWritten
-  }
+  await writeWhole(file, bytes, at)
 }
 
-async function runsIn(path: string, rows: readonly number[], cells: Cells): Promise<Run[] | null> {
+async function runsIn(path: string, rows: Uint32Array, cells: Cells): Promise<Run[] | null> {
   const runs: Run[] = []
   let fields: readonly Field[] = []
   let [before, next] = [0, 0]
@@ -57,7 +53,7 @@ async function runsIn(path: string, rows: readonly number[], cells: Cells): Prom
     else {
       const begin = next
       while ((rows[next] ?? Number.POSITIVE_INFINITY) < before + message.rows) next++
-      const within = rows.slice(begin, next).map(row => row - before)
+      const within = rows.subarray(begin, next).map(row => row - before)
       before += message.rows
       if (within.length === 0) continue
       for (const [name, cell] of cells) {
@@ -67,6 +63,7 @@ async function runsIn(path: string, rows: readonly number[], cells: Cells): Prom
       }
     }
   }
+  if (next < rows.length) throw new Error(`the file has no row ${rows[next]}`)
   return runs
 }
 

@@ -167,7 +167,7 @@ async function read(
 }
 
 /** Fills the buffer, and answers with what there was of it. */
-async function readWhole(file: FileHandle, buffer: Buffer, position: number): Promise<Buffer> {
+export async function readWhole(file: FileHandle, buffer: Buffer, position: number): Promise<Buffer> {
   let filled = 0
   while (filled < buffer.length) {
     const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, position + filled)
@@ -177,7 +177,8 @@ async function readWhole(file: FileHandle, buffer: Buffer, position: number): Pr
   return buffer.subarray(0, filled)
 }
 
-async function writeWhole(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+/** Writes all of the bytes. */
+export async function writeWhole(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let written = 0
   while (written < bytes.length) {
     const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written)
