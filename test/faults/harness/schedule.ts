@@ -65,7 +65,7 @@ const FAULTS_OF_A_SEED = 3
  * One schedule from a seed: a platform, clients, readers, subscribers, and one fault after another among them; then all is
  * let heal, looked at and held against the model.
  *
- *   deploy ─▶ clients, readers, subscribers, monitor ──────────────────▶ last intents ─▶ heal ─▶ read all ─▶ stop ─▶ check
+ *   deploy ─▶ clients, readers, subscribers, monitor ──────────────────▶ heal ─▶ last intents ─▶ heal ─▶ read all ─▶ stop ─▶ check
  *             faults, one after another ∥ kill points, some at a time ─┘
  */
 export async function runSchedule(server: DatabaseServer, options: ScheduleOptions): Promise<Outcome> {
@@ -113,6 +113,8 @@ async function runOn(deployment: Deployment, options: ScheduleOptions, of: (what
   stop.abort()
   await Promise.all(running)
   const at = recorder.now()
+  // Whatever was archived on the way, from here on there is an archive that another comes behind.
+  await heal(deployment, options.healMs)
   await submitLast({ ...deps('c0'), signal: new AbortController().signal })
   const { stuck, last } = await heal(deployment, options.healMs)
   log(`${clock(recorder)}  healed, in ${Math.round((recorder.now() - at) / 1000)} s; last of all, that ${last}`)
