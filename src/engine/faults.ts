@@ -18,6 +18,11 @@ const SYSTEM = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 
 
 /** @param classes what an engine's own errors say, in the order in which they are looked for; whatever is not there is the kind's */
 export function faultBy(classes: readonly (readonly [RegExp, Fault])[], error: unknown): Fault {
+  if (error instanceof SuppressedError) {
+    // What failed, and behind it, what was to clean up: where memory or the disk ended, that does as a rule.
+    const faults = [error.suppressed, error.error].map(each => faultBy(classes, each))
+    return faults.includes('surroundings') ? 'surroundings' : 'kind'
+  }
   if (error instanceof TeatreeError) return 'intent'
   if (error instanceof SurroundingsError || error instanceof SnapshotDamaged || SYSTEM.has(String(errno(error))))
     return 'surroundings'
