@@ -102,13 +102,14 @@ export class Publisher {
     const moving = this.#moveOn(tx, publication)
     const writing = Promise.all([
       logCompletions(tx, model, intents),
-      // Their ids are given twice: what is made of JSON is taken for a hundred rows, for which a ledger may be read to its end.
+      // Their ids are given twice: what is made of JSON is taken for a hundred rows, for which a ledger may be read to its end. And
+      // they are compared as text: each of those rows could be looked up by itself, and through the whole list for each.
       tx.query<Ended>(
         `UPDATE intent i SET status = e.status, result = e.result, error = e.error, ended_at = clock_timestamp(),
                 version = CASE WHEN e.status = 'PUBLISHED' THEN $2::integer END,
                 progress = CASE WHEN e.status = 'PUBLISHED' THEN 1 ELSE i.progress END
-           FROM json_to_recordset($3) AS e (intent uuid, status text, result json, error json)
-          WHERE i.id = e.intent AND i.id = ANY($4) AND ${unestimated("i.model = $1 AND i.status = 'RUNNING'")} RETURNING ${ENDED}`,
+           FROM json_to_recordset($3) AS e (intent text, status text, result json, error json)
+          WHERE i.id = ANY($4) AND i.id::text = e.intent AND ${unestimated("i.model = $1 AND i.status = 'RUNNING'")} RETURNING ${ENDED}`,
         [model, after + 1, JSON.stringify(endings), intents],
       ),
       snapshot && insertVersion(tx, publication, snapshot),
