@@ -15,8 +15,9 @@ import { ModelWriter } from './model-writer.ts'
 import { Pace } from './pace.ts'
 import { Pauses } from './pauses.ts'
 import { Fenced, type Publisher } from './publish.ts'
-import { columns, type Intent, type Model } from './records.ts'
-import { findLine, giveBack, takeBatch } from './take.ts'
+import { columns, type Model } from './records.ts'
+import { findLine } from './take.ts'
+import { Takes } from './takes.ts'
 import { forTheLine } from './work.ts'
 
 /** When nothing has come for so long, the line takes the time to make the next versions cheaper. */
@@ -59,6 +60,7 @@ export class Line {
   #quiet: NodeJS.Timeout | null = null
   #isQuiet = false
   readonly #lost: LostVersions
+  readonly #takes: Takes
   readonly #batches: Batches
   /** Whether more waits behind the batch under way. */
   #hasMore = false
@@ -92,6 +94,7 @@ export class Line {
       { ...deps, files: this.#files, signal: this.#stop.signal },
       { model: model.id, epoch },
     )
+    this.#takes = new Takes({ ...deps, model: model.id, epoch })
     this.#batches = new Batches({
       model: model.id,
       epoch,
@@ -156,6 +159,7 @@ export class Line {
     clearTimeout(this.#quiet ?? undefined)
     const late = setTimeout(() => this.#stop.abort(new Error('the manager stops')), graceMs)
     await this.#pass?.catch(() => {})
+    await this.#takes.giveBack([])
     clearTimeout(late)
     this.#stop.abort()
     await this.#writer.close()
@@ -204,8 +208,8 @@ export class Line {
 
   /** Takes and ends one batch; false where nothing waited behind it. */
   async #batch(): Promise<boolean> {
-    const { db, log } = this.#deps
-    if (!this.#deps.safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
+    const { log, safe } = this.#deps
+    if (!safe(this.model)) throw new Fenced(`the lease of ${this.model} is about to end`)
     // What comes with the kind comes before what waits.
     this.#hasMore = true
     if (this.#hasChanged) await this.#batches.takeUpKind()
@@ -213,7 +217,8 @@ export class Line {
     // What is to be applied, and what it is applied to, are waited for together.
     if (this.#waits) this.#writer.openAhead()
     this.#waits = false
-    const { batch, more } = await takeBatch(db, { model: this.model, epoch: this.#epoch, singly: this.#suspects > 0n })
+    const isSingly = this.#suspects > 0n
+    const { batch, more } = await this.#takes.next(isSingly)
     this.#hasMore = more
     const [first, ...others] = batch
     if (!first) {
@@ -221,10 +226,14 @@ export class Line {
       return false
     }
     reach('batch.taken')
+    if (more && !isSingly) this.#takes.takeBehind([first, ...others])
     try {
       await this.#batches.end([first, ...others])
     } catch (error) {
-      if (!(error instanceof Fenced)) await this.#giveBack(batch)
+      if (!(error instanceof Fenced)) {
+        await this.#takes.giveBack(batch)
+        reach('batch.given-back')
+      }
       throw error
     }
     if ((others.at(-1) ?? first).seq >= this.#suspects) this.#suspects = 0n
@@ -246,15 +255,6 @@ export class Line {
     this.#pace.published({ intents, more: this.#hasMore, startedAt, endedAt: performance.now() })
     this.#tidyWhenQuiet()
     this.#deps.onPublished(this.model)
-  }
-
-  /** Where this cannot be said, they are taken again as they are, RUNNING. */
-  async #giveBack(batch: readonly Intent[]): Promise<void> {
-    const { db, log } = this.#deps
-    await giveBack(db, { model: this.model, epoch: this.#epoch, batch }).catch(error =>
-      log.warn({ model: this.model, err: error }, 'a batch was not given back'),
-    )
-    reach('batch.given-back')
   }
 
   /** A fault of the surroundings: no intent fails for it. The model says why, and tries again. */

@@ -6,20 +6,27 @@ import { columns, type Intent } from './records.ts'
 export const MAX_BATCH = 2000
 const MAX_BATCH_BYTES = 8 << 20
 
+/** In the order of seq; `more`: others wait for the next batch already. */
+export interface Taken {
+  batch: Intent[]
+  more: boolean
+}
+
 /**
  * Takes the next batch of a model's line, by seq: the waiting row writes up to the bounds, or one function or import.
- * They are RUNNING from here on; `more`: others wait for the next one already. The lock on the model's row orders this against who publishes a version of a model
- * that this one reads (publish.ts).
+ * They are RUNNING from here on. The lock on the model's row orders this against who publishes a version of a model that
+ * this one reads (publish.ts).
  *
  * After a manager's death its intents run singly (`singly`). What runs so, and a function or import at any time, is
  * counted before it starts (`solo`), once for each manager: so that the one that takes managers down is told apart from
  * its neighbours, from row writes of other models that were on their way in the same process, and from one whose manager
- * only lost its database.
+ * only lost its database. For the same reason only row writes are taken `behind` others that have yet to be applied, by the seq of
+ * their last.
  */
 export async function takeBatch(
   db: Database,
-  of: { model: string; epoch: number; singly: boolean },
-): Promise<{ batch: Intent[]; more: boolean }> {
+  of: { model: string; epoch: number; singly: boolean; behind?: bigint },
+): Promise<Taken> {
   const most = of.singly ? 1 : MAX_BATCH
   const taken = await db.again<Intent & { waiting: bigint }>(
     // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
@@ -30,12 +37,13 @@ export async function takeBatch(
         WHERE m.id = $1 AND m.epoch = $2 AND m.deleted_at IS NULL FOR NO KEY UPDATE OF m),
      waiting AS (
        SELECT id, alone, seq, bytes FROM intent
-        WHERE model = $1 AND status IN ('QUEUED', 'RUNNING') ORDER BY seq LIMIT $3),
+        WHERE model = $1 AND seq > $6 AND status IN ('QUEUED', 'RUNNING') ORDER BY seq LIMIT $3),
      batch AS (
        SELECT id, row_number() OVER line AS place, bool_or(alone) OVER line AS seen, sum(bytes) OVER line AS bytes
          FROM waiting WINDOW line AS (ORDER BY seq)),
      chosen AS (
-       SELECT id, count(*) OVER () = 1 AND (seen OR $5) AS counts FROM batch WHERE place = 1 OR (NOT seen AND bytes <= $4))
+       SELECT id, count(*) OVER () = 1 AND (seen OR $5) AS counts
+         FROM batch WHERE (place = 1 AND $6 = 0) OR (NOT seen AND (place = 1 OR bytes <= $4)))
      UPDATE intent i
         SET status = 'RUNNING', started_at = coalesce(i.started_at, clock_timestamp()), attempts = i.attempts + 1,
             solo = i.solo + CASE WHEN chosen.counts AND i.solo_owner IS DISTINCT FROM line.owner THEN 1 ELSE 0 END,
@@ -43,7 +51,7 @@ export async function takeBatch(
        FROM chosen, line
       WHERE i.id = chosen.id AND ${unestimated("i.status IN ('QUEUED', 'RUNNING')")}
      RETURNING ${columns.intent('i')}, (SELECT count(*) FROM waiting) AS waiting`,
-    [of.model, of.epoch, most, MAX_BATCH_BYTES, of.singly],
+    [of.model, of.epoch, most, MAX_BATCH_BYTES, of.singly, of.behind ?? 0n],
   )
   const batch = taken.map(({ waiting, ...intent }) => intent).sort((a, b) => (a.seq < b.seq ? -1 : 1))
   const [first] = batch

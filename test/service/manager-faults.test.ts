@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadKinds } from '../../src/kinds/registry.ts'
 import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
+import { fillBatches } from '../support/fill-batches.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 
 let managed: Managed
@@ -46,6 +47,45 @@ test('a fault of the surroundings blocks the model and fails no intent; once it 
   await clear()
   expect(await managed.ended(intent.id)).toMatchObject({ status: 'PUBLISHED', version: 1, attempts: 1 })
   expect(await isBlocked(model)).toBe(false)
+})
+
+/** Of a model that nobody holds: so many batches of one row each. */
+async function submitBatches(model: string, count: number): Promise<string[]> {
+  const intents: string[] = []
+  while (intents.length < count) intents.push((await submit(model, 'appendTrialEntries', rows(`${intents.length}`))).id)
+  await fillBatches(managed.db, model)
+  return intents
+}
+
+test('what was taken behind a batch that is blocked goes back to the line with it, and follows it in its order', async () => {
+  const model = await newModel()
+  const clear = await obstruct(model)
+  const intents = await submitBatches(model, 4)
+  await managed.startManager().hold(model)
+  await until(() => isBlocked(model))
+  await until(async () => {
+    const found = await Promise.all(intents.map(id => managed.ledger.intent(id)))
+    return found.every(intent => intent?.status === 'QUEUED' && intent.attempts === 0)
+  })
+  await clear()
+  for (const [place, id] of intents.entries())
+    expect(await managed.ended(id)).toMatchObject({ status: 'PUBLISHED', version: place + 1, attempts: 1 })
+})
+
+test('what was taken behind a batch goes back to the line as the manager stops, and each is applied once', async () => {
+  const model = await newModel()
+  const intents = await submitBatches(model, 40)
+  const manager = managed.startManager()
+  await manager.hold(model)
+  await managed.ended(intents[0] ?? '')
+  await manager.close()
+  const found = await Promise.all(intents.map(id => managed.ledger.intent(id)))
+  const waiting = found.filter(intent => intent?.status !== 'PUBLISHED')
+  expect(waiting.length).toBeGreaterThan(0)
+  for (const intent of waiting) expect(intent).toMatchObject({ status: 'QUEUED', attempts: 0, startedAt: null })
+  await managed.startManager().hold(model)
+  for (const [place, id] of intents.entries())
+    expect(await managed.ended(id)).toMatchObject({ status: 'PUBLISHED', version: place + 1, attempts: 1 })
 })
 
 test('a model is BLOCKED no longer when what blocked it was cancelled', async () => {

@@ -5,7 +5,9 @@ import { type Published, Publisher } from '../../src/jobs/publish.ts'
 import { pinReads } from '../../src/jobs/reads.ts'
 import type { Intent } from '../../src/jobs/records.ts'
 import { giveBack } from '../../src/jobs/take.ts'
-import { type Control, openControl, TRIAL_KINDS } from '../support/control.ts'
+import { Takes } from '../../src/jobs/takes.ts'
+import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
+import { fillBatches } from '../support/fill-batches.ts'
 import { untilWaiting } from '../support/locks.ts'
 import { takenBatch } from '../support/taken-batch.ts'
 
@@ -101,6 +103,33 @@ test('what a dead manager had begun is not given back with what its successor ha
   await giveBack(control.db, { model: 'suspects', epoch, batch })
   expect(await control.ledger.intent(first.id)).toMatchObject({ status: 'QUEUED', attempts: 1, solo: 0 })
   expect(await control.ledger.intent(second.id)).toMatchObject({ status: 'RUNNING', attempts: 1 })
+})
+
+test('row writes are taken behind a batch that is being applied, and go back to the line with it; a function is not', async () => {
+  const model = 'pipelined'
+  await newModel(model)
+  const [first, second, third] = [await submit(model), await submit(model), await submit(model)]
+  await fillBatches(control.db, model)
+  await control.db.query('UPDATE intent SET alone = true WHERE id = $1', [third.id])
+  const takes = new Takes({ db: control.db, log: quiet, model, epoch: await acquire(model) })
+  const next = async () => {
+    const [intent, ...others] = (await takes.next(false)).batch
+    if (!intent) throw new Error('nothing waits')
+    return [intent, ...others] as const
+  }
+  const begun = await next()
+  takes.takeBehind(begun)
+  await takes.giveBack(begun)
+  for (const { id } of [first, second])
+    expect(await control.ledger.intent(id)).toMatchObject({ status: 'QUEUED', attempts: 0 })
+  const again = await next()
+  takes.takeBehind(again)
+  const behind = await next()
+  expect([again, behind].map(batch => batch.map(({ id }) => id))).toEqual([[first.id], [second.id]])
+  takes.takeBehind(behind)
+  await takes.giveBack([])
+  expect(await control.ledger.intent(second.id)).toMatchObject({ status: 'RUNNING', attempts: 1 })
+  expect(await control.ledger.intent(third.id)).toMatchObject({ status: 'QUEUED', attempts: 0, solo: 0 })
 })
 
 test('a trigger that goes back to the line does not hide the versions that come meanwhile', async () => {

@@ -1,0 +1,54 @@
+import type { Log } from '../platform/log.ts'
+import type { Database } from '../platform/postgres.ts'
+import type { Intent } from './records.ts'
+import { giveBack, type Taken, takeBatch } from './take.ts'
+
+/**
+ * The batches of one line, in their order. While row writes are applied, those that wait behind them are taken: the manager
+ * and PostgreSQL are at work at the same time.
+ *
+ *   take 1 │ apply 1 ─ publish 1 │ apply 2 ─ publish 2 │ apply 3
+ *          │ take 2              │ take 3              │
+ *
+ * A batch that is not ended goes back to the line, and so does what was taken behind it.
+ */
+export class Takes {
+  readonly #deps: { db: Database; log: Log; model: string; epoch: number }
+  #behind: Promise<Taken | null> | null = null
+
+  constructor(deps: { db: Database; log: Log; model: string; epoch: number }) {
+    this.#deps = deps
+  }
+
+  /** `singly`: see takeBatch. */
+  async next(singly: boolean): Promise<Taken> {
+    const { db, model, epoch } = this.#deps
+    const behind = await this.#behind
+    this.#behind = null
+    return behind?.batch.length ? behind : takeBatch(db, { model, epoch, singly })
+  }
+
+  /** Begins to take the row writes behind a batch of such that is about to be applied. */
+  takeBehind(batch: readonly [Intent, ...Intent[]]): void {
+    const { alone, seq } = batch.at(-1) ?? batch[0]
+    if (alone) return
+    const { db, model, epoch } = this.#deps
+    // What fails of it is met as the next batch is taken, if it still does.
+    this.#behind = takeBatch(db, { model, epoch, singly: false, behind: seq }).catch(() => null)
+  }
+
+  /**
+   * Gives back a batch that was not ended, where there is one, and what was taken behind it. Where this cannot be said, they are
+   * taken again as they are, RUNNING.
+   */
+  async giveBack(batch: readonly Intent[]): Promise<void> {
+    const { db, log, model, epoch } = this.#deps
+    const behind = await this.#behind
+    this.#behind = null
+    for (const taken of [batch, behind?.batch ?? []])
+      if (taken.length > 0)
+        await giveBack(db, { model, epoch, batch: taken }).catch(error =>
+          log.warn({ model, err: error }, 'a batch was not given back'),
+        )
+  }
+}
