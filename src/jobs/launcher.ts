@@ -145,7 +145,7 @@ export class LocalLauncher implements Launcher {
     const process = deaths > 0 ? this.#forSuspect(deaths) : this.#leastLoaded()
     if (!process) return
     process.models.add(model)
-    this.#send(process, { is: 'hold', model })
+    this.#send(process, { is: 'hold', model, suspect: process.is === 'for a suspect' })
     this.#keepSpare()
   }
 

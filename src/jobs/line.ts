@@ -34,6 +34,8 @@ export interface LineDeps {
   /** Whether no other manager can have taken the model yet. */
   safe(model: string): boolean
   onPublished(model: string): void
+  /** What the last manager may have died of has ended. */
+  onCleared(model: string): void
 }
 
 /**
@@ -141,6 +143,11 @@ export class Line {
     return this.wake()
   }
 
+  /** Whether the last manager may have died of what is yet to be ended. */
+  get hasSuspects(): boolean {
+    return this.#suspects > 0n
+  }
+
   get busy(): boolean {
     return this.#pass !== null
   }
@@ -217,7 +224,7 @@ export class Line {
     // What is to be applied, and what it is applied to, are waited for together.
     if (this.#waits) this.#writer.openAhead()
     this.#waits = false
-    const isSingly = this.#suspects > 0n
+    const isSingly = this.hasSuspects
     const { batch, more } = await this.#takes.next(isSingly)
     this.#hasMore = more
     const [first, ...others] = batch
@@ -236,15 +243,21 @@ export class Line {
       }
       throw error
     }
-    if ((others.at(-1) ?? first).seq >= this.#suspects) this.#suspects = 0n
+    if ((others.at(-1) ?? first).seq >= this.#suspects) this.#clear()
     this.#isBlocked = false
     log.debug({ model: this.model, intents: batch.length }, 'batch ended')
     return more
   }
 
+  #clear(): void {
+    if (!this.hasSuspects) return
+    this.#suspects = 0n
+    this.#deps.onCleared(this.model)
+  }
+
   /** What blocked the model may have ended in another way: its intents cancelled, or published after all. */
   async #nothingWaits(): Promise<void> {
-    this.#suspects = 0n
+    this.#clear()
     this.#pauses.clear('model')
     if (!this.#isBlocked) return
     await clearBlocked(this.#deps.db, { model: this.model, epoch: this.#epoch })

@@ -61,6 +61,8 @@ interface Held {
 /** From the moment that a model is asked for until it is released; `held` once its line is open. */
 interface Holding {
   opening: Promise<Held | null>
+  /** It is let go when its line has no suspects any more: other managers have room for it then. */
+  isSuspect: boolean
   held: Held | null
   releasing: Promise<void> | null
 }
@@ -128,21 +130,25 @@ export class Manager {
     return this.#leases.owner
   }
 
-  /** Acquires the model's lease and serves its line; false where another manager has it, or this one is closing. */
-  async hold(model: string): Promise<boolean> {
+  /**
+   * Acquires the model's lease and serves its line; false where another manager has it, or this one is closing. `isSuspect`: only
+   * until what its last manager may have died of has ended.
+   */
+  async hold(model: string, isSuspect = false): Promise<boolean> {
     await this.#holdings.get(model)?.releasing
     if (this.#isClosing) return false
-    const holding = this.#holdings.get(model) ?? this.#begin(model)
+    const holding = this.#holdings.get(model) ?? this.#begin(model, isSuspect)
     return (await holding.opening) !== null
   }
 
-  #begin(model: string): Holding {
-    const holding: Holding = { opening: this.#acquire(model), held: null, releasing: null }
+  #begin(model: string, isSuspect: boolean): Holding {
+    const holding: Holding = { opening: this.#acquire(model), isSuspect, held: null, releasing: null }
     this.#holdings.set(model, holding)
     holding.opening.then(
       held => {
         holding.held = held
         if (!held) this.#holdings.delete(model)
+        else if (!held.line.hasSuspects) this.#cleared(model)
       },
       () => this.#holdings.delete(model),
     )
@@ -172,6 +178,7 @@ export class Manager {
         publisher: this.#publisher,
         safe: id => this.#leases.safe(id),
         onPublished: id => this.#onPublished(id, epoch),
+        onCleared: id => this.#cleared(id),
       },
       model,
       epoch,
@@ -213,6 +220,11 @@ export class Manager {
       this.#keeper.request(model)
     }
     this.#behind.set(model, setTimeout(begin, BEHIND_MS))
+  }
+
+  #cleared(model: string): void {
+    const holding = this.#holdings.get(model)
+    if (holding?.held && holding.isSuspect) void this.release(model)
   }
 
   #archive(model: string): void {
@@ -290,7 +302,7 @@ export class Manager {
     return holding.releasing
   }
 
-  async #release(model: string, { opening }: Holding, again: boolean): Promise<void> {
+  async #release(model: string, { opening, isSuspect }: Holding, again: boolean): Promise<void> {
     const held = await opening.catch(() => null)
     if (!held) return
     const { log, onReleased } = this.#deps
@@ -301,7 +313,7 @@ export class Manager {
     } catch (error) {
       log.warn({ model, err: error }, 'the line was not closed as it should be')
     }
-    if (again && !this.#isClosing && (await this.#begin(model).opening.catch(() => null))) return
+    if (again && !this.#isClosing && (await this.#begin(model, isSuspect).opening.catch(() => null))) return
     await this.#releaseLease(model)
     this.#holdings.delete(model)
     onReleased?.(model)

@@ -1,6 +1,7 @@
 /** What a local manager process and its launcher say to each other; both import it from here. */
 export type ToManager =
-  | { is: 'hold'; model: string }
+  /** `suspect`: until what its last manager may have died of has ended. */
+  | { is: 'hold'; model: string; suspect: boolean }
   /** Finish what is under way, give everything back, end. */
   | { is: 'stop' }
   | { is: 'metrics'; request: number }

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { TRIAL_KINDS } from '../support/control.ts'
@@ -40,8 +42,8 @@ test('an intent that always kills its manager is PARKED after three, leaves noth
   expect(ended[1]).toMatchObject({ version: null, error: { code: 'INTERNAL' }, attempts: 4 })
   expect(await entries(model)).toEqual(['A', 'B', 'C'])
   expect(await entries(neighbour)).toEqual(written.toSorted())
-  // One manager for each of its three deaths, and the one that set it aside.
-  expect(await launched.models.get(model)).toMatchObject({ epoch: 4, blocked: null })
+  // One manager for each of its three deaths, the one that set it aside, and again one of those that are for all.
+  expect(await launched.models.get(model)).toMatchObject({ epoch: 5, blocked: null })
   expect((await launched.models.get(neighbour))?.epoch).toBeLessThanOrEqual(2)
   await until(neighbour, async () =>
     Boolean((await launched.launcher.metrics())['manager-2']?.includes('teatree_intents_ended')),
@@ -49,4 +51,30 @@ test('an intent that always kills its manager is PARKED after three, leaves noth
   const again = await launched.ledger.retry(ended[1]?.id ?? '', null)
   expect(again).toMatchObject({ seq: 5n, status: 'QUEUED', attempts: 0 })
   expect(await launched.ended(again.id)).toMatchObject({ status: 'PARKED' })
+})
+
+test('of more suspects than have processes of their own at the same time each has its turn, and the processes end with what they are suspected of', {
+  timeout: 240_000,
+}, async () => {
+  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, managers: 1 })
+  const { append, crash, linger, newModel, until, untilWaiting } = trialsOn(launched)
+  const done = join(launched.dataDir, 'done')
+  const models = [
+    await newModel(),
+    await newModel(),
+    await newModel(),
+    await newModel(),
+    await newModel(),
+    await newModel(),
+  ]
+  const functions = []
+  for (const model of models) functions.push(await linger(model, done))
+  for (const intent of functions) await untilWaiting(intent)
+  const culprit = await crash(await newModel())
+  await writeFile(done, '')
+  expect(await launched.ended(culprit.id)).toMatchObject({ status: 'PARKED' })
+  for (const { id } of functions) expect(await launched.ended(id)).toMatchObject({ status: 'PUBLISHED', attempts: 2 })
+  for (const model of models)
+    expect(await launched.ended((await append(model, 'A')).id)).toMatchObject({ status: 'PUBLISHED' })
+  await until('of all', async () => Object.keys(await launched.launcher.metrics()).length === 1)
 })
