@@ -225,7 +225,8 @@ export class Line {
     if (this.#waits) this.#writer.openAhead()
     this.#waits = false
     const isSingly = this.hasSuspects
-    const { batch, more } = await this.#takes.next(isSingly)
+    const taken = await this.#takes.next(isSingly)
+    const { batch, more } = taken
     this.#hasMore = more
     const [first, ...others] = batch
     if (!first) {
@@ -233,7 +234,7 @@ export class Line {
       return false
     }
     reach('batch.taken')
-    if (more && !isSingly) this.#takes.takeBehind([first, ...others])
+    if (!isSingly) this.#takes.takeBehind(taken)
     try {
       await this.#batches.end([first, ...others])
     } catch (error) {
@@ -273,6 +274,7 @@ export class Line {
   /** A fault of the surroundings: no intent fails for it. The model says why, and tries again. */
   async #blocked(error: unknown): Promise<void> {
     const { db, log } = this.#deps
+    await this.#takes.giveBack([])
     // What the database holds now is not known, and a batch that is stopped has left a part of itself in it.
     await this.#writer.close()
     if (this.#closing.signal.aborted) return

@@ -6,10 +6,13 @@ import { columns, type Intent } from './records.ts'
 export const MAX_BATCH = 2000
 const MAX_BATCH_BYTES = 8 << 20
 
-/** In the order of seq; `more`: others wait for the next batch already. */
 export interface Taken {
+  /** In the order of seq. */
   batch: Intent[]
+  /** Others wait for the next batch already, */
   more: boolean
+  /** and are row writes, as far as was looked. */
+  moreRows: boolean
 }
 
 /**
@@ -28,7 +31,7 @@ export async function takeBatch(
   of: { model: string; epoch: number; singly: boolean; behind?: bigint },
 ): Promise<Taken> {
   const most = of.singly ? 1 : MAX_BATCH
-  const taken = await db.again<Intent & { waiting: bigint }>(
+  const taken = await db.again<Intent & { waiting: bigint; rows: boolean }>(
     // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
     // the statement's view of `waiting` is too old to show.
     // Where this is lost, with PostgreSQL's crash, they wait in the line again, and who took them is refused to end them.
@@ -50,15 +53,17 @@ export async function takeBatch(
             solo_owner = CASE WHEN chosen.counts THEN line.owner ELSE i.solo_owner END
        FROM chosen, line
       WHERE i.id = chosen.id AND ${unestimated("i.status IN ('QUEUED', 'RUNNING')")}
-     RETURNING ${columns.intent('i')}, (SELECT count(*) FROM waiting) AS waiting`,
+     RETURNING ${columns.intent('i')}, (SELECT count(*) FROM waiting) AS waiting,
+               (SELECT NOT bool_or(alone) FROM waiting) AS rows`,
     [of.model, of.epoch, most, MAX_BATCH_BYTES, of.singly, of.behind ?? 0n],
   )
-  const batch = taken.map(({ waiting, ...intent }) => intent).sort((a, b) => (a.seq < b.seq ? -1 : 1))
+  const batch = taken.map(({ waiting, rows, ...intent }) => intent).sort((a, b) => (a.seq < b.seq ? -1 : 1))
   const [first] = batch
   // Row writes are over in a moment. Who watches would find it by itself, later.
   if (first?.alone) notifyChanged(db, first.id).catch(() => {})
   const waiting = Number(taken[0]?.waiting ?? 0)
-  return { batch, more: waiting > batch.length || waiting === most }
+  const more = waiting > batch.length || waiting === most
+  return { batch, more, moreRows: more && taken[0]?.rows === true }
 }
 
 /**

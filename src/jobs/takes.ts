@@ -20,21 +20,26 @@ export class Takes {
     this.#deps = deps
   }
 
-  /** `singly`: see takeBatch. */
+  /** `singly`: see takeBatch. What was taken behind another batch with nothing behind itself is joined by what has come since. */
   async next(singly: boolean): Promise<Taken> {
-    const { db, model, epoch } = this.#deps
     const behind = await this.#behind
+    const last = behind?.batch.at(-1)
+    const taken = await (behind?.more ? behind : this.#take(singly, last?.seq ?? 0n))
     this.#behind = null
-    return behind?.batch.length ? behind : takeBatch(db, { model, epoch, singly })
+    return behind && taken !== behind ? { ...taken, batch: [...behind.batch, ...taken.batch] } : taken
   }
 
-  /** Begins to take the row writes behind a batch of such that is about to be applied. */
-  takeBehind(batch: readonly [Intent, ...Intent[]]): void {
-    const { alone, seq } = batch.at(-1) ?? batch[0]
-    if (alone) return
-    const { db, model, epoch } = this.#deps
+  /** Begins to take the row writes that wait behind a batch that is about to be applied. */
+  takeBehind({ batch, moreRows }: Taken): void {
+    const last = batch.at(-1)
+    if (!last || last.alone || !moreRows) return
     // What fails of it is met as the next batch is taken, if it still does.
-    this.#behind = takeBatch(db, { model, epoch, singly: false, behind: seq }).catch(() => null)
+    this.#behind = this.#take(false, last.seq).catch(() => null)
+  }
+
+  #take(singly: boolean, behind: bigint): Promise<Taken> {
+    const { db, model, epoch } = this.#deps
+    return takeBatch(db, { model, epoch, singly, behind })
   }
 
   /**

@@ -4,8 +4,9 @@ import { Leases } from '../../src/jobs/lease.ts'
 import { type Published, Publisher } from '../../src/jobs/publish.ts'
 import { pinReads } from '../../src/jobs/reads.ts'
 import type { Intent } from '../../src/jobs/records.ts'
-import { giveBack } from '../../src/jobs/take.ts'
+import { giveBack, type Taken } from '../../src/jobs/take.ts'
 import { Takes } from '../../src/jobs/takes.ts'
+import { comesTrue } from '../support/comes-true.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
 import { fillBatches } from '../support/fill-batches.ts'
 import { untilWaiting } from '../support/locks.ts'
@@ -105,31 +106,56 @@ test('what a dead manager had begun is not given back with what its successor ha
   expect(await control.ledger.intent(second.id)).toMatchObject({ status: 'RUNNING', attempts: 1 })
 })
 
-test('row writes are taken behind a batch that is being applied, and go back to the line with it; a function is not', async () => {
-  const model = 'pipelined'
+/** The takes of a line in which three wait, each large enough to be a batch of its own; the second is not where it is `small`. */
+async function openTakes(model: string, { small }: { small: boolean }) {
   await newModel(model)
-  const [first, second, third] = [await submit(model), await submit(model), await submit(model)]
+  const intents = [await submit(model), await submit(model), await submit(model)]
   await fillBatches(control.db, model)
-  await control.db.query('UPDATE intent SET alone = true WHERE id = $1', [third.id])
-  const takes = new Takes({ db: control.db, log: quiet, model, epoch: await acquire(model) })
-  const next = async () => {
-    const [intent, ...others] = (await takes.next(false)).batch
-    if (!intent) throw new Error('nothing waits')
-    return [intent, ...others] as const
-  }
-  const begun = await next()
+  const [first, second, third] = intents.map(({ id }) => id)
+  if (small) await control.db.query('UPDATE intent SET bytes = 1 WHERE id = $1', [second])
+  return { takes: new Takes({ db: control.db, log: quiet, model, epoch: await acquire(model) }), first, second, third }
+}
+const untilRunning = async (id: string | undefined) =>
+  expect(await comesTrue(async () => (await intentOf(id))?.status === 'RUNNING')).toBe(true)
+const idsOf = ({ batch }: Taken) => batch.map(({ id }) => id)
+const intentOf = (id: string | undefined) => control.ledger.intent(id ?? '')
+
+test('row writes are taken behind a batch that is being applied, in their order, and go back to the line with it', async () => {
+  const { takes, first, second, third } = await openTakes('pipelined', { small: false })
+  const begun = await takes.next(false)
   takes.takeBehind(begun)
-  await takes.giveBack(begun)
-  for (const { id } of [first, second])
-    expect(await control.ledger.intent(id)).toMatchObject({ status: 'QUEUED', attempts: 0 })
-  const again = await next()
-  takes.takeBehind(again)
-  const behind = await next()
-  expect([again, behind].map(batch => batch.map(({ id }) => id))).toEqual([[first.id], [second.id]])
-  takes.takeBehind(behind)
+  await takes.giveBack(begun.batch)
+  for (const id of [first, second]) expect(await intentOf(id)).toMatchObject({ status: 'QUEUED', attempts: 0 })
+  const batches: string[][] = []
+  for (let batch = 0; batch < 3; batch++) {
+    const taken = await takes.next(false)
+    takes.takeBehind(taken)
+    batches.push(idsOf(taken))
+  }
+  expect(batches).toEqual([[first], [second], [third]])
+})
+
+test('a function is not taken behind another batch, and is not counted for it', async () => {
+  const { takes, first, second } = await openTakes('no-pipeline', { small: false })
+  await control.db.query('UPDATE intent SET alone = true WHERE id = $1', [second])
+  const begun = await takes.next(false)
+  takes.takeBehind(begun)
   await takes.giveBack([])
-  expect(await control.ledger.intent(second.id)).toMatchObject({ status: 'RUNNING', attempts: 1 })
-  expect(await control.ledger.intent(third.id)).toMatchObject({ status: 'QUEUED', attempts: 0, solo: 0 })
+  expect(idsOf(begun)).toEqual([first])
+  expect(await intentOf(second)).toMatchObject({ status: 'QUEUED', attempts: 0, solo: 0 })
+  await control.db.query(`UPDATE intent SET status = 'FAILED', ended_at = now() WHERE id = $1`, [first])
+  expect(idsOf(await takes.next(false))).toEqual([second])
+})
+
+test('a small batch that was taken behind another is joined by what has come since', async () => {
+  const { takes, first, second, third } = await openTakes('joined', { small: true })
+  await control.db.query(`UPDATE intent SET status = 'CANCELLED', ended_at = now() WHERE id = $1`, [third])
+  const begun = await takes.next(false)
+  takes.takeBehind(begun)
+  await untilRunning(second)
+  const since = await submit('joined')
+  expect(idsOf(begun)).toEqual([first])
+  expect(idsOf(await takes.next(false))).toEqual([second, since.id])
 })
 
 test('a trigger that goes back to the line does not hide the versions that come meanwhile', async () => {
