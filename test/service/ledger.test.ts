@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { logCompletions } from '../../src/jobs/completion-log.ts'
 import { Leases } from '../../src/jobs/lease.ts'
 import { Ledger, type Submission } from '../../src/jobs/ledger.ts'
 import { findLine, giveBack } from '../../src/jobs/take.ts'
@@ -121,6 +122,14 @@ test('only a waiting intent can be cancelled, and what is cancelled is in the lo
   await expect(control.ledger.cancel(intent.id)).rejects.toMatchObject({ code: 'INTENT_STARTED' })
   const page = await control.completions.read(id, 0n, 10)
   expect(page?.completions).toMatchObject([{ position: 1n, intent: { id: intent.id } }])
+})
+
+test('that an intent ends a second time is refused by the database itself', async () => {
+  const { id } = await control.models.create({ kind: 'sales' })
+  const intent = await control.ledger.submit(append(id))
+  await control.ledger.cancel(intent.id)
+  const again = control.db.transaction(tx => logCompletions(tx, id, [intent.id]))
+  await expect(again).rejects.toThrow('completion_intent')
 })
 
 test('a job that is sent again wakes a worker at once, and jobs are settled with their intents', async () => {
