@@ -123,12 +123,15 @@ async function asked(work: () => Promise<unknown>): Promise<readonly Statement[]
   return [...db.statements]
 }
 
-async function scansOf({ text, values }: Statement): Promise<string[]> {
-  const [explained] = await control.db.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-    `EXPLAIN (FORMAT JSON) ${text}`,
-    values,
-  )
-  return explained ? scans(explained['QUERY PLAN'][0].Plan) : []
+/** By the plan for these values; of one that is kept prepared, by the one for all values, too, to which PostgreSQL may go over. */
+async function scansOf({ text, values, isPrepared }: Statement): Promise<string[]> {
+  type Explained = { 'QUERY PLAN': [{ Plan: Plan }] }
+  const [own] = await control.db.query<Explained>(`EXPLAIN (FORMAT JSON) ${text}`, values)
+  const [generic] =
+    isPrepared && values.length > 0
+      ? await control.db.query<Explained>(`EXPLAIN (GENERIC_PLAN, FORMAT JSON) ${text}`)
+      : []
+  return [own, generic].flatMap(explained => (explained ? scans(explained['QUERY PLAN'][0].Plan) : []))
 }
 
 interface Plan {

@@ -3,6 +3,8 @@ import { Database, type Transaction } from '../../src/platform/postgres.ts'
 export interface Statement {
   text: string
   values: readonly unknown[]
+  /** Its connection keeps it prepared. */
+  isPrepared: boolean
 }
 
 /** A database that remembers what it was asked, in transactions too. */
@@ -10,12 +12,12 @@ export class RecordingDatabase extends Database {
   readonly statements: Statement[] = []
 
   override query<R extends object>(text: string, values: readonly unknown[] = []): Promise<R[]> {
-    this.statements.push({ text, values })
+    this.statements.push({ text, values, isPrepared: false })
     return super.query<R>(text, values)
   }
 
   override again<R extends object>(text: string, values: readonly unknown[]): Promise<R[]> {
-    this.statements.push({ text, values })
+    this.statements.push({ text, values, isPrepared: true })
     return super.again<R>(text, values)
   }
 
@@ -24,7 +26,7 @@ export class RecordingDatabase extends Database {
       fn({
         transaction: true,
         query: (text, values = []) => {
-          this.statements.push({ text, values })
+          this.statements.push({ text, values, isPrepared: true })
           return tx.query(text, values)
         },
       }),
