@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { canonicalJson } from '../kinds/validate.ts'
 import { TeatreeError } from '../platform/errors.ts'
 import { reach } from '../platform/kill-points.ts'
-import { type Database, type Transaction, violates } from '../platform/postgres.ts'
+import type { Database, Queryable, Transaction } from '../platform/postgres.ts'
 import { newTraceparent, traceparent } from '../platform/telemetry/index.ts'
 import { notifyWork } from './channel.ts'
 import { cancelIntents } from './completion-log.ts'
@@ -41,6 +41,13 @@ interface Entry {
   traceparent: string
 }
 
+/** An intent as it was accepted, with what a key is compared by. */
+type Accepted = Intent & Pick<Entry, 'digest' | 'idempotencyKey'>
+const ACCEPTED = `${columns.intent('i')}, i.digest, i.idempotency_key AS "idempotencyKey"`
+
+/** What it is known by among those that are accepted with it: an id is new each time. */
+const nameOf = ({ id, idempotencyKey }: Pick<Entry, 'id' | 'idempotencyKey'>): string => idempotencyKey ?? id
+
 const MAX_KEY = 200
 /** Submissions of a model that share a transaction, at most: PostgreSQL is sent them in one message. */
 const MAX_TOGETHER: Most<Entry> = {
@@ -52,7 +59,8 @@ const MAX_TOGETHER: Most<Entry> = {
 /**
  * The truth about what was asked, in what order, and what became of it. A mutation is accepted by one transaction: the
  * next seq of the model's row, the intent, and its job; those that come in meanwhile share the next one. If it answered,
- * the intent is never lost; if the connection broke, the idempotency key finds out.
+ * the intent is never lost; if the connection broke, the idempotency key finds out. Keys are looked for in the same
+ * transaction, behind the lock on the model's row, which whoever accepts an intent of the model has to have.
  */
 export class Ledger {
   readonly #db: Database
@@ -79,12 +87,6 @@ export class Ledger {
     this.#accepting.set(model, line)
     try {
       return await line.add(entry)
-    } catch (error) {
-      if (key === null || !violates(error, 'intent_idempotency')) throw error
-      const earlier = await this.earlier(submission)
-      if (!earlier)
-        throw new TeatreeError('UNAVAILABLE', 'The intent is being submitted by another request; try again.')
-      return earlier
     } finally {
       if (line.isIdle && this.#accepting.get(model) === line) this.#accepting.delete(model)
     }
@@ -93,13 +95,13 @@ export class Ledger {
   /** What came in for a model meanwhile, in one transaction. What one of them got wrong is not the others'. */
   async #accept(model: string, entries: readonly Entry[]): Promise<Settled<Intent>[]> {
     try {
-      const intents = await this.#db.transaction(async tx => {
-        const inserted = await this.#insert(tx, model, entries)
+      const answers = await this.#db.transaction(async tx => {
+        const written = await this.#write(tx, model, entries)
         reach('submit.inserted')
-        return inserted
+        return written
       })
       reach('submit.accepted')
-      return intents.map(value => ({ status: 'fulfilled', value }))
+      return answers
     } catch (reason) {
       // After UNAVAILABLE nobody knows whether they were accepted: the key finds out, not another try.
       const isUnknown = reason instanceof TeatreeError && reason.code === 'UNAVAILABLE'
@@ -110,18 +112,32 @@ export class Ledger {
     }
   }
 
-  /** The part of `submit` that happens within a transaction: how triggers and copies are accepted. */
-  async insert(tx: Transaction, submission: Submission): Promise<Intent> {
-    const [intent] = await this.#insert(tx, submission.model, [entryOf(submission)])
-    if (!intent) throw noModel(submission.model)
-    return intent
+  /** Writes down those whose key is not there yet, and of a key that comes twice the first. The others get what is there. */
+  async #write(tx: Transaction, model: string, entries: readonly Entry[]): Promise<Settled<Intent>[]> {
+    const keys = entries.flatMap(({ idempotencyKey }) => idempotencyKey ?? [])
+    const earlier = keys.length > 0 ? await lockAndFind(tx, model, keys) : []
+    const accepted = new Map(earlier.map(each => [nameOf(each), each]))
+    const fresh = new Map<string, Entry>()
+    for (const entry of entries) {
+      const name = nameOf(entry)
+      if (!accepted.has(name) && !fresh.has(name)) fresh.set(name, entry)
+    }
+    const inserted = fresh.size > 0 ? await this.#insert(tx, model, [...fresh.values()]) : []
+    for (const each of inserted) accepted.set(nameOf(each), each)
+    return Promise.allSettled(entries.map(async entry => intentOf(accepted.get(nameOf(entry)), entry.digest)))
   }
 
-  async #insert(tx: Transaction, model: string, entries: readonly Entry[]): Promise<Intent[]> {
+  /** How triggers and copies are accepted, which have no key: as part of a transaction. */
+  async insert(tx: Transaction, submission: Submission): Promise<Intent> {
+    const entry = entryOf(submission)
+    const [inserted] = await this.#insert(tx, submission.model, [entry])
+    return intentOf(inserted, entry.digest)
+  }
+
+  /** In no order. */
+  async #insert(tx: Transaction, model: string, entries: readonly Entry[]): Promise<Accepted[]> {
     const column = <K extends keyof Entry>(name: K) => entries.map(entry => entry[name])
-    // In one order, so that no two transactions wait for each other.
-    for (const upload of [...new Set(column('upload'))].sort()) if (upload !== null) await useUpload(tx, upload)
-    const inserting = tx.query<Intent>(
+    const inserting = tx.query<Accepted>(
       `WITH line AS (
          UPDATE goal_model SET next_seq = next_seq + cardinality($2::uuid[]) WHERE id = $1 AND deleted_at IS NULL
          RETURNING next_seq - cardinality($2::uuid[]) AS first)
@@ -131,7 +147,7 @@ export class Ledger {
          FROM line, unnest($2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::boolean[], $7::text[], $8::text[], $9::uuid[], $10::text[], $11::text[])
               WITH ORDINALITY AS e (id, function, arguments, digest, alone, idempotency_key, source, upload, submitted_by, traceparent, place)
         ORDER BY e.place
-       RETURNING ${columns.intent('i')}`,
+       RETURNING ${ACCEPTED}`,
       [
         model,
         column('id'),
@@ -149,34 +165,20 @@ export class Ledger {
     const telling = Promise.all([this.#queue.send(tx, model, column('id')), notifyWork(tx, model)])
     // Sent behind it without waiting for it: what it fails of is what is told.
     telling.catch(() => {})
-    const intents = await inserting
-    if (intents.length === 0) throw noModel(model)
+    const inserted = await inserting
+    if (inserted.length === 0) throw noModel(model)
+    // In one order, and behind the model's row, so that no two transactions wait for each other.
+    for (const upload of [...new Set(column('upload'))].sort()) if (upload !== null) await useUpload(tx, upload)
     await telling
-    // RETURNING promises no order.
-    const byId = new Map(intents.map(intent => [intent.id, intent]))
-    return entries.map(({ id }) => {
-      const intent = byId.get(id)
-      if (!intent) throw new Error(`intent ${id} was not written down`)
-      return intent
-    })
+    return inserted
   }
 
   /** What was accepted with the same key; null where nothing was, or there is no key. IDEMPOTENCY_CONFLICT. */
   async earlier(submission: Submission): Promise<Intent | null> {
     const { model, idempotencyKey: key = null } = submission
     if (key === null) return null
-    const [found] = await this.#db.query<Intent & { digest: Buffer }>(
-      `SELECT ${columns.intent('i')}, i.digest FROM intent i WHERE i.model = $1 AND i.idempotency_key = $2`,
-      [model, key],
-    )
-    if (!found) return null
-    const { digest: earlier, ...intent } = found
-    if (earlier.equals(digestOf(submission))) return intent
-    throw new TeatreeError(
-      'IDEMPOTENCY_CONFLICT',
-      `The idempotencyKey was used for intent ${intent.id} (${intent.function}) with other arguments; use a new key.`,
-      { details: { intent: intent.id } },
-    )
+    const [found] = await findByKey(this.#db, model, [key])
+    return found ? intentOf(found, digestOf(submission)) : null
   }
 
   /** Who asks meanwhile, as all do who wait for what has just ended, is answered by the next query. */
@@ -254,6 +256,34 @@ export class Ledger {
     if (!intent) throw new TeatreeError('NOT_FOUND', `There is no intent ${id}.`)
     return intent
   }
+}
+
+/** Whoever had the model's row before has committed as the second statement begins: it sees every key that is there. */
+async function lockAndFind(tx: Transaction, model: string, keys: readonly string[]): Promise<Accepted[]> {
+  const [held, found] = await Promise.all([
+    tx.query('SELECT id FROM goal_model WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE', [model]),
+    findByKey(tx, model, keys),
+  ])
+  if (held.length === 0) throw noModel(model)
+  return found
+}
+
+const findByKey = (db: Queryable, model: string, keys: readonly string[]): Promise<Accepted[]> =>
+  db.query<Accepted>(`SELECT ${ACCEPTED} FROM intent i WHERE i.model = $1 AND i.idempotency_key = ANY($2)`, [
+    model,
+    keys,
+  ])
+
+/** What was accepted, to one who asks for what has this digest. IDEMPOTENCY_CONFLICT. */
+function intentOf(accepted: Accepted | undefined, asked: Buffer): Intent {
+  if (!accepted) throw new Error('an intent was not written down')
+  const { digest, idempotencyKey: _, ...intent } = accepted
+  if (digest.equals(asked)) return intent
+  throw new TeatreeError(
+    'IDEMPOTENCY_CONFLICT',
+    `The idempotencyKey was used for intent ${intent.id} (${intent.function}) with other arguments; use a new key.`,
+    { details: { intent: intent.id } },
+  )
 }
 
 /** Keeps an upload for the intent of this transaction: what collects them sees that it is used, or has taken it before. */

@@ -240,6 +240,11 @@ test('what is asked for all the time reads no table that grows from end to end',
     'kept versions': () => snapshots.kept('source', 50, null),
     submit: () => ledger.submit({ ...submission, idempotencyKey: 'new' }),
     'submit again': () => ledger.submit({ ...submission, idempotencyKey: 'new' }),
+    'look for a key': () => ledger.earlier({ ...submission, idempotencyKey: 'new' }),
+    'submit many, some of them again': () =>
+      Promise.all(
+        Array.from({ length: 100 }, (_, n) => ledger.submit({ ...submission, idempotencyKey: `new${n % 60}` })),
+      ),
     'one intent': () => ledger.intent(one.id),
     'newest intents': () => ledger.intents({}, { limit: 50 }),
     'newest intents of a model': () => ledger.intents({ model: 'm7' }, { limit: 50, after: one }),

@@ -5,6 +5,8 @@ import { Ledger, type Submission } from '../../src/jobs/ledger.ts'
 import { findLine, giveBack } from '../../src/jobs/take.ts'
 import { Database } from '../../src/platform/postgres.ts'
 import { type Control, openControl } from '../support/control.ts'
+import { untilWaiting } from '../support/locks.ts'
+import { RecordingDatabase } from '../support/recording-database.ts'
 import { takenBatch } from '../support/taken-batch.ts'
 
 let control: Control
@@ -37,6 +39,66 @@ test('the same key gives the same intent again, and with other arguments a confl
   expect(again.id).toBe(first.id)
   const other = control.ledger.submit(append(id, { idempotencyKey: 'k', arguments: { rows: [] } }))
   await expect(other).rejects.toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' })
+})
+
+/** Submits while somebody else holds the model's row, until so many transactions wait for it. */
+async function submittedWhileLocked<T>(model: string, waiting: number, submit: () => Promise<T>): Promise<T> {
+  const gate = Promise.withResolvers<void>()
+  const locked = Promise.withResolvers<void>()
+  const holding = control.db.transaction(async tx => {
+    await tx.query('SELECT FROM goal_model WHERE id = $1 FOR UPDATE', [model])
+    locked.resolve()
+    await gate.promise
+  })
+  await locked.promise
+  const submitting = submit()
+  await untilWaiting(control.db, waiting)
+  gate.resolve()
+  await holding
+  return submitting
+}
+
+test('keys that are there already, or twice, cost those that are accepted together no further transaction', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { url, queue, models } = control
+  const options = { url, name: 'recorded', connections: 2, onError: () => {} }
+  const db = stack.adopt(new RecordingDatabase(options), open => open.close())
+  const ledger = new Ledger(db, queue)
+  const { id } = await models.create({ kind: 'sales' })
+  const there = await ledger.submit(append(id, { idempotencyKey: 'there' }))
+  db.statements.length = 0
+  const keys = ['a', 'there', null, 'twice', 'b', 'twice', null]
+  const others = ['there', 'twice']
+  // The first one waits for the row by itself, and all the others for it.
+  const [, intents, refused] = await submittedWhileLocked(id, 1, () =>
+    Promise.all([
+      ledger.submit(append(id)),
+      Promise.all(keys.map(idempotencyKey => ledger.submit(append(id, { idempotencyKey })))),
+      Promise.allSettled(
+        others.map(idempotencyKey => ledger.submit(append(id, { idempotencyKey, arguments: { rows: [] } }))),
+      ),
+    ]),
+  )
+  expect(intents.map(({ seq }) => Number(seq))).toEqual([3, 1, 4, 5, 6, 5, 7])
+  expect(intents[1]).toEqual(there)
+  const conflict = (intent?: string) => ({
+    status: 'rejected',
+    reason: { code: 'IDEMPOTENCY_CONFLICT', details: { intent } },
+  })
+  expect(refused).toMatchObject([conflict(there.id), conflict(intents[3]?.id)])
+  expect(db.statements.filter(({ text }) => text.includes('INSERT INTO intent'))).toHaveLength(2)
+  expect(await ledger.submit(append(id))).toMatchObject({ seq: 8n })
+})
+
+test('of two servers that are asked with the same key at once, both find the one intent', async () => {
+  const { db, queue, models } = control
+  const { id } = await models.create({ kind: 'sales' })
+  const servers = [new Ledger(db, queue), new Ledger(db, queue)]
+  const intents = await submittedWhileLocked(id, 2, () =>
+    Promise.all(servers.map(ledger => ledger.submit(append(id, { idempotencyKey: 'one' })))),
+  )
+  expect(intents.map(({ seq }) => seq)).toEqual([1n, 1n])
+  expect(await control.ledger.submit(append(id))).toMatchObject({ seq: 2n })
 })
 
 test('an id is never given twice, not even after its model was deleted', async () => {
