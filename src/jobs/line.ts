@@ -104,7 +104,7 @@ export class Line {
       files: this.#files,
       writer: this.#writer,
       publisher: deps.publisher,
-      work: forTheLine(deps),
+      work: forTheLine({ ...deps, epoch }),
       signal: this.#stop.signal,
       onPublished: published => this.#published(published),
     })

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import type { Checksums, SnapshotRef } from '../engine/engine.ts'
 import { TeatreeError } from '../platform/errors.ts'
-import type { Database, Transaction } from '../platform/postgres.ts'
+import { type Database, type Transaction, unestimated } from '../platform/postgres.ts'
 import type { ReadRequest } from './functions.ts'
 import { areThere, markLost, VersionLost } from './lost.ts'
 import { ModelFiles } from './model-files.ts'
+import { Fenced } from './publish.ts'
 import { columns } from './records.ts'
 
 /** The models that a model reads, with their kinds, in the order of their ids. */
@@ -15,25 +16,54 @@ export function readModels(db: Database, model: string): Promise<{ id: string; k
   )
 }
 
+/** An intent that a model's manager has taken. */
+interface TakenIntent {
+  model: string
+  epoch: number
+  intent: string
+}
+
 /**
  * Says which versions of other models the intent reads, in the ledger and before it is applied; from then on they are
  * kept. An intent that runs again reads the same ones. BAD_VALUE where a model is not among the reads, SNAPSHOT_GONE
- * or SNAPSHOT_NOT_YET where it has no such version.
+ * or SNAPSHOT_NOT_YET where it has no such version. Throws Fenced where the epoch is over, or the intent is not RUNNING.
  */
 export async function pinReads(
   db: Database,
   dataDir: string,
-  of: { intent: string; requests: readonly ReadRequest[]; reads: readonly { id: string }[] },
+  of: TakenIntent & { requests: readonly ReadRequest[]; reads: readonly { id: string }[] },
 ): Promise<PinnedRef[]> {
   const allowed = new Set(of.reads.map(({ id }) => id))
   for (const { alias, model } of of.requests)
     if (!allowed.has(model))
       throw new TeatreeError('BAD_VALUE', `${alias}: model ${model} is not among the models that this one reads.`)
-  const pinned = await db.transaction(tx => pin(tx, of.intent, of.requests))
+  const pinned = await db.transaction(async tx => {
+    // Both go out at once and are run in this order: what is pinned for an intent that is not held is taken back.
+    const holding = holdTaken(tx, of)
+    const pinning = pin(tx, of.intent, of.requests)
+    pinning.catch(() => {})
+    await holding
+    return pinning
+  })
   return pinned.map(read => ({
     ...read,
     files: new ModelFiles(dataDir, read.model).snapshotFiles(read, Object.keys(read.checksums)),
   }))
+}
+
+/**
+ * Where a crash of PostgreSQL has lost that the intent was taken, it is QUEUED: a version that is published now starts
+ * nothing beside it, and must be what it reads when it is taken again. With what is written behind this, that it is
+ * RUNNING is on disk.
+ */
+async function holdTaken(tx: Transaction, { model, epoch, intent }: TakenIntent): Promise<void> {
+  const held = await tx.query(
+    `SELECT m.id FROM goal_model m JOIN intent i ON i.id = $3
+      WHERE m.id = $1 AND m.epoch = $2 AND ${unestimated("i.model = m.id AND i.status = 'RUNNING'")}
+        FOR NO KEY UPDATE OF m`,
+    [model, epoch, intent],
+  )
+  if (held.length === 0) throw new Fenced(`intent ${intent} of model ${model} is no longer run by epoch ${epoch}`)
 }
 
 /** A version that is read, and of which epoch its files are. */
@@ -62,7 +92,7 @@ interface Pinned {
   checksums: Checksums
 }
 
-/** The part of `pinReads` that happens within a transaction; in the order of the requests. */
+/** The part of `pinReads` that says what is read, whoever runs the intent; in the order of the requests. */
 export async function pin(tx: Transaction, intent: string, requests: readonly ReadRequest[]): Promise<Pinned[]> {
   const [, pinned] = await Promise.all([
     // FOR SHARE waits for one who lets versions go, and makes him wait: what is chosen here is still kept afterwards.

@@ -34,7 +34,7 @@ export async function takeBatch(
   const taken = await db.again<Intent & { waiting: bigint; rows: boolean }>(
     // The status is asked for again at the end: the lock may have been waited for while an intent was cancelled, which
     // the statement's view of `waiting` is too old to show.
-    // Where this is lost, with PostgreSQL's crash, they wait in the line again, and who took them is refused to end them.
+    // Where this is lost, with PostgreSQL's crash, they wait in the line again, and who took them is refused to say what they read, and to end them.
     `WITH line AS (
        SELECT m.id, l.owner, ${UNHURRIED} FROM goal_model m JOIN model_lease l ON l.model = m.id
         WHERE m.id = $1 AND m.epoch = $2 AND m.deleted_at IS NULL FOR NO KEY UPDATE OF m),

@@ -28,7 +28,7 @@ export interface WorkDeps {
 }
 
 /** An intent of a line: what it reads is written down before it is applied, and its steps are for those who watch. */
-export const forTheLine = (deps: { db: Database; objects: ObjectStore; dataDir: string }): WorkDeps => ({
+export const forTheLine = (deps: { db: Database; objects: ObjectStore; dataDir: string; epoch: number }): WorkDeps => ({
   ...deps,
   reads: (fn, intent) => snapshotsFor(deps, fn, intent),
   report: intent => stepReporter(deps.db, intent),
@@ -89,17 +89,18 @@ async function prepare(deps: WorkDeps, kind: Kind, intent: Intent, place: Place)
 }
 
 async function snapshotsFor(
-  deps: { db: Database; dataDir: string },
+  { db, dataDir, epoch }: { db: Database; dataDir: string; epoch: number },
   fn: IntentFunction,
   intent: Intent,
 ): Promise<SnapshotRef[]> {
   if (fn.is === 'write' && fn.way !== 'import') return []
-  const reads = await readModels(deps.db, intent.model)
+  const reads = await readModels(db, intent.model)
   const requests = readRequests(fn, intent.arguments, reads)
   // A scenario begins as a copy of a model that it need not go on reading.
   const allowed = fn.is === 'copy' ? requests.map(({ model }) => ({ id: model })) : reads
   if (requests.length === 0) return []
-  return filesOfReads(deps.db, await pinReads(deps.db, deps.dataDir, { intent: intent.id, requests, reads: allowed }))
+  const of = { model: intent.model, epoch, intent: intent.id, requests, reads: allowed }
+  return filesOfReads(db, await pinReads(db, dataDir, of))
 }
 
 async function fileFor(

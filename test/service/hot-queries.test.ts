@@ -21,7 +21,7 @@ import { PinnedFiles } from '../../src/jobs/pinned-files.ts'
 import { Publisher } from '../../src/jobs/publish.ts'
 import { QueryRunner } from '../../src/jobs/query-runner.ts'
 import { type NewQueryRun, QueryRuns } from '../../src/jobs/query-runs.ts'
-import { pin } from '../../src/jobs/reads.ts'
+import { pinReads } from '../../src/jobs/reads.ts'
 import { ResultFiles } from '../../src/jobs/result-files.ts'
 import { removeUploads } from '../../src/jobs/retention.ts'
 import { Snapshots } from '../../src/jobs/snapshots.ts'
@@ -206,6 +206,14 @@ test('what is asked for all the time reads no table that grows from end to end',
       snapshot: { dir: '/nowhere', files, tables: [] },
     })
   }
+  const pinRead = async () => {
+    const {
+      batch: [first],
+    } = await takeBatch(db, { model: 'source', epoch, singly: true })
+    if (!first) throw new Error('nothing waits')
+    const requests = [{ alias: 'read', model: 'm7', version: null }]
+    await pinReads(db, '/nowhere', { model: 'source', epoch, intent: first.id, requests, reads: [{ id: 'm7' }] })
+  }
   const work: Record<string, () => Promise<unknown>> = {
     'look for waiting models': () => lookOnce(db),
     'take a batch': () => takeBatch(db, { model: 'source', epoch, singly: false }),
@@ -229,7 +237,7 @@ test('what is asked for all the time reads no table that grows from end to end',
       letArchivesGo({ db, objects, log: quiet, safe: () => false }, { model: 'source', epoch, keep: 3 }),
     'remove uploads': () => removeUploads({ db, objects, dataDir: '/nowhere' }, 0),
     'clear the store of deleted models': () => clearStore({ db, objects }),
-    'pin a read': () => db.transaction(tx => pin(tx, one.id, [{ alias: 'source', model: 'source', version: null }])),
+    'pin a read': pinRead,
     'renew leases': () => leases.renew(),
     'read the log': () => completions.read('source', 1000n, 100),
     'remove old completions': () => removeCompletions(db, { entries: 1230, days: 7 }),

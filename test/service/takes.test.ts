@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { cancelIntents } from '../../src/jobs/completion-log.ts'
 import { Leases } from '../../src/jobs/lease.ts'
-import { type Published, Publisher } from '../../src/jobs/publish.ts'
+import { Fenced, type Published, Publisher } from '../../src/jobs/publish.ts'
 import { pinReads } from '../../src/jobs/reads.ts'
 import type { Intent } from '../../src/jobs/records.ts'
 import { giveBack, type Taken } from '../../src/jobs/take.ts'
@@ -52,12 +52,13 @@ async function publish(model: string, epoch: number): Promise<Published> {
   })
 }
 
-/** Reads of the waiting triggers of a model, as they would be applied now. */
-const versionsRead = (batch: readonly Intent[], source: string) =>
+/** Reads of the triggers that a model's manager has taken, as they would be applied now. */
+const versionsRead = (batch: readonly Intent[], epoch: number, source: string) =>
   Promise.all(
-    batch.map(async ({ id }) => {
+    batch.map(async ({ id, model }) => {
       const requests = [{ alias: 'source', model: source, version: null }]
-      const [read] = await pinReads(control.db, '/nowhere', { intent: id, requests, reads: [{ id: source }] })
+      const of = { model, epoch, intent: id, requests, reads: [{ id: source }] }
+      const [read] = await pinReads(control.db, '/nowhere', of)
       return read?.version
     }),
   )
@@ -165,14 +166,14 @@ test('a trigger that goes back to the line does not hide the versions that come 
   await submit('source')
   await publish('source', publishing)
   const begun = await take('follower', following)
-  expect(await versionsRead(begun, 'source')).toEqual([1])
+  expect(await versionsRead(begun, following, 'source')).toEqual([1])
   await giveBack(control.db, { model: 'follower', epoch: following, batch: begun })
   await submit('source')
   await publish('source', publishing)
   const [again] = await take('follower', following)
   expect(again?.id).toBe(begun[0]?.id)
   await control.db.query(`UPDATE intent SET status = 'FAILED', ended_at = now() WHERE id = $1`, [again?.id])
-  expect(await versionsRead(await take('follower', following), 'source')).toEqual([2])
+  expect(await versionsRead(await take('follower', following), following, 'source')).toEqual([2])
 })
 
 test('a trigger goes back to the line also where the next one waits there already', async () => {
@@ -188,6 +189,42 @@ test('a trigger goes back to the line also where the next one waits there alread
   expect(await control.ledger.intent(begun[0]?.id ?? '')).toMatchObject({ attempts: 0, solo: 0 })
   const waiting = await control.ledger.intents({ model: 'busy-follower' }, { limit: 10 })
   expect(waiting).toHaveLength(2)
+})
+
+test('a trigger whose taking was lost with a crash of PostgreSQL reads nothing, and taken again the newest version', async () => {
+  const [source, model] = ['crashed-source', 'crashed-follower']
+  await newModel(source)
+  await newModel(model, [source])
+  const [publishing, following] = [await acquire(source), await acquire(model)]
+  await submit(source)
+  await publish(source, publishing)
+  const begun = await take(model, following)
+  // Nobody had waited until it was on disk.
+  await control.db.query(`UPDATE intent SET status = 'QUEUED', started_at = NULL, attempts = 0 WHERE model = $1`, [
+    model,
+  ])
+  await expect(versionsRead(begun, following, source)).rejects.toThrow(Fenced)
+  expect(await control.ledger.reads(begun[0]?.id ?? '')).toEqual([])
+  await submit(source)
+  await publish(source, publishing)
+  const again = await take(model, following)
+  expect(again.map(({ id }) => id)).toEqual(begun.map(({ id }) => id))
+  expect(await versionsRead(again, following, source)).toEqual([2])
+})
+
+test('of two managers of a model, the older says no more what its intents read', async () => {
+  const [source, model] = ['read-source', 'read-follower']
+  await newModel(source)
+  await newModel(model, [source])
+  const [publishing, older] = [await acquire(source), await acquire(model)]
+  await submit(source)
+  await publish(source, publishing)
+  const begun = await take(model, older)
+  await control.db.query('UPDATE model_lease SET expires_at = now() WHERE model = $1', [model])
+  const younger = await acquire(model)
+  await expect(versionsRead(begun, older, source)).rejects.toThrow(Fenced)
+  expect(await control.ledger.reads(begun[0]?.id ?? '')).toEqual([])
+  expect(await versionsRead(await take(model, younger), younger, source)).toEqual([1])
 })
 
 test('models that start each other, whichever way their ids are ordered, publish at once without waiting for each other', async () => {
