@@ -8,6 +8,10 @@ import { type BenchPlatform, createModel, importSales, startBenchPlatform } from
 import { salesCsv } from './sales.ts'
 
 const MODELS = 50
+/** Beside them, of which each has had one row, and that nobody uses. */
+const IDLE = 950
+/** That are made at once. */
+const MAKERS = 16
 /** Each model gets an append once in so long. */
 const EVERY_MS = 5000
 const ROUNDS = 3
@@ -24,16 +28,21 @@ interface Trouble {
 }
 
 /**
- * Appends to 50 models, each now and then, from the mutation to the end of its intent: alone, and while another model has a
+ * Appends to 50 of 1,000 models, each now and then, from the mutation to the end of its intent: alone, and while another model has a
  * function that kills its manager, again and again; a file of a million rows imported; and a folder that nothing can be written to.
  */
 export async function run(args: string[]): Promise<void> {
   const models = Number(args[0] ?? MODELS)
   await using platform = await startBenchPlatform({ env: { TEATREE_KINDS: KINDS } })
-  process.stdout.write(`${platform.versions} · ${models} models\n`)
+  process.stdout.write(`${platform.versions} · ${models} models, and ${IDLE} without work\n`)
   const file = Buffer.concat(await Array.fromAsync(salesCsv(IMPORTED)))
   const neighbours: string[] = []
   for (let count = 0; count < models; count++) neighbours.push(await createModel(platform.server, { kind: 'trial' }))
+  let made = 0
+  const maker = async () => {
+    while (made++ < IDLE) await append(platform, await createModel(platform.server, { kind: 'trial' }))
+  }
+  await Promise.all(Array.from({ length: MAKERS }, maker))
   const troubles: Trouble[] = [
     { name: 'nothing', make: async () => {} },
     { name: 'a function that kills its manager', make: crashes },
@@ -71,19 +80,24 @@ export async function run(args: string[]): Promise<void> {
 
 let entry = 0
 
+/** Settles when it has ended. */
+async function append({ server }: BenchPlatform, model: string): Promise<void> {
+  await submit(server, {
+    name: 'appendTrialEntries',
+    types: '$model: ID!, $rows: [TrialEntryInput!]!',
+    variables: { model, rows: [{ entryId: `E${++entry}` }] },
+  })
+}
+
 /** How long each append to the models took until it had ended, in milliseconds. */
-async function appends({ server }: BenchPlatform, models: readonly string[]): Promise<number[]> {
+async function appends(platform: BenchPlatform, models: readonly string[]): Promise<number[]> {
   const times: number[] = []
   const began = performance.now()
   const client = async (model: string, place: number) => {
     for (let due = (place * EVERY_MS) / models.length; due < ROUND_MS; due += EVERY_MS) {
       await wait(Math.max(0, began + due - performance.now()))
       const asked = performance.now()
-      await submit(server, {
-        name: 'appendTrialEntries',
-        types: '$model: ID!, $rows: [TrialEntryInput!]!',
-        variables: { model, rows: [{ entryId: `E${++entry}` }] },
-      })
+      await append(platform, model)
       times.push(performance.now() - asked)
     }
   }
