@@ -1,3 +1,4 @@
+import { reach } from '../platform/kill-points.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { Intent } from './records.ts'
@@ -34,7 +35,13 @@ export class Takes {
     const last = batch.at(-1)
     if (!last || last.alone || !moreRows) return
     // What fails of it is met as the next batch is taken, if it still does.
-    this.#behind = this.#take(false, last.seq).catch(() => null)
+    this.#behind = this.#takeBehind(last.seq).catch(() => null)
+  }
+
+  async #takeBehind(seq: bigint): Promise<Taken> {
+    const taken = await this.#take(false, seq)
+    if (taken.batch.length > 0) reach('batch.taken-behind')
+    return taken
   }
 
   #take(singly: boolean, behind: bigint): Promise<Taken> {

@@ -12,6 +12,7 @@ export const KILL_POINTS = [
   'cancel.written',
   'lease.acquired',
   'batch.taken',
+  'batch.taken-behind',
   'batch.prepared',
   'duckdb.applied',
   'duckdb.committed',

@@ -1,7 +1,7 @@
 import { appendFileSync, fstatSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { registerHooks } from 'node:module'
-import { BUGS, planted } from './bugs.ts'
+import { type Change, changesWith, planted } from './bugs.ts'
 
 /*
  * Runs in every process of a platform under test, before anything of the platform does: what the harness can do to it that
@@ -36,8 +36,7 @@ async function noteSynced(journal: string): Promise<void> {
   }
 }
 
-function plant(name: string): void {
-  const changes = BUGS[name]?.changes ?? []
+function plant(changes: readonly Change[]): void {
   registerHooks({
     load(url, context, next) {
       const loaded = next(url, context)
@@ -52,4 +51,4 @@ function plant(name: string): void {
 
 if (TEATREE_TEST_CLOCK_MS) shiftClock(Number(TEATREE_TEST_CLOCK_MS))
 if (TEATREE_TEST_SYNCED) await noteSynced(TEATREE_TEST_SYNCED)
-if (TEATREE_TEST_BUG) plant(TEATREE_TEST_BUG)
+plant(changesWith(TEATREE_TEST_BUG))

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { abortOn } from '../../../src/commands/stop.ts'
-import { BUGS, checkBugs, type PlantedBug } from './bugs.ts'
+import { BUGS, checkChanges, type PlantedBug } from './bugs.ts'
 import { type DatabaseServer, startDatabaseServer } from './database-server.ts'
 import { FAULTS } from './faults/index.ts'
 import { INVARIANTS } from './history.ts'
@@ -58,7 +58,7 @@ async function main(): Promise<boolean> {
   const unknown = [...values.fault.filter(name => !FAULTS[name]), ...bugs.filter(name => !BUGS[name])]
   if (unknown.length > 0) throw new Error(`there is no "${unknown[0]}"; see --help`)
   const seed = Number(values.seed ?? randomInt(1, 2 ** 31))
-  checkBugs(new URL('../../../', import.meta.url))
+  checkChanges(new URL('../../../', import.meta.url))
   await using server = await startDatabaseServer()
   return bugs.length > 0 ? await runPlanted(server, bugs, seed) : await runAll(server, seed)
 }
