@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { openObjectStore } from '../../../src/platform/objects/index.ts'
+import type { Queryable } from '../../../src/platform/postgres.ts'
 import { comesTrue } from '../../support/comes-true.ts'
 import type { Answer } from '../../support/platform.ts'
 import type { Deployment } from './deployment.ts'
-import type { ArchiveState, History, LedgerRow, LogRow, ModelOf, Row, VersionRow } from './history.ts'
+import type { ArchiveState, History, LedgerRow, LogRow, ModelOf, QueryRunRow, Row, VersionRow } from './history.ts'
 import { filesBelow, publishedFiles } from './monitor.ts'
 import { processesOf, signalAll } from './processes.ts'
 import { columnsOf } from './reader.ts'
@@ -65,17 +66,30 @@ export async function heal(
 }
 
 /** What the control database holds in the end. */
-export async function readLedger({ db }: Deployment): Promise<Pick<History['end'], 'ledger' | 'versions' | 'log'>> {
-  const ledger = await db.query<Omit<LedgerRow, 'tag'> & { key: string | null; arguments: object; seq: bigint }>(
+export async function readLedger({
+  db,
+}: Deployment): Promise<Pick<History['end'], 'ledger' | 'versions' | 'queryRuns' | 'log'>> {
+  return await db.transaction(async tx => {
+    // All of one moment: what has not healed may still end meanwhile.
+    await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+    return await readAll(tx)
+  })
+}
+
+async function readAll(tx: Queryable): ReturnType<typeof readLedger> {
+  const ledger = await tx.query<Omit<LedgerRow, 'tag'> & { key: string | null; arguments: object; seq: bigint }>(
     `SELECT i.id, i.model, i.seq, i.idempotency_key AS key, i.arguments, i.function, i.status, i.version, i.error ->> 'code' AS code,
             i.attempts, i.solo, coalesce((SELECT json_agg(json_build_object('model', r.model, 'version', r.version))
                                             FROM intent_read r WHERE r.intent = i.id), '[]') AS reads
        FROM intent i ORDER BY i.model, i.seq`,
   )
-  const versions = await db.query<VersionRow>(
+  const versions = await tx.query<VersionRow>(
     'SELECT model, version, epoch, last_seq AS "lastSeq" FROM model_version ORDER BY model, version',
   )
-  const log = await db.query<LogRow>('SELECT model, position, intent AS id FROM completion ORDER BY model, position')
+  const queryRuns = await tx.query<QueryRunRow>('SELECT id, model, state FROM query_run ORDER BY model, id')
+  const log = await tx.query<LogRow>(
+    'SELECT model, position, coalesce(intent, query_run) AS id FROM completion ORDER BY model, position',
+  )
   return {
     ledger: ledger.map(({ key, arguments: args, ...row }) => ({
       ...row,
@@ -83,6 +97,7 @@ export async function readLedger({ db }: Deployment): Promise<Pick<History['end'
       tag: key ?? TAG.exec(JSON.stringify(args))?.[0] ?? null,
     })),
     versions: versions.map(row => ({ ...row, lastSeq: Number(row.lastSeq) })),
+    queryRuns,
     log: log.map(row => ({ ...row, position: Number(row.position) })),
   }
 }

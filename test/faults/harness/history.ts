@@ -131,6 +131,12 @@ export interface VersionRow {
   epoch: number
   lastSeq: number
 }
+export interface QueryRunRow {
+  id: string
+  model: string
+  state: string
+}
+/** `id`: of the intent or query run that has ended. */
 export interface LogRow {
   model: string
   position: number
@@ -161,6 +167,7 @@ export interface History {
     at: number
     ledger: readonly LedgerRow[]
     versions: readonly VersionRow[]
+    queryRuns: readonly QueryRunRow[]
     log: readonly LogRow[]
     archives: readonly ArchiveState[]
     /** The ids of intents that are listed as failed or set aside. */

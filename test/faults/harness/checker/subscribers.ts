@@ -11,14 +11,23 @@ export function checkSubscribers(history: History): Violation[] {
   return [...whole, ...[...bySubscriber].flatMap(([name, pages]) => checkPages(name, pages, history))]
 }
 
-/** Every intent that has ended is in it once, and nothing else is. */
+/** Every intent and query run that has ended is in it once, and nothing else is. */
 function checkLog(model: string, log: readonly LogRow[], { end }: History): Violation[] {
   const ids = new Set(log.map(({ id }) => id))
-  const ended = end.ledger.filter(row => row.model === model && row.status !== 'QUEUED' && row.status !== 'RUNNING')
+  const all = [
+    ...end.ledger.map(row => ({ ...row, what: `seq ${row.seq}` })),
+    ...end.queryRuns.map(run => ({ ...run, what: `query run ${run.id}`, status: run.state })),
+  ]
+  const ended = all.filter(each => each.model === model && each.status !== 'QUEUED' && each.status !== 'RUNNING')
+  const endedIds = new Set(ended.map(({ id }) => id))
   const missing = ended.find(({ id }) => !ids.has(id))
+  const other = log.find(({ id }) => !endedIds.has(id))
   const gap = log.find(({ position }, index) => position !== index + 1)
   return [
-    ...(missing ? [{ invariant: 10, what: `the end of seq ${missing.seq} is not in the log`, shown: [missing] }] : []),
+    ...(missing ? [{ invariant: 10, what: `the end of ${missing.what} is not in the log`, shown: [missing] }] : []),
+    ...(other
+      ? [{ invariant: 10, what: `entry ${other.position} is of nothing of ${model} that has ended`, shown: [other] }]
+      : []),
     ...(gap ? [{ invariant: 10, what: `the log has a gap before ${gap.position}`, shown: [gap] }] : []),
     ...(ids.size < log.length ? [{ invariant: 10, what: `the log of ${model} has an entry twice`, shown: [] }] : []),
   ]
