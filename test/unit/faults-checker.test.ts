@@ -151,7 +151,7 @@ function sound(): Changeable {
       { at: 30, path: 's/1-1/a', sha256: 'x' },
       { at: 60, path: 's/1-1/a', sha256: 'x' },
     ],
-    faults: [{ fault: 'kill a manager', at: 10, until: 20, broken: [] }],
+    faults: [{ fault: 'kill a manager', at: 10, until: 20, broken: [], idle: null }],
     contents,
     end: {
       at: 100,

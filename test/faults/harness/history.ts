@@ -108,6 +108,8 @@ export interface FaultNote extends Span {
   fault: string
   /** What had to hold while it lasted, and did not. */
   broken: readonly { invariant: number; what: string }[]
+  /** Why it could not take effect; null where it did. */
+  idle: string | null
 }
 
 export interface LedgerRow {

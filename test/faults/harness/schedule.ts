@@ -6,9 +6,10 @@ import { type ClientDeps, runClient } from './client.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { type Deployment, deploy } from './deployment.ts'
 import { heal, readArchives, readLedger, readListed, stopAndLook } from './ending.ts'
+import type { FaultContext } from './faults/fault.ts'
 import { FAULTS } from './faults/index.ts'
 import { footprints, overBase } from './footprint.ts'
-import type { History, Violation } from './history.ts'
+import type { FaultNote, History, Violation } from './history.ts'
 import type { Hit } from './kill-orders.ts'
 import { makeModels, modelAlone, modelsOf, submitLast } from './models.ts'
 import { goneOn, lookAtFile, monitor, publishedFiles } from './monitor.ts'
@@ -41,7 +42,7 @@ export interface Outcome {
   hits: Hit[]
   reached: ReadonlySet<KillPoint>
   /** The faults that there were, in their order. */
-  faults: readonly string[]
+  faults: readonly FaultNote[]
   /** What the processes of the platform wrote, by server. */
   logs: ReadonlyMap<string, readonly string[]>
 }
@@ -134,7 +135,7 @@ async function runOn(deployment: Deployment, options: ScheduleOptions, of: (what
     history,
     hits: await deployment.orders.hits(),
     reached: await deployment.orders.reached(),
-    faults: recorder.faults.map(({ fault }) => fault),
+    faults: recorder.faults,
     logs: new Map(deployment.nodes.map(node => [node.name, node.log])),
   }
 }
@@ -158,15 +159,32 @@ async function breakThings(
   for (let done = 0; done < ofSeed.length || performance.now() < until; done++) {
     const name = next.next().value
     log(`${clock(recorder)}  ${name}`)
-    const at = recorder.now()
-    const broken: { invariant: number; what: string }[] = []
-    await FAULTS[name]?.({ deployment, random, models, broken: (invariant, what) => broken.push({ invariant, what }) })
-    recorder.faults.push({ fault: name, at, until: recorder.now(), broken })
+    const note = await play(name, { deployment, random, models }, recorder)
+    if (note.idle !== null) log(`${clock(recorder)}      without effect: ${note.idle}`)
+    recorder.faults.push(note)
     await goneOn(deployment, GO_ON_MS)
     await wait(1000 * random())
   }
   over.abort()
   await dying
+}
+
+async function play(
+  fault: string,
+  context: Omit<FaultContext, 'broken' | 'idle'>,
+  recorder: Recorder,
+): Promise<FaultNote> {
+  const at = recorder.now()
+  const broken: { invariant: number; what: string }[] = []
+  let idle: string | null = null
+  await FAULTS[fault]?.({
+    ...context,
+    broken: (invariant, what) => broken.push({ invariant, what }),
+    idle: why => {
+      idle = why
+    },
+  })
+  return { fault, at, until: recorder.now(), broken, idle }
 }
 
 /** A few that are the turn of the seed: some seeds one after the other have them all. */

@@ -1,5 +1,5 @@
 import { KILL_POINTS, type KillPoint } from '../../../src/platform/kill-points.ts'
-import { INVARIANTS } from './history.ts'
+import { type FaultNote, INVARIANTS } from './history.ts'
 import type { Outcome } from './schedule.ts'
 
 /** What the schedules of a run came to. */
@@ -7,7 +7,7 @@ export class Summary {
   readonly #seeds: number[] = []
   readonly #reached = new Set<KillPoint>()
   readonly #hits: string[] = []
-  readonly #faults: string[] = []
+  readonly #faults: FaultNote[] = []
   readonly #checked = { intents: 0, versions: 0, archives: 0, reads: 0, events: 0 }
   readonly #violations: string[] = []
 
@@ -30,6 +30,11 @@ export class Summary {
     return KILL_POINTS.filter(point => !this.#reached.has(point))
   }
 
+  /** Those at which nothing was ever done to who came there. */
+  get #spared(): KillPoint[] {
+    return KILL_POINTS.filter(point => this.#reached.has(point) && !this.#hits.includes(point))
+  }
+
   get isSound(): boolean {
     return this.#violations.length === 0
   }
@@ -42,8 +47,9 @@ export class Summary {
       'kill points, and how often a process was killed, stopped, blocked or failed there:',
       ...columns(counted(KILL_POINTS, this.#hits), 3),
       ...(this.missed.length > 0 ? [`NEVER COME TO: ${this.missed.join(', ')}`] : []),
-      'faults:',
-      ...counted([...new Set(this.#faults)], this.#faults).map(line => `  ${line}`),
+      ...(this.#spared.length > 0 ? [`come to, and nothing was done there: ${this.#spared.join(', ')}`] : []),
+      'faults, how often they were played, and how often without effect:',
+      ...playedOf(this.#faults).map(line => `  ${line}`),
       ...(this.isSound ? ['no violation'] : ['VIOLATIONS:', ...this.#violations.map(line => `  ${line}`)]),
     ].join('\n')
   }
@@ -51,6 +57,12 @@ export class Summary {
 
 const counted = (names: readonly string[], of: readonly string[]): string[] =>
   names.map(name => `${String(of.filter(each => each === name).length).padStart(4)}  ${name}`)
+
+const playedOf = (faults: readonly FaultNote[]): string[] =>
+  [...Map.groupBy(faults, ({ fault }) => fault)].map(([fault, played]) => {
+    const idle = played.filter(note => note.idle !== null).length
+    return `${String(played.length).padStart(4)} / ${idle}  ${fault}`
+  })
 
 function columns(cells: readonly string[], count: number): string[] {
   const height = Math.ceil(cells.length / count)

@@ -15,14 +15,15 @@ async function ruled(nodes: readonly ServerNode[], rule: Rule, ms: number): Prom
   }
 }
 
-/** Of the next so many COMMITs, the request or its answer is lost. */
-function losingCommits(random: Random, count: number): Rule {
+/** Of the next so many COMMITs, the request or its answer is lost; `lost` is told of each. */
+function losingCommits(random: Random, count: number, lost: () => void): Rule {
   const answering = new Set<object>()
   let left = count
   return (side, chunk, exchange) => {
     if (side === 'down' && answering.delete(exchange)) return 'cut'
     if (side === 'down' || left === 0 || !chunk.includes('COMMIT')) return 'pass'
     left -= 1
+    lost()
     if (chance(random, 0.3)) return 'cut'
     answering.add(exchange)
     return 'pass'
@@ -63,8 +64,13 @@ export const DATABASE_FAULTS: Readonly<Record<string, Fault>> = {
     )
   },
 
-  'COMMITs without an answer': async ({ deployment, random }) => {
-    await ruled(deployment.nodes, losingCommits(random, 8), 4000)
+  'COMMITs without an answer': async ({ deployment, idle, random }) => {
+    let lost = 0
+    const rule = losingCommits(random, 8, () => {
+      lost += 1
+    })
+    await ruled(deployment.nodes, rule, 4000)
+    if (lost === 0) idle('nothing was committed')
   },
 
   'a server cut off from PostgreSQL without a word': async context => {

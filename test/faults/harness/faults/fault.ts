@@ -11,6 +11,8 @@ export interface FaultContext {
   models: readonly string[]
   /** Something had to hold while it lasts, and does not. */
   broken(invariant: number, what: string): void
+  /** It could not take effect, for this reason: nothing was seen of how it is borne. */
+  idle(why: string): void
 }
 /** Begins, lasts, and ends. */
 export type Fault = (context: FaultContext) => Promise<void>
@@ -28,11 +30,13 @@ export async function managersOf({ deployment }: FaultContext): Promise<number[]
 }
 
 export const killManagers: Fault = async context => {
+  let killed = 0
   for (let times = 1 + upTo(context.random, 2); times > 0; times--) {
     const managers = await managersOf(context)
-    if (managers.length > 0) signal(pick(context.random, managers), 'SIGKILL')
+    if (managers.length > 0 && signal(pick(context.random, managers), 'SIGKILL')) killed += 1
     await wait(upTo(context.random, 1500))
   }
+  if (killed === 0) context.idle('there was no manager to kill')
 }
 
 /** While something is away health says so, on every server; soon. */

@@ -57,21 +57,23 @@ export const OWNER_FAULTS: Readonly<Record<string, Fault>> = {
     context.broken(12, 'a manager that was told to stop did not')
   },
 
-  'an owner frozen before it publishes, which goes on beside its successor': async ({ deployment }) => {
+  'an owner frozen before it publishes, which goes on beside its successor': async ({ deployment, idle }) => {
     const owner = await stoppedAt(deployment, 'snapshot.made', 25_000)
-    if (owner === null) return
+    if (owner === null) return idle('no owner came to publish')
     const successor = await stoppedAt(deployment, 'lease.acquired', 2 * PAST_LEASE_MS)
     // Everybody has seen the new epoch by then.
     await wait(1000)
     signal(owner, 'SIGCONT')
     await wait(2000)
-    if (successor !== null) signal(successor, 'SIGCONT')
+    if (successor === null) return idle('nobody succeeded it')
+    signal(successor, 'SIGCONT')
   },
 
   'another release started, while managers of the one before are frozen, and wake beside it': async context => {
     const { deployment, random } = context
     const { pid } = nodeOf(context)
     const old = (await processesOf(deployment.dir)).filter(each => isManager(each) && each.parent === pid)
+    if (old.length === 0) context.idle('there was no manager to freeze')
     for (const each of old) signal(each.pid, 'SIGSTOP')
     if (pid !== null) signal(pid, 'SIGKILL')
     const migrated = migrateFurther(deployment, `another_${upTo(random, 10 ** 9)}`)

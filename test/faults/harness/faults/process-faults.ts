@@ -6,12 +6,13 @@ import { comesTrue } from '../../../support/comes-true.ts'
 import { pick, upTo } from '../operations.ts'
 import { losePower } from '../power.ts'
 import { processesOf, signal } from '../processes.ts'
-import { type Fault, killManagers, managersOf, nodeOf, PAST_LEASE_MS, STOP_MS } from './fault.ts'
+import { type Fault, type FaultContext, killManagers, managersOf, nodeOf, PAST_LEASE_MS, STOP_MS } from './fault.ts'
 
-async function frozen(pids: readonly number[], ms: number): Promise<void> {
-  for (const pid of pids) signal(pid, 'SIGSTOP')
-  await wait(ms)
-  for (const pid of pids) signal(pid, 'SIGCONT')
+async function frozen({ idle }: FaultContext, pids: readonly number[]): Promise<void> {
+  const stopped = pids.filter(pid => signal(pid, 'SIGSTOP'))
+  if (stopped.length === 0) return idle('there was no process to freeze')
+  await wait(PAST_LEASE_MS)
+  for (const pid of stopped) signal(pid, 'SIGCONT')
 }
 
 /** Processes that die, stand still, or have no memory. */
@@ -20,28 +21,29 @@ export const PROCESS_FAULTS: Readonly<Record<string, Fault>> = {
 
   'a manager frozen past its lease': async context => {
     const managers = await managersOf(context)
-    if (managers.length > 0) await frozen([pick(context.random, managers)], PAST_LEASE_MS)
+    await frozen(context, managers.length > 0 ? [pick(context.random, managers)] : [])
   },
 
   'all managers frozen past their leases': async context => {
-    await frozen(await managersOf(context), PAST_LEASE_MS)
+    await frozen(context, await managersOf(context))
   },
 
   'kill -9 of a server': async context => {
     const { pid } = nodeOf(context)
-    if (pid !== null) signal(pid, 'SIGKILL')
+    if (pid === null || !signal(pid, 'SIGKILL')) context.idle('the server was down')
     await wait(2000)
   },
 
   'a server frozen past its leases': async context => {
     const { pid } = nodeOf(context)
-    if (pid !== null) await frozen([pid], PAST_LEASE_MS)
+    await frozen(context, pid === null ? [] : [pid])
   },
 
   'everything frozen past the leases': async context => {
+    const all = await processesOf(context.deployment.dir)
     await frozen(
-      (await processesOf(context.deployment.dir)).map(({ pid }) => pid),
-      PAST_LEASE_MS,
+      context,
+      all.map(({ pid }) => pid),
     )
   },
 
@@ -51,6 +53,7 @@ export const PROCESS_FAULTS: Readonly<Record<string, Fault>> = {
 
   'a server told to stop': async context => {
     const { pid, code, ms } = await nodeOf(context).stopOnce(STOP_MS)
+    if (pid === null) return context.idle('the server was down')
     // It may have come to a kill point meanwhile.
     const isHit = (await context.deployment.orders.hits()).some(hit => hit.pid === pid)
     if (code !== 0 && !isHit)
@@ -59,29 +62,33 @@ export const PROCESS_FAULTS: Readonly<Record<string, Fault>> = {
 
   'a manager without memory': async context => {
     const managers = await managersOf(context)
-    if (managers.length === 0) return
+    if (managers.length === 0) return context.idle('there was no manager')
     const pid = pick(context.random, managers)
     const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
     const kibibytes = Number(/^VmSize:\s+(\d+)/m.exec(status)?.[1] ?? 0)
-    if (kibibytes === 0) return
-    const limit = async (bytes: number | 'unlimited') =>
-      promisify(execFile)('prlimit', ['--pid', `${pid}`, `--as=${bytes}:unlimited`]).catch(() => {})
-    await limit(kibibytes * 1024 + upTo(context.random, 8 << 20))
+    const limit = (bytes: number | 'unlimited') =>
+      promisify(execFile)('prlimit', ['--pid', `${pid}`, `--as=${bytes}:unlimited`]).then(
+        () => true,
+        () => false,
+      )
+    const isLimited = kibibytes > 0 && (await limit(kibibytes * 1024 + upTo(context.random, 8 << 20)))
+    if (!isLimited) return context.idle('the memory of the manager could not be limited')
     await wait(4000)
     await limit('unlimited')
   },
 
-  'managers that die of the same intent, until it is set aside': async ({ deployment: { db, orders } }) => {
+  'managers that die of the same intent, until it is set aside': async ({ deployment: { db, orders }, idle }) => {
     const parked = async () => {
       const [row] = await db.query<{ count: bigint }>(`SELECT count(*) FROM intent WHERE status = 'PARKED'`)
       return row?.count ?? 0n
     }
     const points = ['duckdb.applied', 'arrow.applied'] as const
     const before = await parked()
-    await comesTrue(async () => {
+    const isParked = await comesTrue(async () => {
       for (const point of points) if (orders.isTaken(point)) await orders.give(point, 'kill')
       return (await parked()) > before
     }, 30_000)
     for (const point of points) await orders.takeBack(point)
+    if (!isParked) idle('no intent was set aside in time')
   },
 }

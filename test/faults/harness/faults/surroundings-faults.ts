@@ -20,9 +20,10 @@ export const SURROUNDINGS_FAULTS: Readonly<Record<string, Fault>> = {
     await mendStore(context, await context.deployment.store.failing(context.random))
   },
 
-  'the disk full': async ({ deployment, random }) => {
-    const makeRoom = await deployment.fillDisk?.()
+  'the disk full': async ({ deployment, idle, random }) => {
+    if (!deployment.fillDisk) return idle('this user may have no small disk')
+    const makeRoom = await deployment.fillDisk()
     await wait(2000 + upTo(random, 4000))
-    await makeRoom?.()
+    await makeRoom()
   },
 }
