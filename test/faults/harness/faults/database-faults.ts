@@ -1,8 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { KILL_POINTS } from '../../../../src/platform/kill-points.ts'
 import type { Rule } from '../../../support/tcp-proxy.ts'
 import type { ServerNode } from '../node.ts'
-import { chance, type Random, upTo } from '../operations.ts'
-import { type Fault, type FaultContext, nodeOf, PAST_LEASE_MS, seeRed } from './fault.ts'
+import { chance, type Random, shuffled, upTo } from '../operations.ts'
+import { signal } from '../processes.ts'
+import { type Fault, type FaultContext, nodeOf, PAST_LEASE_MS, seeRed, stoppedAt } from './fault.ts'
+
+/** At so many points, one after the other, somebody is waited for, for so long. */
+const POINTS = 3
+const POINT_MS = 8000
 
 /** For a while; what is said to the database, or by it, goes by the rule on these servers. */
 async function ruled(nodes: readonly ServerNode[], rule: Rule, ms: number): Promise<void> {
@@ -39,6 +45,15 @@ async function databaseAway(context: FaultContext, how: 'stop' | 'kill', isLong:
   await server.start()
 }
 
+/** Whoever came to one of some points, of which some are seldom come to, and stands there; null where nobody did. */
+async function frozenSomewhere({ deployment, random }: FaultContext): Promise<number | null> {
+  for (const point of shuffled(KILL_POINTS, random).slice(0, POINTS)) {
+    const frozen = await stoppedAt(deployment, point, POINT_MS)
+    if (frozen !== null) return frozen
+  }
+  return null
+}
+
 /** PostgreSQL, and the way to it. */
 export const DATABASE_FAULTS: Readonly<Record<string, Fault>> = {
   'PostgreSQL restarted': context => databaseAway(context, 'stop', false),
@@ -50,6 +65,17 @@ export const DATABASE_FAULTS: Readonly<Record<string, Fault>> = {
       for (const node of deployment.nodes) if (chance(random, 0.7)) node.cutDatabase()
       await wait(upTo(random, 800))
     }
+  },
+
+  'PostgreSQL restarted, or connections to it cut, while a process is frozen at a kill point': async context => {
+    const { deployment, idle, random } = context
+    const frozen = await frozenSomewhere(context)
+    if (frozen === null) return idle('nobody came to any of the points')
+    if (chance(random, 0.5)) await databaseAway(context, 'stop', false)
+    else for (const node of deployment.nodes) node.cutDatabase()
+    // It has its lease still, or not any more.
+    await wait(chance(random, 0.7) ? upTo(random, 2000) : PAST_LEASE_MS)
+    signal(frozen, 'SIGCONT')
   },
 
   'answers of PostgreSQL late': async ({ deployment, random }) => {

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import type { KillPoint } from '../../../../src/platform/kill-points.ts'
 import { comesTrue } from '../../../support/comes-true.ts'
 import type { Deployment } from '../deployment.ts'
 import type { ServerNode } from '../node.ts'
@@ -27,6 +28,17 @@ export const nodeOf = ({ deployment, random }: FaultContext): ServerNode => pick
 
 export async function managersOf({ deployment }: FaultContext): Promise<number[]> {
   return (await processesOf(deployment.dir)).filter(isManager).map(({ pid }) => pid)
+}
+
+/** Who comes to the point next stops there: its process; null where nobody has come in time. */
+export async function stoppedAt({ orders }: Deployment, point: KillPoint, ms: number): Promise<number | null> {
+  const { length } = await orders.hits()
+  const stopped = async () =>
+    (await orders.hits()).slice(length).find(hit => hit.point === point && hit.order === 'stop held')
+  await orders.give(point, 'stop held')
+  await comesTrue(async () => (await stopped()) !== undefined, ms)
+  await orders.takeBack(point)
+  return (await stopped())?.pid ?? null
 }
 
 export const killManagers: Fault = async context => {

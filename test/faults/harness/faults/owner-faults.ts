@@ -1,24 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { KillPoint } from '../../../../src/platform/kill-points.ts'
 import { comesTrue } from '../../../support/comes-true.ts'
 import { PROGRAM } from '../../../support/manager-process.ts'
 import type { Deployment } from '../deployment.ts'
 import { pick, upTo } from '../operations.ts'
 import { isManager, processesOf, signal } from '../processes.ts'
-import { type Fault, killManagers, nodeOf, PAST_LEASE_MS, STOP_MS } from './fault.ts'
-
-/** Who comes to the point next stops there: its process; null where nobody has come in time. */
-async function stoppedAt({ orders }: Deployment, point: KillPoint, ms: number): Promise<number | null> {
-  const { length } = await orders.hits()
-  const stopped = async () =>
-    (await orders.hits()).slice(length).find(hit => hit.point === point && hit.order === 'stop held')
-  await orders.give(point, 'stop held')
-  await comesTrue(async () => (await stopped()) !== undefined, ms)
-  await orders.takeBack(point)
-  return (await stopped())?.pid ?? null
-}
+import { type Fault, killManagers, nodeOf, PAST_LEASE_MS, STOP_MS, stoppedAt } from './fault.ts'
 
 /** As another release would, whose columns those of this one do not know. */
 async function migrateFurther({ db }: Deployment, column: string): Promise<void> {
