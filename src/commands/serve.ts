@@ -44,7 +44,7 @@ const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 
 /**
  * The whole platform in this process and its managers: parts, services, managers, server, in this order.
- * `stack` releases them in reverse. A database that is yet to answer is waited for, until `signal` aborts.
+ * `stack` releases them in reverse, but for the managers, which are told to stop as the server is. A database that is yet to answer is waited for, until `signal` aborts.
  */
 export async function startPlatform(
   stack: AsyncDisposableStack,
@@ -140,6 +140,8 @@ export async function startPlatform(
   )
   const pinnedFiles = stack.adopt(new PinnedFiles({ ...parts, downloads }), running => running.close())
   const server = stack.adopt(await startServer({ ...parts, services, launcher }), listening => listening.close())
+  // Managers end while the server has its grace: one after the other, the two would take longer than who stops us waits.
+  stack.defer(() => void launcher.close().catch(() => {}))
   url = server.url
   dispatcher.start()
   housekeeper.start()

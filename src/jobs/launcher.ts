@@ -25,6 +25,7 @@ export interface Launcher {
   fault(): string | null
   /** Prometheus text of each manager, by its name. */
   metrics(): Promise<Record<string, string>>
+  /** Tells the managers to stop and waits until they have, once however often it is called. No other is started from then on. */
   close(): Promise<void>
 }
 
@@ -38,8 +39,11 @@ interface Process {
   is: 'for models' | 'for a suspect' | 'spare'
 }
 
-/** A manager that does not end by itself is killed after this; longer than a line's own grace. */
-const STOP_MS = 9000
+/**
+ * A manager that does not end by itself is killed after this; longer than a line's own grace. What is released after the managers,
+ * PostgreSQL last, has what is left of the 10 s within which the whole platform ends.
+ */
+const STOP_MS = 7000
 const METRICS_MS = 1000
 /** Whoever has work for a manager that did not come up asks for another sooner; after this nobody has: another server may. */
 const FAULT_MS = 10_000
@@ -100,7 +104,7 @@ export class LocalLauncher implements Launcher {
   #requests = 0
   #fault: string | null = null
   #faultAt = 0
-  #closing = false
+  #closing: Promise<unknown> | null = null
 
   constructor(deps: {
     db: Database
@@ -334,9 +338,9 @@ export class LocalLauncher implements Launcher {
   }
 
   async close(): Promise<void> {
-    this.#closing = true
     clearTimeout(this.#spareTimer ?? undefined)
-    await Promise.all(this.#processes.map(process => this.#stop(process)))
+    this.#closing ??= Promise.all(this.#processes.map(process => this.#stop(process)))
+    await this.#closing
   }
 
   async #stop(process: Process): Promise<void> {

@@ -92,7 +92,7 @@ export class Queue {
   }
 
   async close(): Promise<void> {
-    await this.#boss.stop({ graceful: true, close: true, timeout: 5000 })
+    await this.#boss.stop({ graceful: true, close: true, timeout: STOP_MS })
   }
 }
 
@@ -107,6 +107,8 @@ function unhurried(url: string): string {
   return to.href
 }
 
+/** For workers that are yet to be done; their lines have ended by then. Part of what a launcher leaves for the end. */
+const STOP_MS = 2000
 const SCHEMA = 'pgboss'
 const JOB_AFTER_SECONDS = 5
 const queueOf = (model: string) => `model/${model}`

@@ -1,15 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { runNode } from '../support/node-process.ts'
 import { createControlDatabase } from '../support/postgres.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
+const TRIAL_KINDS = fileURLToPath(new URL('../support/trial-kinds', import.meta.url))
 let dir: string
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'teatree-stop-'))
@@ -87,6 +89,49 @@ test('SIGTERM while serve starts stops the PostgreSQL that it started', async ()
   await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 30_000)
   await expect(readFile(join(data, 'postgres', 'cluster', 'data', 'postmaster.pid'))).rejects.toThrow('ENOENT')
 })
+
+test('serve that is told to stop while a client waits for a function that does not is gone in time, and all that it started', async () => {
+  const env = { TEATREE_DATA_DIR: join(dir, 'deaf'), TEATREE_MANAGERS: '1', TEATREE_KINDS: TRIAL_KINDS }
+  await using serve = start(['serve'], env)
+  const url = (await serve.says(/GraphQL and GraphiQL/)).split(/ +/).at(-1) ?? ''
+  const ask = async (query: string) => {
+    const headers = { 'content-type': 'application/json' }
+    return (await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query }) })).json()
+  }
+  expect(await ask('mutation { createModel(input: { id: "deaf", kind: "trial" }) { id } }')).not.toHaveProperty(
+    'errors',
+  )
+  const waiting = ask('mutation { trialSpin(model: "deaf", waitMs: 60000) { id } }')
+  waiting.catch(() => {})
+  const status = async () => (await ask('{ intents { nodes { status } } }')).data.intents.nodes[0]?.status
+  await vi.waitFor(async () => expect(await status()).toBe('RUNNING'), { timeout: 30_000, interval: 50 })
+  const started = await descendants(serve.child.pid ?? 0)
+  const postgres = Number(
+    /\(process (\d+)/.exec(serve.out.find(line => /PostgreSQL .*\(process/.test(line)) ?? '')?.[1],
+  )
+  expect(started.length).toBeGreaterThan(0)
+  serve.child.kill('SIGTERM')
+  await expect(waiting).rejects.toThrow()
+  const cut = performance.now()
+  expect(await serve.ended).toEqual([0, null])
+  // A manager that is told to stop only when the client has been cut off has 9 s more: what is left of the 10 s is half of that.
+  expect(performance.now() - cut).toBeLessThan(9000)
+  await vi.waitFor(() => {
+    for (const pid of [postgres, ...started]) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  }, 30_000)
+}, 240_000)
+
+/** Processes that this one has started, and those that these have. */
+async function descendants(pid: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'ppid=,pid='])
+  const all = stdout
+    .trim()
+    .split('\n')
+    .map(line => line.trim().split(/ +/).map(Number))
+  const below = (parent: number): number[] =>
+    all.flatMap(([of, child = 0]) => (of === parent ? [child, ...below(child)] : []))
+  return below(pid)
+}
 
 test('demo that is told to stop, or killed, while it fills, is filled by the next start, and goes on serving when its models are deleted', async () => {
   await using database = await createControlDatabase()
