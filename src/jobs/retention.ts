@@ -46,7 +46,10 @@ export async function removeOlder(folder: string, seconds: number): Promise<void
 /** Folders of a model that belong to the manager of an epoch, and to nobody when it is gone. */
 const OF_MANAGERS = ['scratch', 'rebuild', 'archive']
 
-/** Removes what managers that were killed have left in the folders of models that nobody holds now. */
+/**
+ * Removes what managers that were killed have left in the folders of models that nobody holds now. Their epochs are ended
+ * before: one that only stood still, and finds its files gone, must not be able to say that its intents failed of that.
+ */
 export async function removeAbandoned({ db, dataDir }: { db: Database; dataDir: string }): Promise<void> {
   const root = join(dataDir, 'models')
   const found: { model: string; epoch: number; path: string }[] = []
@@ -55,12 +58,19 @@ export async function removeAbandoned({ db, dataDir }: { db: Database; dataDir: 
       for (const name of await readdir(join(root, model, folder)).catch(() => []))
         if (/^\d{1,9}$/.test(name)) found.push({ model, epoch: Number(name), path: join(root, model, folder, name) })
   if (found.length === 0) return
-  // Asked after they were found: a manager has its lease before it makes a folder.
-  const held = await db.query<{ model: string; epoch: number }>(
-    'SELECT model, epoch FROM model_lease WHERE model = ANY($1) AND expires_at > clock_timestamp()',
-    [found.map(({ model }) => model)],
+  const of = [found.map(({ model }) => model), found.map(({ epoch }) => epoch)]
+  await db.query(
+    `UPDATE goal_model m SET epoch = f.epoch + 1
+       FROM (SELECT model, max(epoch) AS epoch FROM unnest($1::text[], $2::integer[]) AS f (model, epoch) GROUP BY model) f
+      WHERE m.id = f.model AND m.epoch <= f.epoch
+        AND NOT EXISTS (SELECT FROM model_lease l WHERE l.model = m.id AND l.expires_at > clock_timestamp())`,
+    of,
   )
+  // Whoever is in an epoch since has a folder of that.
+  const models = await db.query<{ id: string; epoch: number }>('SELECT id, epoch FROM goal_model WHERE id = ANY($1)', [
+    of[0],
+  ])
   for (const { model, epoch, path } of found)
-    if (!held.some(lease => lease.model === model && lease.epoch <= epoch))
+    if (!models.some(({ id, epoch: now }) => id === model && now <= epoch))
       await rm(path, { recursive: true, force: true })
 }

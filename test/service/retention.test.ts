@@ -1,11 +1,14 @@
 import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdir, readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { Housekeeper } from '../../src/jobs/housekeeper.ts'
+import { Leases } from '../../src/jobs/lease.ts'
 import { letGo, removeStrays } from '../../src/jobs/let-go.ts'
 import { pinVersion } from '../../src/jobs/pins.ts'
+import { Publisher } from '../../src/jobs/publish.ts'
 import { pin } from '../../src/jobs/reads.ts'
 import { removeAbandoned } from '../../src/jobs/retention.ts'
 import type { Transaction } from '../../src/platform/postgres.ts'
@@ -14,6 +17,7 @@ import { untilWaiting } from '../support/locks.ts'
 import { type Managed, openManaged } from '../support/managed.ts'
 import { sale } from '../support/sales-model.ts'
 import { mounted } from '../support/small-disk.ts'
+import { takenBatch } from '../support/taken-batch.ts'
 
 let managed: Managed
 beforeAll(async () => {
@@ -152,6 +156,32 @@ test('what a killed manager has left goes, and what one that lives has stays', a
     ['1-7'],
   ])
   expect(await there(held, 'scratch')).toEqual(['1'])
+})
+
+test('a manager that only stood still, and whose files are removed, ends nothing any more', async () => {
+  const { id: model, kind: name } = await managed.models.create({ kind: 'sales' })
+  const intent = await managed.submitter.submit({
+    model,
+    function: 'appendSales',
+    arguments: { rows: [sale({ orderId: 'A' })] },
+  })
+  const epoch = (await new Leases(managed.db, randomUUID()).acquire(model)) ?? 0
+  await takenBatch(managed.db, { model, epoch, singly: false })
+  const scratch = join(managed.dataDir, 'models', model, 'scratch')
+  await mkdir(join(scratch, String(epoch)), { recursive: true })
+  await removeAbandoned(managed)
+  expect(await readdir(scratch)).toEqual([String(epoch)])
+  await managed.db.query(`UPDATE model_lease SET expires_at = now() - interval '1s' WHERE model = $1`, [model])
+  await removeAbandoned(managed)
+  expect(await readdir(scratch)).toEqual([])
+  const kind = managed.kinds.get(name)
+  if (!kind) throw new Error('the kinds were not loaded')
+  const error = { code: 'INTERNAL', message: 'files are gone', cells: [], details: {} } as const
+  const endings = [{ intent: intent.id, status: 'FAILED', error }] as const
+  const failing = new Publisher(managed).publish({ model, kind, epoch, after: 0, endings, lastSeq: 1n, snapshot: null })
+  await expect(failing).rejects.toThrow('no longer held')
+  await managed.startManager().hold(model)
+  expect(await managed.ended(intent.id)).toMatchObject({ status: 'PUBLISHED', version: 1 })
 })
 
 test('what killed processes have left of queries goes by its age while servers run, and what is young stays', async () => {
