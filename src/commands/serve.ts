@@ -44,7 +44,8 @@ const PROGRAM = fileURLToPath(new URL('../../bin/teatree.js', import.meta.url))
 
 /**
  * The whole platform in this process and its managers: parts, services, managers, server, in this order.
- * `stack` releases them in reverse, but for the managers, which are told to stop as the server is. A database that is yet to answer is waited for, until `signal` aborts.
+ * `stack` releases them in reverse, but for the managers, which are told to stop as the server is. A database that is yet to
+ * answer is waited for, until `signal` aborts.
  */
 export async function startPlatform(
   stack: AsyncDisposableStack,
