@@ -60,10 +60,16 @@ export async function removeAbandoned({ db, dataDir }: { db: Database; dataDir: 
   if (found.length === 0) return
   const of = [found.map(({ model }) => model), found.map(({ epoch }) => epoch)]
   await db.query(
-    `UPDATE goal_model m SET epoch = f.epoch + 1
-       FROM (SELECT model, max(epoch) AS epoch FROM unnest($1::text[], $2::integer[]) AS f (model, epoch) GROUP BY model) f
-      WHERE m.id = f.model AND m.epoch <= f.epoch
-        AND NOT EXISTS (SELECT FROM model_lease l WHERE l.model = m.id AND l.expires_at > clock_timestamp())`,
+    // Locked in the order of their ids, as by whoever locks several.
+    `WITH abandoned AS (
+       SELECT m.id, f.epoch
+         FROM goal_model m
+         JOIN (SELECT model, max(epoch) AS epoch FROM unnest($1::text[], $2::integer[]) AS f (model, epoch) GROUP BY model) f
+           ON f.model = m.id
+        WHERE m.epoch <= f.epoch
+          AND NOT EXISTS (SELECT FROM model_lease l WHERE l.model = m.id AND l.expires_at > clock_timestamp())
+        ORDER BY m.id FOR NO KEY UPDATE OF m)
+     UPDATE goal_model m SET epoch = a.epoch + 1 FROM abandoned a WHERE m.id = a.id`,
     of,
   )
   // Whoever is in an epoch since has a folder of that.
