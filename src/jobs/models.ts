@@ -161,7 +161,11 @@ export class Models {
       await tx.query('DELETE FROM model_read WHERE model = $1', [id])
       await tx.query('DELETE FROM model_lease WHERE model = $1', [id])
       // With the epoch, whatever its manager still tries is refused.
-      await tx.query('UPDATE goal_model SET deleted_at = clock_timestamp(), epoch = epoch + 1 WHERE id = $1', [id])
+      await tx.query(
+        `UPDATE goal_model SET deleted_at = clock_timestamp(), epoch = epoch + 1, blocked = NULL, retry_at = NULL
+          WHERE id = $1`,
+        [id],
+      )
       await tx.query('UPDATE model_version SET kept = false WHERE model = $1', [id])
       await notifyModel(tx, id)
     })
@@ -231,7 +235,7 @@ export class Models {
     return Number(row?.count ?? 0)
   }
 
-  /** What the managers of models do: their leases, lines and archives. One for each model that is there, in no order. */
+  /** What the managers of models do: their leases, lines and archives. One for each model, deleted ones too, in no order. */
   managers(ids: readonly string[]): Promise<ManagerState[]> {
     return managerStates(this.#db, ids)
   }

@@ -82,6 +82,19 @@ test('those who ask the same have one source: each change is looked at once, and
   for (const news of await all()) expect(news.models.map(({ name }) => name)).toEqual(['shared AA', 'shared C'])
 })
 
+test('what a client selects of a model is answered also where the model is deleted meanwhile', async () => {
+  const { id } = await control.models.create({ kind: 'sales' })
+  const leases = new Leases(control.db, randomUUID())
+  const epoch = (await leases.acquire(id)) ?? 0
+  const error = new TeatreeError('UNAVAILABLE', 'There is no room.')
+  await markBlocked(control.db, { model: id, epoch, error, retryMs: 60_000 })
+  await control.ledger.submit({ model: id, function: 'appendSites', arguments: { rows: [] }, alone: false })
+  await control.models.delete(id)
+  expect(await control.models.managers([id])).toMatchObject([
+    { id, state: 'IDLE', reason: null, retryAt: null, queued: 0 },
+  ])
+})
+
 test('what a manager does is told of: its coming and going, its line, what blocks it, and an end without a word', async () => {
   await using stack = new AsyncDisposableStack()
   const { follow } = openChanges(stack)
