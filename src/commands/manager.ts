@@ -1,9 +1,10 @@
-import { Manager } from '../jobs/manager.ts'
+import { openRenewals } from '../jobs/lease.ts'
+import { Manager, type ManagerDeps } from '../jobs/manager.ts'
 import type { FromManager, ToManager } from '../jobs/messages.ts'
 import { UsageError } from '../platform/errors.ts'
 import { closeInheritedFiles } from '../platform/inherited-files.ts'
 import type { Settings } from '../platform/settings.ts'
-import { openParts } from './parts.ts'
+import { openParts, type Parts } from './parts.ts'
 import { stopSignal } from './stop.ts'
 
 /** A manager of a launcher on this machine: it holds what it is told to over its IPC channel, until that closes. */
@@ -15,16 +16,10 @@ export async function localManager(settings: Settings, name: string): Promise<vo
   const told = stopSignal(['SIGTERM'])
   const tell = (message: FromManager) => process.connected && process.send?.(message)
   await using stack = new AsyncDisposableStack()
-  const parts = await openParts(stack, settings, {
+  const { manager, parts } = await openManager(stack, settings, {
     name,
-    database: async () => databaseUrl(settings),
-    role: 'manage',
-    connections: 8,
+    onReleased: model => tell({ is: 'released', model }),
   })
-  const manager = stack.adopt(
-    new Manager({ ...parts, ...settings, onReleased: model => tell({ is: 'released', model }) }),
-    held => held.close(),
-  )
   const stopped = Promise.withResolvers<void>()
   // The channel also closes when the launcher is killed: then nobody would tell this process to stop.
   process.once('disconnect', () => stopped.resolve())
@@ -50,26 +45,33 @@ export async function localManager(settings: Settings, name: string): Promise<vo
 export async function modelManager(settings: Settings, model: string): Promise<void> {
   const told = stopSignal(['SIGTERM', 'SIGINT'])
   await using stack = new AsyncDisposableStack()
-  const name = `manager-${model}`
+  const released = Promise.withResolvers<void>()
+  const { manager } = await openManager(stack, settings, {
+    name: `manager-${model}`,
+    idleMs: Number.POSITIVE_INFINITY,
+    onReleased: () => released.resolve(),
+  })
+  if (!(await manager.hold(model)))
+    throw new UsageError(`model ${model} is not there, or another manager holds it; try again when its lease has ended`)
+  await Promise.race([released.promise, told])
+}
+
+async function openManager(
+  stack: AsyncDisposableStack,
+  settings: Settings,
+  { name, ...own }: { name: string } & Pick<ManagerDeps, 'idleMs' | 'onReleased'>,
+): Promise<{ manager: Manager; parts: Parts }> {
   const parts = await openParts(stack, settings, {
     name,
     database: async () => databaseUrl(settings),
     role: 'manage',
     connections: 8,
   })
-  const released = Promise.withResolvers<void>()
-  const manager = stack.adopt(
-    new Manager({
-      ...parts,
-      ...settings,
-      idleMs: Number.POSITIVE_INFINITY,
-      onReleased: () => released.resolve(),
-    }),
-    held => held.close(),
-  )
-  if (!(await manager.hold(model)))
-    throw new UsageError(`model ${model} is not there, or another manager holds it; try again when its lease has ended`)
-  await Promise.race([released.promise, told])
+  const { databaseUrl: url, log } = parts
+  const onError = (error: Error) => log.warn({ err: error }, 'the control database')
+  const renewals = stack.adopt(openRenewals({ url, name: `teatree ${name} leases`, onError }), open => open.close())
+  const manager = stack.adopt(new Manager({ ...parts, ...settings, ...own, renewals }), held => held.close())
+  return { manager, parts }
 }
 
 function databaseUrl(settings: Settings): string {

@@ -1,5 +1,5 @@
 import { reach } from '../platform/kill-points.ts'
-import type { Database } from '../platform/postgres.ts'
+import { ANSWER_MS, Database, type Queryable } from '../platform/postgres.ts'
 import { notifyModel } from './channel.ts'
 
 /** How long a lease lasts without being renewed, on the database's clock. */
@@ -8,9 +8,24 @@ export const RENEW_SECONDS = 3
 /** A manager gives a lease up this long before it could be lost, on its own monotonic clock. */
 export const SAFE_MS = (LEASE_SECONDS - 2) * 1000
 
+/** Renewals that are under way at the same time: one whose answer is lost does not keep the next. */
+export const RENEWALS = 2
+
+/**
+ * Connections for renewals alone, which wait for nothing that lines are at. What is answered later than the lease may have ended is
+ * of no use, and is not waited for.
+ */
+export const openRenewals = (to: { url: string; name: string; onError: (error: Error) => void }): Database =>
+  new Database({ ...to, connections: RENEWALS, statementMs: SAFE_MS - ANSWER_MS })
+
 interface Lease {
   readonly epoch: number
   safeUntil: number
+}
+
+interface LeaseOptions {
+  renewals?: Queryable | undefined
+  now?: () => number
 }
 
 /**
@@ -22,13 +37,15 @@ interface Lease {
  */
 export class Leases {
   readonly #db: Database
+  readonly #renewals: Queryable
   readonly owner: string
   readonly #now: () => number
   readonly #held = new Map<string, Lease>()
 
-  /** `now` in milliseconds of a monotonic clock. */
-  constructor(db: Database, owner: string, now: () => number = () => performance.now()) {
+  /** `renewals`: over which leases are renewed; see openRenewals. `now` in milliseconds of a monotonic clock. */
+  constructor(db: Database, owner: string, { renewals = db, now = () => performance.now() }: LeaseOptions = {}) {
     this.#db = db
+    this.#renewals = renewals
     this.owner = owner
     this.#now = now
   }
@@ -64,20 +81,21 @@ export class Leases {
 
   /**
    * Renews the leases that are held, all at once; the answer has the models that still are. One that is acquired
-   * meanwhile stays as it is, and one whose release did not get through is not renewed, so that it ends.
+   * meanwhile stays as it is, and one whose release did not get through is not renewed, so that it ends. Renewals may overtake
+   * each other: where an answer is lost, the next one asks beside it.
    */
   async renew(): Promise<Set<string>> {
     const asked = this.#now()
     const before = [...this.#held]
     if (before.length > 0) {
-      const renewed = await this.#db.query<{ model: string; epoch: number }>(
+      const renewed = await this.#renewals.query<{ model: string; epoch: number }>(
         `UPDATE model_lease SET expires_at = clock_timestamp() + make_interval(secs => $2)
           WHERE owner = $1 AND model = ANY($3) AND expires_at > clock_timestamp() RETURNING model, epoch`,
         [this.owner, LEASE_SECONDS, before.map(([model]) => model)],
       )
       const epochs = new Map(renewed.map(({ model, epoch }) => [model, epoch]))
       for (const [model, lease] of before) {
-        if (epochs.get(model) === lease.epoch) lease.safeUntil = asked + SAFE_MS
+        if (epochs.get(model) === lease.epoch) lease.safeUntil = Math.max(lease.safeUntil, asked + SAFE_MS)
         else if (this.#held.get(model) === lease) this.#held.delete(model)
       }
     }

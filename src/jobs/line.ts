@@ -114,8 +114,8 @@ export class Line {
     this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
   }
 
-  /** The line of a model whose lease was just acquired with `epoch`. */
-  static async open(deps: LineDeps, id: string, epoch: number): Promise<Line> {
+  /** The line of a model whose lease was just acquired with `epoch`. `outlived`: nobody has died of what is RUNNING. */
+  static async open(deps: LineDeps, id: string, epoch: number, outlived: boolean): Promise<Line> {
     const [[model], found] = await Promise.all([
       deps.db.again<Model>(`SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1`, [id]),
       findLine(deps.db, id),
@@ -127,7 +127,7 @@ export class Line {
         'UNKNOWN_KIND',
         `Model ${id} is of kind ${model?.kind} on ${model?.engine}, which this server does not know.`,
       )
-    return new Line(deps, model, epoch, { kind, engine, ...found })
+    return new Line(deps, model, epoch, { kind, engine, ...found, ...(outlived && { suspects: 0n }) })
   }
 
   /** Settles when everything that waited as it was called has ended, or the line has. Rejects where it has. */

@@ -9,7 +9,7 @@ import { markBlocked } from './blocked.ts'
 import { listenForNotices } from './channel.ts'
 import { findChores } from './chores.ts'
 import { Keeper } from './keeper.ts'
-import { Leases, RENEW_SECONDS } from './lease.ts'
+import { Leases, RENEW_SECONDS, RENEWALS } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { Line } from './line.ts'
 import { EpochSpent, Fenced, Publisher } from './publish.ts'
@@ -17,6 +17,8 @@ import type { Queue } from './queue.ts'
 
 export interface ManagerDeps {
   db: Database
+  /** Over which leases are renewed; see openRenewals. `db` where left out. */
+  renewals?: Database
   queue: Queue
   objects: ObjectStore
   kinds: Kinds
@@ -92,12 +94,15 @@ export class Manager {
    * pg-boss tells nobody of a job that starts later, and may itself look only every 30 seconds.
    */
   readonly #stopNotices: Promise<() => void>
-  #renewing: Promise<void> | null = null
+  /** By model, the last epoch that this manager has outlived: nobody died of what it left RUNNING. */
+  readonly #outlived = new Map<string, number>()
+  readonly #renewing = new Set<Promise<void>>()
+  #seeing: Promise<void> | null = null
   #isClosing = false
 
   constructor(deps: ManagerDeps) {
     this.#deps = deps
-    this.#leases = new Leases(deps.db, randomUUID())
+    this.#leases = new Leases(deps.db, randomUUID(), deps)
     this.#publisher = new Publisher({
       db: deps.db,
       queue: deps.queue,
@@ -120,8 +125,12 @@ export class Manager {
       },
     )
     this.#renewal = setInterval(() => {
-      this.#renewing ??= this.#renew().finally(() => {
-        this.#renewing = null
+      if (this.#renewing.size < RENEWALS) {
+        const renewing = this.#renew().finally(() => this.#renewing.delete(renewing))
+        this.#renewing.add(renewing)
+      }
+      this.#seeing ??= this.#see().finally(() => {
+        this.#seeing = null
       })
     }, RENEW_SECONDS * 1000)
   }
@@ -182,6 +191,7 @@ export class Manager {
       },
       model,
       epoch,
+      this.#outlived.get(model) === epoch - 1,
     )
     const wake = () => line.wake().catch(error => this.#lost(model, error))
     // What waits already needs no job to be found, and does not wait for who fetches them.
@@ -249,17 +259,24 @@ export class Manager {
 
   /** No release is waited for here: the other leases would end over it. */
   async #renew(): Promise<void> {
-    this.#letGoLater()
     try {
       const leased = await this.#leases.renew()
       for (const [model, { held, releasing }] of this.#holdings) {
         if (!held || releasing) continue
         if (!leased.has(model)) void this.#lost(model, new Fenced('the lease has ended'))
       }
+    } catch (error) {
+      this.#deps.log.warn({ err: error }, 'leases were not renewed')
+    }
+  }
+
+  async #see(): Promise<void> {
+    try {
+      this.#letGoLater()
       this.#letIdleGo()
       await this.#seeToChores()
     } catch (error) {
-      this.#deps.log.warn({ err: error }, 'leases were not renewed')
+      this.#deps.log.warn({ err: error }, 'chores were not seen to')
     }
   }
 
@@ -310,6 +327,7 @@ export class Manager {
       this.#archiver.forget(model)
       await held.stopWork()
       await held.line.close()
+      if (!held.line.hasSuspects) this.#outlived.set(model, held.epoch)
     } catch (error) {
       log.warn({ model, err: error }, 'the line was not closed as it should be')
     }
@@ -331,7 +349,7 @@ export class Manager {
     this.#isClosing = true
     clearInterval(this.#renewal)
     ;(await this.#stopNotices)()
-    await this.#renewing
+    await Promise.all([...this.#renewing, this.#seeing])
     await Promise.all([...this.#holdings.keys()].map(model => this.release(model)))
     // What their next managers archive, these begin; but nobody else may come to let the versions go.
     for (const [model, timer] of this.#behind) {

@@ -67,7 +67,7 @@ export async function takeBatch(
 }
 
 /**
- * Puts a batch that was taken and not applied back into the line; what was counted for it is taken back. A trigger
+ * Puts a batch that was taken and not applied back into the line; what this manager has counted of it is taken back. A trigger
  * stays RUNNING: which versions it reads has been written down, so the next one must be able to wait behind it.
  */
 export async function giveBack(
@@ -75,14 +75,16 @@ export async function giveBack(
   of: { model: string; epoch: number; batch: readonly Intent[] },
 ): Promise<void> {
   await db.query(
-    `WITH line AS (SELECT id FROM goal_model WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE)
+    `WITH line AS (
+       SELECT m.id, l.owner FROM goal_model m LEFT JOIN model_lease l ON l.model = m.id
+        WHERE m.id = $1 AND m.epoch = $2 FOR NO KEY UPDATE OF m)
      UPDATE intent i
         SET status = CASE WHEN i.source IS NULL THEN 'QUEUED' ELSE 'RUNNING' END, attempts = i.attempts - 1,
-            solo = CASE WHEN $4 THEN greatest(i.solo - 1, 0) ELSE i.solo END,
-            solo_owner = CASE WHEN $4 THEN NULL ELSE i.solo_owner END,
+            solo = CASE WHEN i.solo_owner = line.owner THEN i.solo - 1 ELSE i.solo END,
+            solo_owner = nullif(i.solo_owner, line.owner),
             started_at = NULL, step = NULL, progress = NULL
        FROM line WHERE i.model = line.id AND i.id = ANY($3) AND i.status = 'RUNNING'`,
-    [of.model, of.epoch, of.batch.map(({ id }) => id), of.batch.length === 1],
+    [of.model, of.epoch, of.batch.map(({ id }) => id)],
   )
 }
 

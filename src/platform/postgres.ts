@@ -46,8 +46,10 @@ export const UNHURRIED = `set_config('synchronous_commit', 'off', true)`
  */
 export const unestimated = (condition: string): string => `CASE WHEN ${condition} THEN true END`
 
-/** What a statement may take, its waiting for locks included. */
+/** What a statement may take, its waiting for locks included, */
 const STATEMENT_MS = 60_000
+/** and its answer on top of that. */
+export const ANSWER_MS = 5000
 /** What a transaction may do nothing: one whose process is frozen must not hold up the model's next manager with its locks. */
 const IDLE_MS = 10_000
 
@@ -61,16 +63,24 @@ export class Database implements Queryable {
   /** Of the statements that are kept prepared, by their text. */
   readonly #names = new Map<string, string>()
 
-  constructor(options: { url: string; name: string; connections: number; onError: (error: Error) => void }) {
+  constructor(options: {
+    url: string
+    name: string
+    connections: number
+    /** What a statement may take, its waiting for locks included. */
+    statementMs?: number
+    onError: (error: Error) => void
+  }) {
+    const { statementMs = STATEMENT_MS } = options
     const config: pg.ClientConfig = {
       connectionString: options.url,
       application_name: options.name,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       connectionTimeoutMillis: 10_000,
-      options: `-c timezone=UTC -c statement_timeout=${STATEMENT_MS} -c idle_in_transaction_session_timeout=${IDLE_MS}`,
+      options: `-c timezone=UTC -c statement_timeout=${statementMs} -c idle_in_transaction_session_timeout=${IDLE_MS}`,
       // Where packets are lost without a word, nobody else would end the wait: the server's own limit is told in vain.
-      query_timeout: STATEMENT_MS + 5000,
+      query_timeout: statementMs + ANSWER_MS,
       // What a transaction asks at once is sent at once.
       pipeline: true,
       types,
@@ -190,7 +200,8 @@ function gathering(client: pg.PoolClient): () => void {
  * connection lost (08, 57P0, 25P03), too much to do (53), waited too long (57014, 55P03), deadlock (40P01, 40001).
  */
 const AWAY = /^(08...|57P0.|53...|25P03|57014|55P03|40P01|40001|E[A-Z]+)$/
-const AWAY_WORDS = /terminated|timeout exceeded when trying to connect|not queryable|Query read timeout/i
+const AWAY_WORDS =
+  /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Query read timeout|Client .* not queryable)/
 
 function isAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false

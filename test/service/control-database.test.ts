@@ -111,3 +111,12 @@ test('notices come again after the listening connection was lost, and the gap is
   expect(notices).toEqual(['first', 'second', 'third'])
   stop()
 })
+
+test('what a transaction itself throws is not taken for a lost database, whatever its words', async () => {
+  const refused = new Error('the lease of terminated-1 is about to end')
+  await expect(
+    db.transaction(async () => {
+      throw refused
+    }),
+  ).rejects.toBe(refused)
+})

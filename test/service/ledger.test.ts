@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { logCompletions } from '../../src/jobs/completion-log.ts'
-import { Leases } from '../../src/jobs/lease.ts'
+import { Leases, releaseAll } from '../../src/jobs/lease.ts'
 import { Ledger, type Submission } from '../../src/jobs/ledger.ts'
 import { findLine, giveBack } from '../../src/jobs/take.ts'
 import { Database } from '../../src/platform/postgres.ts'
@@ -175,6 +175,19 @@ test('what was taken and not applied goes back to the line, or is told apart aft
   expect(await findLine(control.db, id)).toEqual({ suspects: 0n, waits: true })
   const intent = await control.ledger.intent(single?.id ?? '')
   expect(intent).toMatchObject({ status: 'QUEUED', solo: 0 })
+})
+
+test('what a manager gives back without having counted it stays counted', async () => {
+  const { id } = await control.models.create({ kind: 'sales' })
+  const { id: intent } = await control.ledger.submit(append(id))
+  const dead = new Leases(control.db, crypto.randomUUID())
+  const first = (await dead.acquire(id)) ?? 0
+  await takenBatch(control.db, { model: id, epoch: first, singly: true })
+  await releaseAll(control.db, dead.owner)
+  const epoch = (await new Leases(control.db, crypto.randomUUID()).acquire(id)) ?? 0
+  const batch = await takenBatch(control.db, { model: id, epoch, singly: false })
+  await giveBack(control.db, { model: id, epoch, batch })
+  expect(await control.ledger.intent(intent)).toMatchObject({ status: 'QUEUED', solo: 1 })
 })
 
 test('only a waiting intent can be cancelled, and what is cancelled is in the log', async () => {
