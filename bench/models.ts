@@ -9,12 +9,19 @@ const SIZES = [10, 100, 1000]
 /** That are made at once. */
 const MAKERS = 16
 const WAKES = 40
+/** Of each kind of wake-up, at least. */
+const ENOUGH = 20
+/** One starts a manager, and the next another for those who come later. */
+const STARTERS = 2
+/** Before a model is woken by itself. */
+const REST_MS = 500
 const MIB = 2 ** 20
 
 /**
  * What many models cost that nobody uses: each has had one row, and a version. The memory of all processes of the platform (not
  * PostgreSQL's) above that of the empty one, while their managers still hold them and when they have let go; how long it takes to
- * start with them; and how long the first append to one takes that no manager holds, beside the second to the same.
+ * start with them; and how long the first append to one takes that no manager holds, beside the second to the same: of one after
+ * a moment's rest, and of one right behind the other, where each has what is done behind the last beside it.
  */
 export async function run(args: string[]): Promise<void> {
   const sizes = args.length > 0 ? args.map(Number) : SIZES
@@ -36,7 +43,9 @@ export async function run(args: string[]): Promise<void> {
         'start ms',
         'first query ms',
         'wake p50 ms',
-        'wake p99 ms',
+        'wake p90 ms',
+        'in a row p50 ms',
+        'in a row p99 ms',
         'awake p50 ms',
       ],
       rows,
@@ -48,8 +57,9 @@ async function measured(platform: BenchPlatform, models: number): Promise<string
   const db = new Database({ url: platform.databaseUrl, name: 'bench', connections: 1, onError() {} })
   try {
     const startEmpty = await platform.restart()
-    // The first model starts a manager, whose memory is not the models'.
-    await append(platform, await createModel(platform.server, { kind: 'sales' }))
+    // The first models start managers, whose memory is not the models'.
+    for (let n = 0; n < STARTERS; n++) await append(platform, await createModel(platform.server, { kind: 'sales' }))
+    await settled(db)
     const empty = await memory(platform)
     const ids: string[] = []
     const maker = async () => {
@@ -65,19 +75,29 @@ async function measured(platform: BenchPlatform, models: number): Promise<string
     const held = await memory(platform)
     const start = await platform.restart()
     const first = await timed(() => version(platform, ids[0] ?? ''))
-    const chosen = Array.from(
-      { length: Math.min(WAKES, models) },
-      (_, n) => ids[Math.floor((n * models) / Math.min(WAKES, models))] ?? '',
-    )
-    // It starts a manager: the empty platform has one, too.
-    await append(platform, chosen[0] ?? '')
+    const chosen = spread(ids, 2 * WAKES)
+    // They start managers: the empty platform has them, too.
+    for (const model of chosen.slice(0, STARTERS)) await append(platform, model)
     await settled(db)
     const idle = await memory(platform)
-    const wakes: number[] = []
-    const awake: number[] = []
-    for (const model of chosen.slice(1)) {
-      wakes.push(await timed(() => append(platform, model)))
-      awake.push(await timed(() => append(platform, model)))
+    const [wakes, inRow, awake]: [number[], number[], number[]] = [[], [], []]
+    const [alone, others] = [chosen.filter((_, n) => n % 2 === 0), chosen.filter((_, n) => n % 2 === 1)]
+    while (true) {
+      for (const model of alone.slice(1)) {
+        await wait(REST_MS)
+        wakes.push(await timed(() => append(platform, model)))
+      }
+      await settled(db)
+      for (const model of others.slice(1)) {
+        inRow.push(await timed(() => append(platform, model)))
+        awake.push(await timed(() => append(platform, model)))
+      }
+      if (wakes.length >= ENOUGH) break
+      // Of few, each is woken several times.
+      await settled(db)
+      await platform.restart()
+      for (const model of chosen.slice(0, STARTERS)) await append(platform, model)
+      await settled(db)
     }
     const mib = (bytes: number) => (bytes / MIB).toFixed(0)
     return [
@@ -90,12 +110,22 @@ async function measured(platform: BenchPlatform, models: number): Promise<string
       ms(start),
       ms(first),
       ms(quantile(wakes, 0.5)),
-      ms(quantile(wakes, 0.99)),
+      ms(quantile(wakes, 0.9)),
+      ms(quantile(inRow, 0.5)),
+      ms(quantile(inRow, 0.99)),
       ms(quantile(awake, 0.5)),
     ]
   } finally {
     await db.close()
   }
+}
+
+/** So many of them, or all, at equal distances. */
+function spread<T>(all: readonly T[], most: number): T[] {
+  const count = Math.min(most, all.length)
+  return Array.from({ length: count }, (_, n) => all[Math.floor((n * all.length) / count)]).filter(
+    each => each !== undefined,
+  )
 }
 
 let order = 0

@@ -176,9 +176,17 @@ export class LocalLauncher implements Launcher {
     child.kill('SIGKILL')
   }
 
+  /** Where one is up, nobody waits for another to come up: that is for those who come later. */
   #leastLoaded(): Process {
-    const [least, ...others] = this.#those('for models').toSorted((a, b) => a.models.size - b.models.size)
-    if (least && (least.models.size === 0 || others.length === this.#managers - 1)) return least
+    const all = this.#those('for models')
+    const up = all.filter(({ owner }) => owner !== null)
+    const [least] = (up.length > 0 ? up : all).toSorted((a, b) => a.models.size - b.models.size)
+    if (least && (least.models.size === 0 || all.length === this.#managers)) return least
+    const another = this.#another()
+    return least && another.owner === null ? least : another
+  }
+
+  #another(): Process {
     const [spare] = this.#those('spare')
     if (!spare) return this.#start('for models')
     spare.is = 'for models'

@@ -90,7 +90,7 @@ export class Manager {
   /** By model: goes off when what is done behind its newest versions is to begin. */
   readonly #behind = new Map<string, NodeJS.Timeout>()
   /**
-   * A notice is there long before the job that says the same is fetched. Where it is lost, the next renewal finds what waits:
+   * A notice is there long before the job that says the same is fetched. Where it is lost, what waits is found with the chores:
    * pg-boss tells nobody of a job that starts later, and may itself look only every 30 seconds.
    */
   readonly #stopNotices: Promise<() => void>

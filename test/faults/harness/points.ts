@@ -21,6 +21,8 @@ const MAY_FAIL: ReadonlySet<KillPoint> = new Set([
 ])
 /** At so many points something is to happen, at least. */
 const AT_ONCE = 4
+/** and in archives that are made behind the last versions. */
+const AT_ARCHIVES = 2
 const HIT_MS = 6000
 const GO_ON_MS = 15_000
 const LEASE_MS = 10_000
@@ -65,6 +67,21 @@ export async function goThroughPoints(deployment: Deployment, random: Random, un
   for (const point of given) await orders.takeBack(point)
   await waking
   await signalAll(deployment.dir, 'SIGCONT', ({ isStopped }) => isStopped)
+}
+
+/**
+ * Archives wait while lines are at work, and are seldom come to before the clients have stopped: at some of their points something
+ * is to happen then. Answers with what takes back the orders that nobody has come to.
+ */
+export async function waitAtArchives({ orders }: Deployment, random: Random): Promise<() => Promise<void>> {
+  const points = shuffled(
+    KILL_POINTS.filter(point => point.startsWith('archive.')),
+    random,
+  ).slice(0, AT_ARCHIVES)
+  for (const point of points) await orders.give(point, orderFor(random, point))
+  return async () => {
+    for (const point of points) await orders.takeBack(point)
+  }
 }
 
 /** Those that stopped at a point go on after a while, before or after their lease has ended. */

@@ -14,7 +14,7 @@ import type { Hit } from './kill-orders.ts'
 import { makeModels, modelAlone, modelsOf, submitLast } from './models.ts'
 import { goneOn, lookAtFile, monitor, publishedFiles } from './monitor.ts'
 import { pick, type Random, shuffled } from './operations.ts'
-import { goThroughPoints } from './points.ts'
+import { goThroughPoints, waitAtArchives } from './points.ts'
 import { read, runReader } from './reader.ts'
 import { Recorder } from './recorder.ts'
 import { Subscribers } from './subscriber.ts'
@@ -88,7 +88,7 @@ const rejected = (signal: AbortSignal): Promise<never> =>
   })
 
 async function runOn(deployment: Deployment, options: ScheduleOptions, of: (what: string) => Random): Promise<Outcome> {
-  const { seed, isAlone = false, log } = options
+  const { seed, isAlone = false, points = true, log } = options
   const recorder = new Recorder()
   recorder.models.push(...(isAlone ? modelAlone : modelsOf)(of('models')))
   await makeModels(deployment, recorder.models)
@@ -115,7 +115,9 @@ async function runOn(deployment: Deployment, options: ScheduleOptions, of: (what
   await Promise.all(running)
   const at = recorder.now()
   // Whatever was archived on the way, from here on there is an archive that another comes behind.
+  const takeBack = points ? await waitAtArchives(deployment, of('archives')) : null
   await heal(deployment, options.healMs)
+  await takeBack?.()
   await submitLast({ ...deps('c0'), signal: new AbortController().signal })
   const { stuck, last } = await heal(deployment, options.healMs)
   log(`${clock(recorder)}  healed, in ${Math.round((recorder.now() - at) / 1000)} s; last of all, that ${last}`)
