@@ -23,11 +23,6 @@ interface Lease {
   safeUntil: number
 }
 
-interface LeaseOptions {
-  renewals?: Queryable | undefined
-  now?: () => number
-}
-
 /**
  * The lease of a model: one manager at a time, told apart by its epoch. The database's clock alone decides when one
  * has ended; whatever an older epoch still tries is refused by "where epoch = mine" in every write of a manager.
@@ -39,20 +34,18 @@ export class Leases {
   readonly #db: Database
   readonly #renewals: Queryable
   readonly owner: string
-  readonly #now: () => number
   readonly #held = new Map<string, Lease>()
 
-  /** `renewals`: over which leases are renewed; see openRenewals. `now` in milliseconds of a monotonic clock. */
-  constructor(db: Database, owner: string, { renewals = db, now = () => performance.now() }: LeaseOptions = {}) {
+  /** `renewals`: over which leases are renewed; see openRenewals. */
+  constructor(db: Database, owner: string, renewals: Queryable = db) {
     this.#db = db
     this.#renewals = renewals
     this.owner = owner
-    this.#now = now
   }
 
   /** The new epoch, or null while another manager holds the model or it is not there. */
   async acquire(model: string): Promise<number | null> {
-    const asked = this.#now()
+    const asked = performance.now()
     const epoch = await this.#db.transaction(async tx => {
       const [there] = await tx.query('SELECT FROM goal_model WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE', [
         model,
@@ -85,7 +78,7 @@ export class Leases {
    * each other: where an answer is lost, the next one asks beside it.
    */
   async renew(): Promise<Set<string>> {
-    const asked = this.#now()
+    const asked = performance.now()
     const before = [...this.#held]
     if (before.length > 0) {
       const renewed = await this.#renewals.query<{ model: string; epoch: number }>(
@@ -104,7 +97,7 @@ export class Leases {
 
   /** Whether no other manager can have taken the model yet. */
   safe(model: string): boolean {
-    return this.#now() < (this.#held.get(model)?.safeUntil ?? 0)
+    return performance.now() < (this.#held.get(model)?.safeUntil ?? 0)
   }
 
   async release(model: string): Promise<void> {

@@ -102,7 +102,7 @@ export class Manager {
 
   constructor(deps: ManagerDeps) {
     this.#deps = deps
-    this.#leases = new Leases(deps.db, randomUUID(), deps)
+    this.#leases = new Leases(deps.db, randomUUID(), deps.renewals)
     this.#publisher = new Publisher({
       db: deps.db,
       queue: deps.queue,
