@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { graphql, submit } from '../src/commands/client.ts'
 import { Database } from '../src/platform/postgres.ts'
 import { ms, quantile, table } from './figures.ts'
-import { type BenchPlatform, createModel, startBenchPlatform } from './platform.ts'
+import { type BenchPlatform, createModel, settled, startBenchPlatform } from './platform.ts'
 import { processTree, proportionalBytes } from './processes.ts'
 
 const SIZES = [10, 100, 1000]
@@ -153,17 +153,6 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   const began = performance.now()
   await work()
   return performance.now() - began
-}
-
-/** All is archived: nothing is left for managers to do. */
-async function settled(db: Database): Promise<void> {
-  for (;;) {
-    const [left] = await db.query<{ models: number }>(
-      'SELECT count(*)::int AS models FROM goal_model WHERE deleted_at IS NULL AND version > archived_version',
-    )
-    if (left?.models === 0) return
-    await wait(500)
-  }
 }
 
 async function memory({ process: { pid = 0 } }: BenchPlatform): Promise<{ bytes: number; processes: number }> {

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { graphql, submit } from '../src/commands/client.ts'
+import { Database } from '../src/platform/postgres.ts'
 import { median, ms, quantile, table } from './figures.ts'
-import { type BenchPlatform, createModel, importSales, startBenchPlatform } from './platform.ts'
+import { type BenchPlatform, createModel, importSales, settled, startBenchPlatform } from './platform.ts'
 import { salesCsv } from './sales.ts'
 
 const MODELS = 50
@@ -43,6 +44,8 @@ export async function run(args: string[]): Promise<void> {
     while (made++ < IDLE) await append(platform, await createModel(platform.server, { kind: 'trial' }))
   }
   await Promise.all(Array.from({ length: MAKERS }, maker))
+  const db = new Database({ url: platform.databaseUrl, name: 'bench', connections: 1, onError() {} })
+  await settled(db).finally(() => db.close())
   const troubles: Trouble[] = [
     { name: 'nothing', make: async () => {} },
     { name: 'a function that kills its manager', make: crashes },

@@ -3,10 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { graphql, type Server, submit, upload } from '../src/commands/client.ts'
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts'
+import type { Database } from '../src/platform/postgres.ts'
 import { stop } from './processes.ts'
 
 const PROGRAM = fileURLToPath(new URL('../bin/teatree.js', import.meta.url))
@@ -72,6 +74,17 @@ export async function startBenchPlatform(
     },
   }
   return platform
+}
+
+/** All is archived: nothing is left for managers to do. */
+export async function settled(db: Database): Promise<void> {
+  for (;;) {
+    const [left] = await db.query<{ models: number }>(
+      'SELECT count(*)::int AS models FROM goal_model WHERE deleted_at IS NULL AND version > archived_version',
+    )
+    if (left?.models === 0) return
+    await wait(500)
+  }
 }
 
 /** Starts the platform in a process of its own. */
