@@ -25,6 +25,7 @@ const MIB = 2 ** 20
  */
 export async function run(args: string[]): Promise<void> {
   const sizes = args.length > 0 ? args.map(Number) : SIZES
+  if (sizes.some(models => !(models >= 2 * STARTERS))) throw new Error(`models: ${2 * STARTERS} at least`)
   const rows: string[][] = []
   for (const models of sizes) {
     await using platform = await startBenchPlatform()

@@ -146,7 +146,7 @@ export class LocalLauncher implements Launcher {
 
   hold(model: string, deaths: number): void {
     if (this.#closing || this.holds(model) || this.#rests(model, deaths)) return
-    const process = deaths > 0 ? this.#forSuspect(deaths) : this.#forModels()
+    const process = deaths > 0 ? this.#forSuspect(deaths) : this.#leastLoaded()
     if (!process) return
     process.models.add(model)
     this.#send(process, { is: 'hold', model, suspect: process.is === 'for a suspect' })
@@ -176,21 +176,8 @@ export class LocalLauncher implements Launcher {
     child.kill('SIGKILL')
   }
 
-  /**
-   * Where one with few models is up, nobody waits for another to come up: that is for those who come later. One with many is not
-   * given those of another that has died as well: they would stay there, and go down with it together.
-   */
-  #forModels(): Process {
-    const least = this.#leastLoaded()
-    if (least.owner !== null) return least
-    const up = this.#those('for models').filter(
-      ({ owner, models }) => owner !== null && models.size <= this.#withoutSpare,
-    )
-    return up.toSorted(bySize)[0] ?? least
-  }
-
   #leastLoaded(): Process {
-    const [least, ...others] = this.#those('for models').toSorted(bySize)
+    const [least, ...others] = this.#those('for models').toSorted((a, b) => a.models.size - b.models.size)
     if (least && (least.models.size === 0 || others.length === this.#managers - 1)) return least
     const [spare] = this.#those('spare')
     if (!spare) return this.#start('for models')
@@ -367,8 +354,6 @@ export class LocalLauncher implements Launcher {
     if (owner !== null && child.signalCode !== null) await this.#releaseAll(owner)
   }
 }
-
-const bySize = (a: Process, b: Process): number => a.models.size - b.models.size
 
 /** What has taken down a manager of its own, and is tried again, has less of the processor than others: coming up takes much of it. */
 function yieldsToOthers({ pid }: ChildProcess): void {

@@ -1,5 +1,5 @@
 import { reach } from '../platform/kill-points.ts'
-import { ANSWER_MS, Database, type Queryable } from '../platform/postgres.ts'
+import { Database, type Queryable } from '../platform/postgres.ts'
 import { notifyModel } from './channel.ts'
 
 /** How long a lease lasts without being renewed, on the database's clock. */
@@ -16,7 +16,11 @@ export const RENEWALS = 2
  * of no use, and is not waited for.
  */
 export const openRenewals = (to: { url: string; name: string; onError: (error: Error) => void }): Database =>
-  new Database({ ...to, connections: RENEWALS, statementMs: SAFE_MS - ANSWER_MS })
+  new Database({
+    ...to,
+    connections: RENEWALS,
+    limits: { connectMs: 2000, statementMs: SAFE_MS - 1000, answerMs: 1000 },
+  })
 
 interface Lease {
   readonly epoch: number

@@ -114,8 +114,8 @@ export class Line {
     this.#hasChanged = model.version > 0 && differs(model.shape, kind.shape)
   }
 
-  /** The line of a model whose lease was just acquired with `epoch`. `outlived`: nobody has died of what is RUNNING. */
-  static async open(deps: LineDeps, id: string, epoch: number, outlived: boolean): Promise<Line> {
+  /** The line of a model whose lease was just acquired with `epoch`. */
+  static async open(deps: LineDeps, id: string, epoch: number): Promise<Line> {
     const [[model], found] = await Promise.all([
       deps.db.again<Model>(`SELECT ${columns.model('m')} FROM goal_model m WHERE id = $1`, [id]),
       findLine(deps.db, id),
@@ -127,7 +127,7 @@ export class Line {
         'UNKNOWN_KIND',
         `Model ${id} is of kind ${model?.kind} on ${model?.engine}, which this server does not know.`,
       )
-    return new Line(deps, model, epoch, { kind, engine, ...found, ...(outlived && { suspects: 0n }) })
+    return new Line(deps, model, epoch, { kind, engine, ...found })
   }
 
   /** Settles when everything that waited as it was called has ended, or the line has. Rejects where it has. */
@@ -158,18 +158,21 @@ export class Line {
   }
 
   /**
-   * Lets the batch under way finish within `graceMs`, else aborts it; what was not applied goes back to the line. The
-   * line is woken no more.
+   * Lets the batch under way finish within `graceMs`, else aborts it; what was not applied goes back to the line, when the database
+   * is there to be told, or at once or not at all where the process stops. The line is woken no more.
    */
-  async close(graceMs = 5000): Promise<void> {
+  async close(stopping: AbortSignal, graceMs = 5000): Promise<void> {
     this.#closing.abort()
     clearTimeout(this.#quiet ?? undefined)
     const late = setTimeout(() => this.#stop.abort(new Error('the manager stops')), graceMs)
     await this.#pass?.catch(() => {})
-    await this.#takes.giveBack([])
     clearTimeout(late)
     this.#stop.abort()
-    await this.#writer.close()
+    try {
+      await this.#writer.close()
+    } finally {
+      await this.#takes.close(stopping)
+    }
   }
 
   async #run(): Promise<void> {
@@ -238,10 +241,8 @@ export class Line {
     try {
       await this.#batches.end([first, ...others])
     } catch (error) {
-      if (!(error instanceof Fenced)) {
-        await this.#takes.giveBack(batch)
-        reach('batch.given-back')
-      }
+      await this.#takes.giveBack(batch)
+      reach('batch.given-back')
       throw error
     }
     if ((others.at(-1) ?? first).seq >= this.#suspects) this.#clear()

@@ -94,11 +94,9 @@ export class Manager {
    * pg-boss tells nobody of a job that starts later, and may itself look only every 30 seconds.
    */
   readonly #stopNotices: Promise<() => void>
-  /** By model, the last epoch that this manager has outlived: nobody died of what it left RUNNING. */
-  readonly #outlived = new Map<string, number>()
   readonly #renewing = new Set<Promise<void>>()
   #seeing: Promise<void> | null = null
-  #isClosing = false
+  readonly #closing = new AbortController()
 
   constructor(deps: ManagerDeps) {
     this.#deps = deps
@@ -145,7 +143,7 @@ export class Manager {
    */
   async hold(model: string, isSuspect = false): Promise<boolean> {
     await this.#holdings.get(model)?.releasing
-    if (this.#isClosing) return false
+    if (this.#closing.signal.aborted) return false
     const holding = this.#holdings.get(model) ?? this.#begin(model, isSuspect)
     return (await holding.opening) !== null
   }
@@ -191,13 +189,12 @@ export class Manager {
       },
       model,
       epoch,
-      this.#outlived.get(model) === epoch - 1,
     )
     const wake = () => line.wake().catch(error => this.#lost(model, error))
     // What waits already needs no job to be found, and does not wait for who fetches them.
     void wake()
     const stopWork = await this.#deps.queue.work(model, wake).catch(async error => {
-      await line.close()
+      await line.close(this.#closing.signal)
       throw error
     })
     // What came in between was told to nobody.
@@ -326,12 +323,12 @@ export class Manager {
     try {
       this.#archiver.forget(model)
       await held.stopWork()
-      await held.line.close()
-      if (!held.line.hasSuspects) this.#outlived.set(model, held.epoch)
+      await held.line.close(this.#closing.signal)
     } catch (error) {
       log.warn({ model, err: error }, 'the line was not closed as it should be')
     }
-    if (again && !this.#isClosing && (await this.#begin(model, isSuspect).opening.catch(() => null))) return
+    if (again && !this.#closing.signal.aborted && (await this.#begin(model, isSuspect).opening.catch(() => null)))
+      return
     await this.#releaseLease(model)
     this.#holdings.delete(model)
     onReleased?.(model)
@@ -346,10 +343,9 @@ export class Manager {
 
   /** Ends the process's work: batches under way finish or go back to the line, archives in hand are left to the next. */
   async close(): Promise<void> {
-    this.#isClosing = true
+    this.#closing.abort()
     clearInterval(this.#renewal)
     ;(await this.#stopNotices)()
-    await Promise.all([...this.#renewing, this.#seeing])
     await Promise.all([...this.#holdings.keys()].map(model => this.release(model)))
     // What their next managers archive, these begin; but nobody else may come to let the versions go.
     for (const [model, timer] of this.#behind) {
@@ -358,5 +354,6 @@ export class Manager {
     }
     await this.#archiver.close()
     await this.#keeper.close()
+    await Promise.all([...this.#renewing, this.#seeing])
   }
 }

@@ -67,7 +67,7 @@ export async function takeBatch(
 }
 
 /**
- * Puts a batch that was taken and not applied back into the line; what this manager has counted of it is taken back. A trigger
+ * Puts what was taken and not applied back into the line; what this manager has counted of it is taken back. A trigger
  * stays RUNNING: which versions it reads has been written down, so the next one must be able to wait behind it.
  */
 export async function giveBack(

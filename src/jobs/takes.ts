@@ -1,6 +1,7 @@
 import { reach } from '../platform/kill-points.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
+import { throughOutages } from './outages.ts'
 import type { Intent } from './records.ts'
 import { giveBack, type Taken, takeBatch } from './take.ts'
 
@@ -16,6 +17,8 @@ import { giveBack, type Taken, takeBatch } from './take.ts'
 export class Takes {
   readonly #deps: { db: Database; log: Log; model: string; epoch: number }
   #behind: Promise<Taken | null> | null = null
+  /** What is yet to be given back. It may have been taken again, and have ended: then it is not RUNNING any more. */
+  #owed: Intent[] = []
 
   constructor(deps: { db: Database; log: Log; model: string; epoch: number }) {
     this.#deps = deps
@@ -54,13 +57,30 @@ export class Takes {
    * taken again as they are, RUNNING.
    */
   async giveBack(batch: readonly Intent[]): Promise<void> {
-    const { db, log, model, epoch } = this.#deps
+    const { log, model } = this.#deps
+    await this.#owe(batch)
+    await this.#settle().catch(error => log.warn({ model, err: error }, 'a batch was not given back'))
+  }
+
+  /**
+   * Gives back what was taken as soon as the database can be told: the next manager would look for what this one has died of.
+   * Where the process stops, it is told now or not at all.
+   */
+  async close(stopping: AbortSignal): Promise<void> {
+    await this.#owe([])
+    await throughOutages(() => this.#settle(), stopping)
+  }
+
+  async #owe(batch: readonly Intent[]): Promise<void> {
     const behind = await this.#behind
     this.#behind = null
-    for (const taken of [batch, behind?.batch ?? []])
-      if (taken.length > 0)
-        await giveBack(db, { model, epoch, batch: taken }).catch(error =>
-          log.warn({ model, err: error }, 'a batch was not given back'),
-        )
+    this.#owed.push(...batch, ...(behind?.batch ?? []))
+  }
+
+  async #settle(): Promise<void> {
+    if (this.#owed.length === 0) return
+    const { db, model, epoch } = this.#deps
+    await giveBack(db, { model, epoch, batch: this.#owed })
+    this.#owed = []
   }
 }

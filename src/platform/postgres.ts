@@ -46,10 +46,14 @@ export const UNHURRIED = `set_config('synchronous_commit', 'off', true)`
  */
 export const unestimated = (condition: string): string => `CASE WHEN ${condition} THEN true END`
 
-/** What a statement may take, its waiting for locks included, */
-const STATEMENT_MS = 60_000
-/** and its answer on top of that. */
-export const ANSWER_MS = 5000
+export interface DatabaseLimits {
+  connectMs: number
+  /** What a statement may take, its waiting for locks included, */
+  statementMs: number
+  /** and its way to the server and back. */
+  answerMs: number
+}
+const LIMITS: DatabaseLimits = { connectMs: 10_000, statementMs: 60_000, answerMs: 5000 }
 /** What a transaction may do nothing: one whose process is frozen must not hold up the model's next manager with its locks. */
 const IDLE_MS = 10_000
 
@@ -67,20 +71,19 @@ export class Database implements Queryable {
     url: string
     name: string
     connections: number
-    /** What a statement may take, its waiting for locks included. */
-    statementMs?: number
+    limits?: DatabaseLimits
     onError: (error: Error) => void
   }) {
-    const { statementMs = STATEMENT_MS } = options
+    const { connectMs, statementMs, answerMs } = options.limits ?? LIMITS
     const config: pg.ClientConfig = {
       connectionString: options.url,
       application_name: options.name,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
-      connectionTimeoutMillis: 10_000,
+      connectionTimeoutMillis: connectMs,
       options: `-c timezone=UTC -c statement_timeout=${statementMs} -c idle_in_transaction_session_timeout=${IDLE_MS}`,
       // Where packets are lost without a word, nobody else would end the wait: the server's own limit is told in vain.
-      query_timeout: statementMs + ANSWER_MS,
+      query_timeout: statementMs + answerMs,
       // What a transaction asks at once is sent at once.
       pipeline: true,
       types,

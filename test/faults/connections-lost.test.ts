@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { comesTrue } from '../support/comes-true.ts'
 import { TRIAL_KINDS } from '../support/control.ts'
 import { openLaunched } from '../support/launched.ts'
 import { query } from '../support/postgres.ts'
@@ -31,6 +32,8 @@ test('every connection of a manager is lost again and again in a stream of appen
   }
   const ended = []
   for (const { id } of intents) ended.push(await launched.ended(id))
+  const renewals = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'teatree manager-1 leases'`
+  expect(await comesTrue(async () => (await query(launched.url, renewals)).length > 0)).toBe(true)
   expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['PUBLISHED']))
   expect(ended.map(({ seq }) => Number(seq)).sort((a, b) => a - b)).toEqual(intents.map((_, index) => index + 2))
   const expected = Array.from({ length: WAVES * WAVE }, (_, n) => `${Math.floor(n / WAVE)}-${n % WAVE}`)

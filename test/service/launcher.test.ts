@@ -15,7 +15,7 @@ interface Launched extends Managed {
   lost: string[]
 }
 
-async function openLauncher(restMs: number, managers = 1): Promise<Launched> {
+async function openLauncher(restMs: number): Promise<Launched> {
   const stack = new AsyncDisposableStack()
   const managed = stack.use(await openManaged())
   const lost: string[] = []
@@ -24,7 +24,7 @@ async function openLauncher(restMs: number, managers = 1): Promise<Launched> {
     log: quiet,
     program: PROGRAM,
     env: environment({ TEATREE_DATABASE_URL: managed.url, TEATREE_DATA_DIR: managed.dataDir }),
-    managers,
+    managers: 1,
     restMs,
     onLost: model => lost.push(model),
   })
@@ -63,28 +63,4 @@ test('a suspect rests after each death, and is then looked for; one that is none
   expect(launcher.holds(model)).toBe(true)
   launcher.hold('another', 0)
   expect(launcher.holds('another')).toBe(true)
-})
-
-test('whoever asks for a manager has one that is up, while another comes up for those who ask later', async () => {
-  await using launched = await openLauncher(0, 2)
-  const { launcher, models } = launched
-  const [a, b, c] = [
-    launched.model,
-    (await models.create({ kind: 'sales' })).id,
-    (await models.create({ kind: 'sales' })).id,
-  ]
-  const isUp = (model: string) => comesTrue(async () => launcher.holds(model) && !launcher.isStarting(model))
-  const names = async () => Object.keys(await launcher.metrics())
-  launcher.hold(a, 0)
-  expect(await isUp(a)).toBe(true)
-  expect(await names()).toEqual(['manager-1'])
-  launcher.hold(b, 0)
-  expect(launcher.isStarting(b)).toBe(false)
-  expect(await comesTrue(async () => (await names()).length === 2)).toBe(true)
-  launcher.hold(c, 0)
-  const held = async (model: string) =>
-    (await launched.db.query<{ owner: string }>('SELECT owner FROM model_lease WHERE model = $1', [model]))[0]?.owner
-  expect(await comesTrue(async () => (await held(c)) !== undefined && (await held(b)) !== undefined)).toBe(true)
-  expect(await held(b)).toBe(await held(a))
-  expect(await held(c)).not.toBe(await held(a))
 })

@@ -88,26 +88,6 @@ test('what was taken behind a batch goes back to the line as the manager stops, 
     expect(await managed.ended(id)).toMatchObject({ status: 'PUBLISHED', version: place + 1, attempts: 1 })
 })
 
-test('what a manager has left RUNNING it takes together again; another, which cannot know that nobody died of it, one by one', async () => {
-  const model = await newModel()
-  const manager = managed.startManager()
-  /** As where the database was away while the lease ended. */
-  const leave = async (...ids: string[]) => {
-    await manager.release(model)
-    const intents = await Promise.all(ids.map(id => submit(model, 'appendTrialEntries', rows(id))))
-    await managed.db.query(`UPDATE intent SET status = 'RUNNING' WHERE model = $1 AND status = 'QUEUED'`, [model])
-    return async () =>
-      new Set(await Promise.all(intents.map(async ({ id }) => (await managed.ended(id)).version ?? 'none')))
-  }
-  await manager.hold(model)
-  const own = await leave('A', 'B', 'C')
-  await manager.hold(model)
-  expect(await own()).toEqual(new Set([1]))
-  const others = await leave('D', 'E', 'F')
-  await managed.startManager().hold(model)
-  expect(await others()).toEqual(new Set([2, 3, 4]))
-})
-
 test('a model is BLOCKED no longer when what blocked it was cancelled', async () => {
   const model = await newModel()
   await obstruct(model)

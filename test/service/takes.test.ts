@@ -6,11 +6,13 @@ import { pinReads } from '../../src/jobs/reads.ts'
 import type { Intent } from '../../src/jobs/records.ts'
 import { giveBack, type Taken } from '../../src/jobs/take.ts'
 import { Takes } from '../../src/jobs/takes.ts'
+import { Database } from '../../src/platform/postgres.ts'
 import { comesTrue } from '../support/comes-true.ts'
 import { type Control, openControl, quiet, TRIAL_KINDS } from '../support/control.ts'
 import { fillBatches } from '../support/fill-batches.ts'
 import { untilWaiting } from '../support/locks.ts'
 import { takenBatch } from '../support/taken-batch.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 let control: Control
 let publisher: Publisher
@@ -134,6 +136,34 @@ test('row writes are taken behind a batch that is being applied, in their order,
     batches.push(idsOf(taken))
   }
   expect(batches).toEqual([[first], [second], [third]])
+})
+
+test('what could not be given back while the database was away is, as the line closes, once it is there; not where the process stops', async () => {
+  const model = 'outage'
+  await newModel(model)
+  const intents = [await submit(model), await submit(model)]
+  let isAway = false
+  await using proxy = await startTcpProxy(control.url, () => (isAway ? 'cut' : 'pass'))
+  const url = new URL(control.url)
+  url.host = new URL(proxy.url).host
+  const db = new Database({ url: url.href, name: 'test', connections: 1, onError: () => {} })
+  try {
+    const takes = new Takes({ db, log: quiet, model, epoch: await acquire(model) })
+    const { batch } = await takes.next(true)
+    await takes.next(false)
+    isAway = true
+    await takes.giveBack(batch)
+    await expect(takes.close(AbortSignal.abort())).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    // As it is where it was away for longer than a lease.
+    await control.db.query(`UPDATE model_lease SET expires_at = now() - interval '1s' WHERE model = $1`, [model])
+    const closed = takes.close(new AbortController().signal)
+    isAway = false
+    await closed
+    expect(await intentOf(intents[0]?.id)).toMatchObject({ status: 'QUEUED', solo: 0 })
+    expect(await intentOf(intents[1]?.id)).toMatchObject({ status: 'RUNNING' })
+  } finally {
+    await db.close()
+  }
 })
 
 test('a function is not taken behind another batch, and is not counted for it', async () => {

@@ -78,7 +78,8 @@ export async function waitAtArchives({ orders }: Deployment, random: Random): Pr
     KILL_POINTS.filter(point => point.startsWith('archive.')),
     random,
   ).slice(0, AT_ARCHIVES)
-  for (const point of points) await orders.give(point, orderFor(random, point))
+  // None is told to stop: what heals has all that are stopped go on.
+  for (const point of points) await orders.give(point, MAY_FAIL.has(point) && chance(random, 0.3) ? 'fail EIO' : 'kill')
   return async () => {
     for (const point of points) await orders.takeBack(point)
   }
