@@ -17,8 +17,8 @@ import { giveBack, type Taken, takeBatch } from './take.ts'
 export class Takes {
   readonly #deps: { db: Database; log: Log; model: string; epoch: number }
   #behind: Promise<Taken | null> | null = null
-  /** What is yet to be given back. It may have been taken again, and have ended: then it is not RUNNING any more. */
-  #owed: Intent[] = []
+  /** What is yet to be given back, by id. It may have been taken again, and have ended: then it is not RUNNING any more. */
+  readonly #owed = new Map<string, Intent>()
 
   constructor(deps: { db: Database; log: Log; model: string; epoch: number }) {
     this.#deps = deps
@@ -74,13 +74,13 @@ export class Takes {
   async #owe(batch: readonly Intent[]): Promise<void> {
     const behind = await this.#behind
     this.#behind = null
-    this.#owed.push(...batch, ...(behind?.batch ?? []))
+    for (const intent of [...batch, ...(behind?.batch ?? [])]) this.#owed.set(intent.id, intent)
   }
 
   async #settle(): Promise<void> {
-    if (this.#owed.length === 0) return
+    if (this.#owed.size === 0) return
     const { db, model, epoch } = this.#deps
-    await giveBack(db, { model, epoch, batch: this.#owed })
-    this.#owed = []
+    await giveBack(db, { model, epoch, batch: [...this.#owed.values()] })
+    this.#owed.clear()
   }
 }
