@@ -4,8 +4,8 @@ import { duckdbEngine } from '../engine/duckdb/index.ts'
 import type { Engine } from '../engine/engine.ts'
 import { DamagedArchive, fetchArchive } from '../jobs/fetch-archive.ts'
 import type { Manifest } from '../jobs/manifest.ts'
-import { completeManifest, isAway, storedVersions } from '../jobs/stored-archives.ts'
-import { TeatreeError, UsageError } from '../platform/errors.ts'
+import { completeManifest, storedVersions } from '../jobs/stored-archives.ts'
+import { isUnavailable, TeatreeError, UsageError } from '../platform/errors.ts'
 import { createLog } from '../platform/log.ts'
 import { type ObjectStore, openObjectStore } from '../platform/objects/index.ts'
 import type { Settings } from '../platform/settings.ts'
@@ -97,7 +97,7 @@ async function chosen(
     try {
       return { manifest: await completeManifest(objects, model, candidate), passedOver }
     } catch (error) {
-      if (isAway(error)) throw error
+      if (isUnavailable(error)) throw error
       passedOver.push(`${candidate}, ${(error as Error).message}`)
     }
   }

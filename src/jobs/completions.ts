@@ -1,4 +1,5 @@
 import { ResultCache } from '../engine/result-cache.ts'
+import { isUnavailable } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { listenForNotices, type Notice } from './channel.ts'
@@ -163,15 +164,22 @@ export class Completions {
     return read
   }
 
-  /** Holds `look` back until it answers true, or the time is over. True where it did. */
+  /**
+   * Holds `look` back until it answers true, or the time is over. True where it did. An outage of the database is waited
+   * through: UNAVAILABLE where it outlasts the time.
+   */
   async until(model: string, look: () => Promise<boolean>, waitMs: number, signal?: AbortSignal): Promise<boolean> {
     const end = performance.now() + waitMs
+    const isOver = () => performance.now() >= end || signal?.aborted === true
     using waker = waking([[this.#models, model]], signal)
     for (;;) {
-      if (await look()) return true
-      const left = end - performance.now()
-      if (left <= 0 || signal?.aborted) return false
-      await waker.woken(Math.min(left, POLL_MS))
+      const found = await look().catch(error => {
+        if (!isUnavailable(error) || isOver()) throw error
+        return false
+      })
+      if (found) return true
+      if (isOver()) return false
+      await waker.woken(Math.min(end - performance.now(), POLL_MS))
     }
   }
 

@@ -4,7 +4,7 @@ import { SnapshotDamaged } from '../engine/snapshot-damaged.ts'
 import { SnapshotMissing } from '../engine/snapshot-missing.ts'
 import type { EngineName } from '../kinds/context.ts'
 import type { Kinds } from '../kinds/kind.ts'
-import { TeatreeError } from '../platform/errors.ts'
+import { isUnavailable, TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { checkAsPublished } from './as-published.ts'
@@ -120,7 +120,7 @@ export class LeasedReaders {
   async #isStillThere(lease: VersionLease, files: SnapshotFiles): Promise<boolean> {
     const told = await Promise.race([
       this.#leases.held(lease).catch(error => {
-        if (error instanceof TeatreeError && error.code === 'UNAVAILABLE') return null
+        if (isUnavailable(error)) return null
         throw error
       }),
       wait(PROOF_MS, null, { ref: false }),

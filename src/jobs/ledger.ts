@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { canonicalJson } from '../kinds/validate.ts'
-import { TeatreeError } from '../platform/errors.ts'
+import { isUnavailable, TeatreeError } from '../platform/errors.ts'
 import { reach } from '../platform/kill-points.ts'
 import type { Database, Queryable, Transaction } from '../platform/postgres.ts'
 import { newTraceparent, traceparent } from '../platform/telemetry/index.ts'
@@ -104,8 +104,7 @@ export class Ledger {
       return answers
     } catch (reason) {
       // After UNAVAILABLE nobody knows whether they were accepted: the key finds out, not another try.
-      const isUnknown = reason instanceof TeatreeError && reason.code === 'UNAVAILABLE'
-      if (entries.length === 1 || isUnknown) return entries.map(() => ({ status: 'rejected', reason }))
+      if (entries.length === 1 || isUnavailable(reason)) return entries.map(() => ({ status: 'rejected', reason }))
       const each: Settled<Intent>[] = []
       for (const entry of entries) each.push(...(await this.#accept(model, [entry])))
       return each

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { TeatreeError } from '../platform/errors.ts'
+import { isUnavailable } from '../platform/errors.ts'
 
 const RETRY_MS = 500
 
@@ -12,7 +12,7 @@ export async function throughOutages<T>(look: () => Promise<T>, signal: AbortSig
     try {
       return await look()
     } catch (error) {
-      if (!(error instanceof TeatreeError && error.code === 'UNAVAILABLE') || signal.aborted) throw error
+      if (!isUnavailable(error) || signal.aborted) throw error
       await wait(RETRY_MS, undefined, { signal })
     }
   }

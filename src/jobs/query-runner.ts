@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { QueryRead, QueryResult, SnapshotReader } from '../engine/engine.ts'
-import { TeatreeError } from '../platform/errors.ts'
+import { isUnavailable, TeatreeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import type { QuerySettings } from '../platform/settings.ts'
 import type { Completions } from './completions.ts'
 import { LEASE_SECONDS, RENEW_SECONDS } from './lease.ts'
+import { throughOutages } from './outages.ts'
 import { endRuns, type QueryEnding } from './query-endings.ts'
 import { measured } from './query-metrics.ts'
 import { columns, intentError, type QueryRun } from './records.ts'
@@ -23,7 +24,6 @@ const RETRY_SECONDS = { first: 5, most: 600 }
 const MAX_ATTEMPTS = 20
 /** A run whose server did not come back from it so often is not tried again. */
 const MAX_DEATHS = 3
-const OUTAGE_MS = 500
 
 export interface QueryRunnerDeps {
   db: Database
@@ -150,7 +150,7 @@ export class QueryRunner {
       if (this.#stop.signal.aborted) return this.#putBack(run, 0)
       // Cancelled, or another server's: whoever made it so has written it down.
       if (signal.aborted) return
-      if (error instanceof TeatreeError && error.code === 'UNAVAILABLE' && run.attempt < MAX_ATTEMPTS) {
+      if (isUnavailable(error) && run.attempt < MAX_ATTEMPTS) {
         log.warn({ queryRun: run.id, err: error }, 'a query run waits for its surroundings')
         return this.#putBack(run, Math.min(RETRY_SECONDS.first * 2 ** (run.attempt - 1), RETRY_SECONDS.most))
       }
@@ -220,7 +220,7 @@ export class QueryRunner {
   async #end(run: QueryRun, ending: QueryEnding, signal: AbortSignal): Promise<void> {
     const { db, results } = this.#deps
     const mine = `q.id = $2 AND q.attempt = $3 AND q.state = 'RUNNING'`
-    const isMine = await this.#throughOutages(
+    const isMine = await throughOutages(
       () =>
         db.transaction(async tx => {
           const ended = await endRuns(tx, run.model, ending, mine, [run.id, run.attempt])
@@ -238,17 +238,6 @@ export class QueryRunner {
         WHERE id = $1 AND attempt = $2 AND state = 'RUNNING'`,
       [id, attempt, seconds],
     )
-  }
-
-  async #throughOutages<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    for (;;) {
-      try {
-        return await work()
-      } catch (error) {
-        if (!(error instanceof TeatreeError && error.code === 'UNAVAILABLE') || signal.aborted) throw error
-        await wait(OUTAGE_MS, undefined, { signal })
-      }
-    }
   }
 
   /** Says that those under way are still this process's, and ends what is not. */

@@ -1,5 +1,5 @@
 import { buffer } from 'node:stream/consumers'
-import { TeatreeError } from '../platform/errors.ts'
+import { isUnavailable } from '../platform/errors.ts'
 import type { ObjectStore } from '../platform/objects/index.ts'
 import { archiveObject } from './archives.ts'
 import { MAX_MANIFEST_BYTES, type Manifest, readManifest } from './manifest.ts'
@@ -25,7 +25,7 @@ export async function completeManifest(objects: ObjectStore, model: string, vers
     try {
       return await completed(objects, found, { model, version })
     } catch (error) {
-      if (isAway(error)) throw error
+      if (isUnavailable(error)) throw error
       if (index === 0) lacking = error
     }
   }
@@ -62,6 +62,3 @@ async function completed(
       throw new Error(`the object of table ${table} is gone or of another length`)
   return manifest
 }
-
-/** Whether the store itself failed, and not what lies in it. */
-export const isAway = (error: unknown): boolean => error instanceof TeatreeError && error.code === 'UNAVAILABLE'

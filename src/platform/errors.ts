@@ -114,6 +114,9 @@ export class TeatreeError extends Error {
   }
 }
 
+/** Whether it failed for its surroundings, and may succeed when it is asked for again. */
+export const isUnavailable = (error: unknown): boolean => error instanceof TeatreeError && error.code === 'UNAVAILABLE'
+
 /** Errors that stop the start or a client command: one line on standard error, exit code 1, no stack. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
