@@ -3,7 +3,7 @@ import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres.ts'
 import { hasLost, hasUnarchivedPin } from './chores.ts'
 import type { Completions } from './completions.ts'
-import type { Launcher } from './launcher.ts'
+import type { Launcher, Risk } from './launcher.ts'
 import type { Queue } from './queue.ts'
 
 /** How often the dispatcher looks by itself: the bound on what a lost notice costs. */
@@ -14,14 +14,14 @@ const LOST_SECONDS = 10
 const HUNG_SECONDS = 15
 /** What nothing but archives is to be done for waits so long until it is held: where a manager has died, its models with work go first. */
 const ARCHIVES_MS = 5000
+/** A model is troubled for so long after an intent of it was PARKED. */
+const TROUBLED_SECONDS = 600
 
-interface Waiting {
+interface Waiting extends Risk {
   id: string
   leased: boolean
   /** Somebody waits for what is to be done, or it has been waited for long enough; for archives nobody does. */
   urgent: boolean
-  /** So many managers died as its oldest intent was run by itself: that may be what they died of. */
-  deaths: number
   /** Its oldest intent waits long, and none is under way. */
   stuck: boolean
   oldest: string | null
@@ -110,7 +110,7 @@ export class Dispatcher {
   async #look(at: ReadonlySet<string> | 'all'): Promise<void> {
     const waiting = await this.#waiting(at === 'all' ? null : [...at])
     const unheld = waiting.filter(({ leased }) => !leased)
-    for (const { id, deaths, urgent } of unheld) if (urgent) this.#launcher.hold(id, deaths)
+    for (const model of unheld) if (model.urgent) this.#launcher.hold(model.id, model)
     if (at !== 'all') return
     this.#seeArchives(unheld)
     this.#seeHung(unheld)
@@ -121,9 +121,10 @@ export class Dispatcher {
   /** Nobody waits for an archive, and what was in none yet has often got work, and is held for that, before its time has come. */
   #seeArchives(unheld: readonly Waiting[]): void {
     const now = performance.now()
-    const behind = unheld.flatMap(({ id, urgent }) => (urgent ? [] : [[id, this.#archives.get(id) ?? now] as const]))
-    this.#archives = new Map(behind)
-    for (const [model, since] of behind) if (now - since >= this.#archivesMs) this.#launcher.hold(model, 0)
+    const behind = unheld.filter(({ urgent }) => !urgent)
+    this.#archives = new Map(behind.map(({ id }) => [id, this.#archives.get(id) ?? now]))
+    for (const model of behind)
+      if (now - (this.#archives.get(model.id) ?? now) >= this.#archivesMs) this.#launcher.hold(model.id, model)
   }
 
   /**
@@ -148,6 +149,8 @@ export class Dispatcher {
     return this.#db.again<Waiting>(
       `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest, i.id IS NOT NULL OR o.lost OR o.changed OR m.blocked IS NOT NULL AS urgent,
               CASE WHEN i.status = 'RUNNING' AND l.model IS NULL THEN i.solo ELSE 0 END AS deaths,
+              EXISTS (SELECT FROM intent p WHERE p.model = m.id AND p.status = 'PARKED'
+                         AND p.ended_at > clock_timestamp() - make_interval(secs => $4)) AS "isTroubled",
               coalesce(i.status = 'QUEUED' AND i.submitted_at < clock_timestamp() - make_interval(secs => $1), false)
                 AND m.blocked IS NULL AS stuck
          FROM goal_model m
@@ -159,7 +162,7 @@ export class Dispatcher {
         WHERE m.deleted_at IS NULL AND ($3::text[] IS NULL OR m.id = ANY($3))
           AND (i.id IS NOT NULL OR m.version > m.archived_version OR o.lost OR o.changed OR ${hasUnarchivedPin('m.id')})
           AND (l.model IS NOT NULL OR m.retry_at IS NULL OR m.retry_at < clock_timestamp())`,
-      [this.#lostSeconds, this.#shapes, among],
+      [this.#lostSeconds, this.#shapes, among, TROUBLED_SECONDS],
     )
   }
 

@@ -8,15 +8,20 @@ import type { Database } from '../platform/postgres.ts'
 import { releaseAll } from './lease.ts'
 import type { FromManager, ToManager } from './messages.ts'
 
+/** What a model may do to those beside it in a manager. */
+export interface Risk {
+  /** So many managers may have died of an intent of it that is to be tried again. */
+  deaths: number
+  /** An intent of it was PARKED not long ago: what comes next may be the same. */
+  isTroubled: boolean
+}
+
 /** Sees that a model has a manager. The dispatcher asks; how a manager comes to run is the launcher's. */
 export interface Launcher {
   /** Whether a manager of this launcher holds the model, or is about to. */
   holds(model: string): boolean
-  /**
-   * `deaths`: so many managers may have died of an intent of it that is to be tried again. Where it rests, or there is no room,
-   * nobody holds it yet.
-   */
-  hold(model: string, deaths: number): void
+  /** Where it rests, or there is no room, nobody holds it yet. */
+  hold(model: string, risk: Risk): void
   /** Whether the manager that is to hold the model has yet to come up. */
   isStarting(model: string): boolean
   /** Ends the manager that is to hold the model and does not, with all that it holds; they are dispatched anew. */
@@ -35,8 +40,8 @@ interface Process {
   /** The owner of its leases, once it is ready. */
   owner: string | null
   models: Set<string>
-  /** One for a suspect ends with its holding that; a spare holds nothing yet. */
-  is: 'for models' | 'for a suspect' | 'spare'
+  /** One for a suspect, or for a troubled model, ends with its holding that; a spare holds nothing yet. */
+  is: 'for models' | 'for a suspect' | 'for a troubled one' | 'spare'
 }
 
 /**
@@ -63,6 +68,8 @@ const REFUSED_MS = 50
 const REST_MS = 1000
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
+/** Troubled models that have a process of their own; more are held as others are, since each keeps it as long as it has work. */
+const MOST_TROUBLED = 4
 /** With more models than this there is a spare manager; on a laptop with few it would be one process in three. */
 const WITHOUT_SPARE = 8
 /** So long who has just got a manager has the machine to himself, before the next spare is started. */
@@ -79,8 +86,9 @@ const SPARE_MS = 10_000
  * by the clock, later by whoever sees that its leases ended.
  *
  * A model that may have been the death of its manager goes on in a process of its own, after a rest: who is in the line of
- * another model does not wait for a new manager, nor for a processor, as often as an intent that kills is tried. And where
- * there are many, a spare one is up to take over the models of the next that dies.
+ * another model does not wait for a new manager, nor for a processor, as often as an intent that kills is tried. What
+ * comes after one that was PARKED goes on in a process of its own for a while, too: it may be the same. And where there are
+ * many models, a spare manager is up to take over those of the next that dies.
  */
 export class LocalLauncher implements Launcher {
   readonly #db: Database
@@ -144,9 +152,9 @@ export class LocalLauncher implements Launcher {
     return this.#holder(model)?.owner === null
   }
 
-  hold(model: string, deaths: number): void {
-    if (this.#closing || this.holds(model) || this.#rests(model, deaths)) return
-    const process = deaths > 0 ? this.#forSuspect(deaths) : this.#leastLoaded()
+  hold(model: string, risk: Risk): void {
+    if (this.#closing || this.holds(model) || this.#rests(model, risk.deaths)) return
+    const process = this.#processFor(risk)
     if (!process) return
     process.models.add(model)
     this.#send(process, { is: 'hold', model, suspect: process.is === 'for a suspect' })
@@ -174,6 +182,12 @@ export class LocalLauncher implements Launcher {
     this.#log.error({ manager: name, pid: child.pid }, why)
     // Nothing less reaches a process that is stopped or never comes back to its event loop.
     child.kill('SIGKILL')
+  }
+
+  #processFor({ deaths, isTroubled }: Risk): Process | null {
+    if (deaths > 0) return this.#forSuspect(deaths)
+    const isApart = isTroubled && this.#those('for a troubled one').length < MOST_TROUBLED
+    return isApart ? yielding(this.#start('for a troubled one')) : this.#leastLoaded()
   }
 
   #leastLoaded(): Process {
@@ -206,8 +220,7 @@ export class LocalLauncher implements Launcher {
     if (this.#those('for a suspect').length >= MOST_SUSPECTS) return null
     const process = this.#start('for a suspect')
     // Of one death, whoever was at work beside it is a suspect, too.
-    if (deaths > 1) yieldsToOthers(process.child)
-    return process
+    return deaths > 1 ? yielding(process) : process
   }
 
   #those(is: Process['is']): Process[] {
@@ -282,8 +295,8 @@ export class LocalLauncher implements Launcher {
       this.#later(REFUSED_MS, () => this.#onLost(message.model))
     }
     if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
-    if (process.is === 'for a suspect' && process.models.size === 0 && message.is !== 'metrics')
-      void this.#stop(process)
+    const isForOne = process.is === 'for a suspect' || process.is === 'for a troubled one'
+    if (isForOne && process.models.size === 0 && message.is !== 'metrics') void this.#stop(process)
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
   }
 
@@ -355,11 +368,13 @@ export class LocalLauncher implements Launcher {
   }
 }
 
-/** What has taken down a manager of its own, and is tried again, has less of the processor than others: coming up takes much of it. */
-function yieldsToOthers({ pid }: ChildProcess): void {
+/** What has taken down a manager of its own, and may again, has less of the processor than others: coming up takes much of it. */
+function yielding(process: Process): Process {
+  const { pid } = process.child
   try {
     if (pid !== undefined) setPriority(pid, NICE)
   } catch {
     // It has ended, or the system has no priorities.
   }
+  return process
 }

@@ -53,6 +53,26 @@ test('an intent that always kills its manager is PARKED after three, leaves noth
   expect(await launched.ended(again.id)).toMatchObject({ status: 'PARKED' })
 })
 
+test('a model of which an intent was PARKED has a process of its own for a while: what kills that takes nobody down with it', {
+  timeout: 240_000,
+}, async () => {
+  await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, managers: 1 })
+  const { append, crash, newModel } = trialsOn(launched)
+  const [model, neighbour] = [await newModel(), await newModel()]
+  const parked = async () => expect(await launched.ended((await crash(model)).id)).toMatchObject({ status: 'PARKED' })
+  const published = async (id: string, name: string) =>
+    expect(await launched.ended((await append(id, name)).id)).toMatchObject({ status: 'PUBLISHED' })
+  const epoch = async () => (await launched.models.get(neighbour))?.epoch
+  await published(neighbour, 'A')
+  await parked()
+  await published(neighbour, 'B')
+  expect(await epoch()).toBe(2)
+  await published(model, 'A')
+  await parked()
+  await published(neighbour, 'C')
+  expect(await epoch()).toBe(2)
+})
+
 test('of more suspects than have processes of their own at the same time each has its turn, and the processes end with what they are suspected of', {
   timeout: 240_000,
 }, async () => {

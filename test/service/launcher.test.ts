@@ -37,7 +37,7 @@ test('a manager that is refused a model, whose lease is a dead one’s yet, has 
   await using launched = await openLauncher(0)
   const { launcher, model, lost } = launched
   await new Leases(launched.db, randomUUID()).acquire(model)
-  launcher.hold(model, 0)
+  launcher.hold(model, { deaths: 0, isTroubled: false })
   expect(await comesTrue(async () => lost.length > 0)).toBe(true)
   expect(lost).toEqual([model])
   expect(launcher.holds(model)).toBe(false)
@@ -48,19 +48,19 @@ test('a suspect rests after each death, and is then looked for; one that is none
   const { launcher, model, lost } = launched
   for (const deaths of [1, 2]) {
     lost.length = 0
-    for (let asked = 0; asked < 2; asked++) launcher.hold(model, deaths)
+    for (let asked = 0; asked < 2; asked++) launcher.hold(model, { deaths, isTroubled: false })
     expect(launcher.holds(model)).toBe(false)
     expect(await comesTrue(async () => lost.length > 0)).toBe(true)
     expect(lost).toEqual([model])
   }
-  launcher.hold(model, 2)
+  launcher.hold(model, { deaths: 2, isTroubled: false })
   expect(launcher.holds(model)).toBe(true)
   // It is another's for now: that is no death.
   lost.length = 0
   await new Leases(launched.db, randomUUID()).acquire(model)
   expect(await comesTrue(async () => lost.length > 0)).toBe(true)
-  launcher.hold(model, 2)
+  launcher.hold(model, { deaths: 2, isTroubled: false })
   expect(launcher.holds(model)).toBe(true)
-  launcher.hold('another', 0)
+  launcher.hold('another', { deaths: 0, isTroubled: false })
   expect(launcher.holds('another')).toBe(true)
 })
