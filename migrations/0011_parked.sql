@@ -1,3 +1,3 @@
 -- Up Migration
--- In which models an intent was PARKED a while ago, without a look through all that they have ever had.
+-- Whether an intent of a model was PARKED in the last minutes, without a look through all that it has ever had.
 CREATE INDEX intent_parked ON intent (model, ended_at) WHERE status = 'PARKED';

@@ -27,7 +27,7 @@ export async function localManager(settings: Settings, name: string): Promise<vo
   process.on('message', (message: ToManager) => {
     if (message.is === 'stop') stopped.resolve()
     if (message.is === 'hold')
-      manager.hold(message.model, message.suspect).then(
+      manager.hold(message.model, message.apart).then(
         held => tell({ is: held ? 'held' : 'refused', model: message.model }),
         error => {
           parts.log.error({ model: message.model, err: error }, 'model not held')

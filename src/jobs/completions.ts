@@ -175,11 +175,11 @@ export class Completions {
     for (;;) {
       const found = await look().catch(error => {
         if (!isUnavailable(error) || isOver()) throw error
-        return false
+        return null
       })
       if (found) return true
-      if (isOver()) return false
-      await waker.woken(Math.min(end - performance.now(), POLL_MS))
+      if (found === false && isOver()) return false
+      await waker.woken(Math.max(0, Math.min(end - performance.now(), POLL_MS)))
     }
   }
 

@@ -149,8 +149,8 @@ export class Dispatcher {
     return this.#db.again<Waiting>(
       `SELECT m.id, l.model IS NOT NULL AS leased, i.id AS oldest, i.id IS NOT NULL OR o.lost OR o.changed OR m.blocked IS NOT NULL AS urgent,
               CASE WHEN i.status = 'RUNNING' AND l.model IS NULL THEN i.solo ELSE 0 END AS deaths,
-              EXISTS (SELECT FROM intent p WHERE p.model = m.id AND p.status = 'PARKED'
-                         AND p.ended_at > clock_timestamp() - make_interval(secs => $4)) AS "isTroubled",
+              l.model IS NULL AND EXISTS (SELECT FROM intent p WHERE p.model = m.id AND p.status = 'PARKED'
+                 AND p.ended_at > statement_timestamp() - make_interval(secs => $4)) AS "isTroubled",
               coalesce(i.status = 'QUEUED' AND i.submitted_at < clock_timestamp() - make_interval(secs => $1), false)
                 AND m.blocked IS NULL AS stuck
          FROM goal_model m

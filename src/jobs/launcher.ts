@@ -40,8 +40,8 @@ interface Process {
   /** The owner of its leases, once it is ready. */
   owner: string | null
   models: Set<string>
-  /** One for a suspect, or for a troubled model, ends with its holding that; a spare holds nothing yet. */
-  is: 'for models' | 'for a suspect' | 'for a troubled one' | 'spare'
+  /** One for a suspect, or for troubled models, ends with its holding those; a spare holds nothing yet. */
+  is: 'for models' | 'for a suspect' | 'for troubled ones' | 'spare'
 }
 
 /**
@@ -68,8 +68,8 @@ const REFUSED_MS = 50
 const REST_MS = 1000
 /** Models that are suspects at the same time; others wait until one of them has been let go. */
 const MOST_SUSPECTS = 4
-/** Troubled models that have a process of their own; more are held as others are, since each keeps it as long as it has work. */
-const MOST_TROUBLED = 4
+/** So many processes are for troubled models; more models share them. */
+const MOST_TROUBLED = 2
 /** With more models than this there is a spare manager; on a laptop with few it would be one process in three. */
 const WITHOUT_SPARE = 8
 /** So long who has just got a manager has the machine to himself, before the next spare is started. */
@@ -87,7 +87,7 @@ const SPARE_MS = 10_000
  *
  * A model that may have been the death of its manager goes on in a process of its own, after a rest: who is in the line of
  * another model does not wait for a new manager, nor for a processor, as often as an intent that kills is tried. What
- * comes after one that was PARKED goes on in a process of its own for a while, too: it may be the same. And where there are
+ * comes after one that was PARKED is kept from other models for a while, too: it may be the same. And where there are
  * many models, a spare manager is up to take over those of the next that dies.
  */
 export class LocalLauncher implements Launcher {
@@ -157,7 +157,8 @@ export class LocalLauncher implements Launcher {
     const process = this.#processFor(risk)
     if (!process) return
     process.models.add(model)
-    this.#send(process, { is: 'hold', model, suspect: process.is === 'for a suspect' })
+    const apart = process.is === 'for a suspect' ? 'suspect' : process.is === 'for troubled ones' ? 'troubled' : null
+    this.#send(process, { is: 'hold', model, apart })
     this.#keepSpare()
   }
 
@@ -186,12 +187,16 @@ export class LocalLauncher implements Launcher {
 
   #processFor({ deaths, isTroubled }: Risk): Process | null {
     if (deaths > 0) return this.#forSuspect(deaths)
-    const isApart = isTroubled && this.#those('for a troubled one').length < MOST_TROUBLED
-    return isApart ? yielding(this.#start('for a troubled one')) : this.#leastLoaded()
+    return isTroubled ? this.#forTroubled() : this.#leastLoaded()
+  }
+
+  #forTroubled(): Process {
+    const [least, ...others] = this.#fromLeastLoaded('for troubled ones')
+    return least && others.length >= MOST_TROUBLED - 1 ? least : this.#start('for troubled ones')
   }
 
   #leastLoaded(): Process {
-    const [least, ...others] = this.#those('for models').toSorted((a, b) => a.models.size - b.models.size)
+    const [least, ...others] = this.#fromLeastLoaded('for models')
     if (least && (least.models.size === 0 || others.length === this.#managers - 1)) return least
     const [spare] = this.#those('spare')
     if (!spare) return this.#start('for models')
@@ -220,11 +225,16 @@ export class LocalLauncher implements Launcher {
     if (this.#those('for a suspect').length >= MOST_SUSPECTS) return null
     const process = this.#start('for a suspect')
     // Of one death, whoever was at work beside it is a suspect, too.
-    return deaths > 1 ? yielding(process) : process
+    if (deaths > 1) yieldsToOthers(process.child)
+    return process
   }
 
   #those(is: Process['is']): Process[] {
     return this.#processes.filter(process => process.is === is)
+  }
+
+  #fromLeastLoaded(is: Process['is']): Process[] {
+    return this.#those(is).toSorted((a, b) => a.models.size - b.models.size)
   }
 
   /** Starts a spare in a while, where there are models enough for one and none is there. */
@@ -295,8 +305,8 @@ export class LocalLauncher implements Launcher {
       this.#later(REFUSED_MS, () => this.#onLost(message.model))
     }
     if (message.is === 'released' && process.models.delete(message.model) && !this.#closing) this.#onLost(message.model)
-    const isForOne = process.is === 'for a suspect' || process.is === 'for a troubled one'
-    if (isForOne && process.models.size === 0 && message.is !== 'metrics') void this.#stop(process)
+    const isApart = process.is === 'for a suspect' || process.is === 'for troubled ones'
+    if (isApart && process.models.size === 0 && message.is !== 'metrics') void this.#stop(process)
     if (message.is === 'metrics') this.#metrics.get(message.request)?.(message.text)
   }
 
@@ -368,13 +378,11 @@ export class LocalLauncher implements Launcher {
   }
 }
 
-/** What has taken down a manager of its own, and may again, has less of the processor than others: coming up takes much of it. */
-function yielding(process: Process): Process {
-  const { pid } = process.child
+/** What has taken down a manager of its own, and is tried again, has less of the processor than others: coming up takes much of it. */
+function yieldsToOthers({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) setPriority(pid, NICE)
   } catch {
     // It has ended, or the system has no priorities.
   }
-  return process
 }

@@ -12,6 +12,7 @@ import { Keeper } from './keeper.ts'
 import { Leases, RENEW_SECONDS, RENEWALS } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { Line } from './line.ts'
+import type { Apart } from './messages.ts'
 import { EpochSpent, Fenced, Publisher } from './publish.ts'
 import type { Queue } from './queue.ts'
 
@@ -45,6 +46,8 @@ export interface ManagerDeps {
 const RETRY_MS = 10_000
 const IDLE_MS = 300_000
 const MOST_IDLE = 32
+/** Of a troubled model: its process is not to stay for nothing, nor to be started for each intent of somebody who looks at it. */
+const TROUBLED_IDLE_MS = 30_000
 /** So long those who wait for a version have the machine to themselves, before what is done behind it is begun. */
 const BEHIND_MS = 250
 /** Who has got what he waited for asks for more within this, if at all. */
@@ -63,8 +66,7 @@ interface Held {
 /** From the moment that a model is asked for until it is released; `held` once its line is open. */
 interface Holding {
   opening: Promise<Held | null>
-  /** It is let go when its line has no suspects any more: other managers have room for it then. */
-  isSuspect: boolean
+  apart: Apart | null
   held: Held | null
   releasing: Promise<void> | null
 }
@@ -138,18 +140,18 @@ export class Manager {
   }
 
   /**
-   * Acquires the model's lease and serves its line; false where another manager has it, or this one is closing. `isSuspect`: only
-   * until what its last manager may have died of has ended.
+   * Acquires the model's lease and serves its line; false where another manager has it, or this one is closing. `apart`: only
+   * for as long as it is to be kept from others.
    */
-  async hold(model: string, isSuspect = false): Promise<boolean> {
+  async hold(model: string, apart: Apart | null = null): Promise<boolean> {
     await this.#holdings.get(model)?.releasing
     if (this.#closing.signal.aborted) return false
-    const holding = this.#holdings.get(model) ?? this.#begin(model, isSuspect)
+    const holding = this.#holdings.get(model) ?? this.#begin(model, apart)
     return (await holding.opening) !== null
   }
 
-  #begin(model: string, isSuspect: boolean): Holding {
-    const holding: Holding = { opening: this.#acquire(model), isSuspect, held: null, releasing: null }
+  #begin(model: string, apart: Apart | null): Holding {
+    const holding: Holding = { opening: this.#acquire(model), apart, held: null, releasing: null }
     this.#holdings.set(model, holding)
     holding.opening.then(
       held => {
@@ -229,9 +231,10 @@ export class Manager {
     this.#behind.set(model, setTimeout(begin, BEHIND_MS))
   }
 
+  /** Other managers have room for a suspect that is none any more. */
   #cleared(model: string): void {
     const holding = this.#holdings.get(model)
-    if (holding?.held && holding.isSuspect) void this.release(model)
+    if (holding?.held && holding.apart === 'suspect') void this.release(model)
   }
 
   #archive(model: string): void {
@@ -293,14 +296,14 @@ export class Manager {
 
   #letIdleGo(): void {
     const { idleMs = IDLE_MS, mostIdle = MOST_IDLE } = this.#deps
-    const idle: { model: string; since: number }[] = []
-    for (const [model, { held, releasing }] of this.#holdings) {
+    const idle: { model: string; since: number; most: number }[] = []
+    for (const [model, { held, releasing, apart }] of this.#holdings) {
       if (!held || releasing || held.line.busy || this.#behind.has(model) || this.#archiver.isBehind(model)) continue
-      idle.push({ model, since: held.line.idleSince })
+      idle.push({ model, since: held.line.idleSince, most: apart ? Math.min(idleMs, TROUBLED_IDLE_MS) : idleMs })
     }
     idle.sort((a, b) => b.since - a.since)
-    for (const [place, { model, since }] of idle.entries())
-      if (place >= mostIdle || performance.now() - since > idleMs) void this.release(model)
+    for (const [place, { model, since, most }] of idle.entries())
+      if (place >= mostIdle || performance.now() - since > most) void this.release(model)
   }
 
   /** Lets the model go: its work under way ends or goes back to the line. Once however often it is called; never rejects. */
@@ -316,7 +319,7 @@ export class Manager {
     return holding.releasing
   }
 
-  async #release(model: string, { opening, isSuspect }: Holding, again: boolean): Promise<void> {
+  async #release(model: string, { opening, apart }: Holding, again: boolean): Promise<void> {
     const held = await opening.catch(() => null)
     if (!held) return
     const { log, onReleased } = this.#deps
@@ -327,8 +330,7 @@ export class Manager {
     } catch (error) {
       log.warn({ model, err: error }, 'the line was not closed as it should be')
     }
-    if (again && !this.#closing.signal.aborted && (await this.#begin(model, isSuspect).opening.catch(() => null)))
-      return
+    if (again && !this.#closing.signal.aborted && (await this.#begin(model, apart).opening.catch(() => null))) return
     await this.#releaseLease(model)
     this.#holdings.delete(model)
     onReleased?.(model)

@@ -1,7 +1,12 @@
+/**
+ * Why a model is kept from others, and for how long it is held: a suspect until what its last manager may have died of has ended,
+ * a troubled one as long as it has work, and a little longer.
+ */
+export type Apart = 'suspect' | 'troubled'
+
 /** What a local manager process and its launcher say to each other; both import it from here. */
 export type ToManager =
-  /** `suspect`: until what its last manager may have died of has ended. */
-  | { is: 'hold'; model: string; suspect: boolean }
+  | { is: 'hold'; model: string; apart: Apart | null }
   /** Finish what is under way, give everything back, end. */
   | { is: 'stop' }
   | { is: 'metrics'; request: number }

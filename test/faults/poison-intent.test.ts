@@ -42,7 +42,7 @@ test('an intent that always kills its manager is PARKED after three, leaves noth
   expect(ended[1]).toMatchObject({ version: null, error: { code: 'INTERNAL' }, attempts: 4 })
   expect(await entries(model)).toEqual(['A', 'B', 'C'])
   expect(await entries(neighbour)).toEqual(written.toSorted())
-  // One manager for each of its three deaths, the one that set it aside, and again one of those that are for all.
+  // One manager for each of its three deaths, the one that set it aside, and the one for what is troubled.
   expect(await launched.models.get(model)).toMatchObject({ epoch: 5, blocked: null })
   expect((await launched.models.get(neighbour))?.epoch).toBeLessThanOrEqual(2)
   await until(neighbour, async () =>
@@ -53,7 +53,7 @@ test('an intent that always kills its manager is PARKED after three, leaves noth
   expect(await launched.ended(again.id)).toMatchObject({ status: 'PARKED' })
 })
 
-test('a model of which an intent was PARKED has a process of its own for a while: what kills that takes nobody down with it', {
+test('a model of which an intent was PARKED is kept apart for a while: what kills its manager takes nobody down with it', {
   timeout: 240_000,
 }, async () => {
   await using launched = await openLaunched({ kindsDir: TRIAL_KINDS, managers: 1 })

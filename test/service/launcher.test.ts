@@ -64,3 +64,29 @@ test('a suspect rests after each death, and is then looked for; one that is none
   launcher.hold('another', { deaths: 0, isTroubled: false })
   expect(launcher.holds('another')).toBe(true)
 })
+
+test('troubled models are kept from others, more than two share their processes, and those end with them', async () => {
+  await using launched = await openLauncher(0)
+  const { db, launcher, models } = launched
+  const managers = async () => Object.keys(await launcher.metrics()).length
+  const others = new Leases(db, randomUUID())
+  const [first, second, third] = await Promise.all([0, 1, 2].map(() => models.create({ kind: 'sales' })))
+  // Who is refused what he is to hold holds nothing, and has nothing to stay for.
+  await others.acquire(third?.id ?? '')
+  const troubled = { deaths: 0, isTroubled: true }
+  launcher.hold(launched.model, { deaths: 0, isTroubled: false })
+  for (const model of [first, second]) launcher.hold(model?.id ?? '', troubled)
+  const leased =
+    'SELECT count(DISTINCT owner)::int AS owners, count(*)::int AS models FROM model_lease WHERE owner <> $1'
+  const owners = async () => (await db.query<{ owners: number; models: number }>(leased, [others.owner]))[0]
+  expect(await comesTrue(async () => (await owners())?.models === 3)).toBe(true)
+  expect(await owners()).toEqual({ owners: 3, models: 3 })
+  launcher.hold(third?.id ?? '', troubled)
+  // By one that is up.
+  expect(launcher.isStarting(third?.id ?? '')).toBe(false)
+  expect(await comesTrue(async () => launched.lost.includes(third?.id ?? ''))).toBe(true)
+  await db.query('UPDATE model_lease SET expires_at = clock_timestamp() WHERE model = ANY($1)', [
+    [first?.id, second?.id],
+  ])
+  expect(await comesTrue(async () => (await managers()) === 1)).toBe(true)
+})

@@ -38,7 +38,7 @@ export async function startManagerProcess(env: NodeJS.ProcessEnv): Promise<Manag
     child,
     hold(model) {
       heard.length = 0
-      child.send({ is: 'hold', model, suspect: false } satisfies ToManager)
+      child.send({ is: 'hold', model, apart: null } satisfies ToManager)
       return answer(message =>
         (message.is === 'held' || message.is === 'refused') && message.model === model
           ? message.is === 'held'
