@@ -46,8 +46,8 @@ export interface ManagerDeps {
 const RETRY_MS = 10_000
 const IDLE_MS = 300_000
 const MOST_IDLE = 32
-/** Of a troubled model: its process is not to stay for nothing, nor to be started for each intent of somebody who looks at it. */
-const TROUBLED_IDLE_MS = 30_000
+/** Of one that is kept apart: its process is not to stay for nothing, nor to be started for each intent of somebody who looks at it. */
+const APART_IDLE_MS = 30_000
 /** So long those who wait for a version have the machine to themselves, before what is done behind it is begun. */
 const BEHIND_MS = 250
 /** Who has got what he waited for asks for more within this, if at all. */
@@ -299,7 +299,7 @@ export class Manager {
     const idle: { model: string; since: number; most: number }[] = []
     for (const [model, { held, releasing, apart }] of this.#holdings) {
       if (!held || releasing || held.line.busy || this.#behind.has(model) || this.#archiver.isBehind(model)) continue
-      idle.push({ model, since: held.line.idleSince, most: apart ? Math.min(idleMs, TROUBLED_IDLE_MS) : idleMs })
+      idle.push({ model, since: held.line.idleSince, most: apart ? Math.min(idleMs, APART_IDLE_MS) : idleMs })
     }
     idle.sort((a, b) => b.since - a.since)
     for (const [place, { model, since, most }] of idle.entries())
